@@ -1,0 +1,128 @@
+"""Frechet Inception Distance (Heusel et al., 2017): streaming moments in float64 and the distance of two Gaussians."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from scrn_jax.errors import UserError
+from scrn_jax.features import files
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """The mean (D,) and the covariance (D, D) of a set's features, float64."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+@dataclass(frozen=True)
+class Moments:
+    """The count, the mean (D,) and the scatter (D, D), the sum of outer products of deviations, of a set's features.
+
+    All a set leaves behind: its size does not grow with the number of images, and parts of a set merge exactly.
+    """
+
+    count: int
+    mean: np.ndarray
+    scatter: np.ndarray
+
+    @classmethod
+    def of(cls, features_NxD: np.ndarray) -> "Moments":
+        """The moments of a batch, which may be empty."""
+        features = np.asarray(features_NxD, np.float64)
+        if not len(features):
+            return cls.empty(features.shape[1])
+        mean = features.mean(0)
+        deviations = features - mean
+        return cls(len(features), mean, deviations.T @ deviations)
+
+    @classmethod
+    def empty(cls, dimensions: int) -> "Moments":
+        """The moments of no image, from which a loop over batches starts."""
+        return cls(0, np.zeros(dimensions), np.zeros((dimensions, dimensions)))
+
+    def merge(self, other: "Moments") -> "Moments":
+        """The moments of both sets together (Chan, Golub and LeVeque, 1979), in any order of merging."""
+        count = self.count + other.count
+        if not other.count or not self.count:
+            return self if self.count else other
+        delta = other.mean - self.mean
+        mean = self.mean + delta * (other.count / count)
+        between = np.outer(delta, delta) * (self.count * other.count / count)
+        return Moments(count, mean, self.scatter + other.scatter + between)
+
+    def add(self, features_NxD: np.ndarray, mask_N: np.ndarray | None = None) -> "Moments":
+        """The moments with a batch more, of which only the rows where `mask` is true count."""
+        features = np.asarray(features_NxD)
+        return self.merge(Moments.of(features if mask_N is None else features[np.asarray(mask_N, bool)]))
+
+    def gaussian(self, name: str) -> Gaussian:
+        """The Gaussian with the sample covariance (over N - 1).
+
+        Raises:
+          UserError: fewer than two images, which have no covariance; the message names the set by `name`.
+        """
+        if self.count < 2:
+            raise UserError(f"{name}: FID needs at least two images, found {self.count}; give more, or leave FID out")
+        return Gaussian(self.mean, self.scatter / (self.count - 1))
+
+
+def merge_processes(moments: Moments) -> Moments:
+    """The moments over every process of a run, equal on all; each gives those of its own share of the images."""
+    if jax.process_count() == 1:
+        return moments
+    from jax.experimental import multihost_utils
+
+    # JAX would round float64 to float32 on the way, so the bytes travel as integers.
+    packed = np.concatenate([[float(moments.count)], moments.mean, moments.scatter.ravel()]).view(np.uint32)
+    dimensions = len(moments.mean)
+    total = Moments.empty(dimensions)
+    for share in multihost_utils.process_allgather(packed):
+        numbers = np.ascontiguousarray(share).view(np.float64)
+        mean, scatter = numbers[1 : dimensions + 1], numbers[dimensions + 1 :].reshape(dimensions, dimensions)
+        total = total.merge(Moments(int(numbers[0]), mean, scatter))
+    return total
+
+
+def frechet_distance(a: Gaussian, b: Gaussian) -> float:
+    """|mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)) of two Gaussians with covariances A and B; at least 0.
+
+    The trace of (A B)^(1/2) is that of (A^(1/2) B A^(1/2))^(1/2), which is symmetric: eigenvalues suffice, and
+    covariances of fewer images than dimensions do no harm.
+
+    Raises:
+      UserError: features of different lengths, or not finite.
+    """
+    if a.mean.shape != b.mean.shape:
+        raise UserError(
+            f"features of {a.mean.size} and {b.mean.size} numbers have no Frechet distance;"
+            " make both sets of statistics with the same network"
+        )
+    if not all(np.isfinite(array).all() for array in (a.mean, a.covariance, b.mean, b.covariance)):
+        raise UserError("the features hold numbers that are not finite; check the network's weights")
+    values, vectors = np.linalg.eigh(a.covariance)
+    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
+    cross = np.sqrt(np.linalg.eigvalsh(root @ b.covariance @ root).clip(0)).sum()
+    difference = a.mean - b.mean
+    distance = difference @ difference + np.trace(a.covariance) + np.trace(b.covariance) - 2 * cross
+    return max(float(distance), 0.0)
+
+
+def save(path: Path, gaussian: Gaussian) -> None:
+    """Writes statistics as pytorch-fid does (mu and sigma in an .npz), whole or not at all."""
+    with files.written_whole(path) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, mu=gaussian.mean, sigma=gaussian.covariance)
+
+
+def load(path: Path) -> Gaussian:
+    """Reads statistics that `save` or pytorch-fid wrote. Raises UserError for a missing or broken file."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such statistics file; give an .npz with mu and sigma, or a folder of images")
+    arrays = files.read_npz(path)
+    mean, covariance = arrays.get("mu"), arrays.get("sigma")
+    if mean is None or covariance is None or mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
+        raise UserError(f"{path}: holds no mu (D,) with sigma (D, D); write it with pytorch-fid --save-stats or anew")
+    return Gaussian(mean.astype(np.float64), covariance.astype(np.float64))

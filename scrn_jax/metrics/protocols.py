@@ -1,0 +1,198 @@
+"""The ways in which the field measures, by name: the same images give other numbers under another protocol."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scrn_jax.errors import UserError
+from scrn_jax.metrics.lpips import LPIPS
+from scrn_jax.metrics.masked import masked
+from scrn_jax.metrics.psnr import psnr
+from scrn_jax.metrics.ssim import ssim
+
+
+@dataclass(frozen=True)
+class Ssim:
+    """SSIM's parameters (see `ssim.ssim`); a data range of None is each generated image's own maximum - minimum."""
+
+    window: int = 7
+    gaussian: bool = False
+    sigma: float = 1.5
+    sample_covariance: bool = True
+    data_range: float | None = 1.0
+
+    def __call__(self, generated_BxHxWx3: jax.Array, reference_BxHxWx3: jax.Array) -> jax.Array:
+        """(B,) SSIM of images in [0, 1]."""
+        data_range = self.data_range
+        if data_range is None:
+            data_range = generated_BxHxWx3.max((1, 2, 3)) - generated_BxHxWx3.min((1, 2, 3))
+        return ssim(
+            generated_BxHxWx3,
+            reference_BxHxWx3,
+            data_range=data_range,
+            window=self.window,
+            gaussian=self.gaussian,
+            sigma=self.sigma,
+            sample_covariance=self.sample_covariance,
+        )
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One way to measure.
+
+    Attributes:
+      name: what a report calls it.
+      frame: height and width that images have when they are compared.
+      padding: white columns added on each side for SSIM and PSNR only.
+      ssim: SSIM's parameters by the figure's name; the first is the one in the tables.
+      lpips: "alex", or None where the protocol has no LPIPS.
+      fid_reference: the images that FID compares with, "test" (the targets) or "train", or None without FID.
+      tables: the papers whose numbers it belongs to.
+      remarks: what is a guess, and what the published code does otherwise.
+    """
+
+    name: str
+    frame: tuple[int, int]
+    padding: int
+    ssim: dict[str, Ssim]
+    lpips: str | None
+    fid_reference: str | None
+    tables: str
+    remarks: str = ""
+
+
+_WANG = Ssim(gaussian=True, sample_covariance=False, data_range=None)
+_GFLA_SSIM = {"ssim": Ssim(window=51), "ssim_gaussian": _WANG}
+
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(
+            "scrn",
+            (256, 176),
+            0,
+            {"ssim": Ssim(data_range=2.0)},
+            "alex",
+            "test",
+            "SCRN, tables 1 and 2",
+            "The paper states the frame only. SSIM's parameters are the best guess: scikit-image's defaults, which"
+            " take a data range of 2 for float images in [0, 1]. FID's reference is a guess too, or else 'train'.",
+        ),
+        Protocol(
+            "patn",
+            (256, 176),
+            40,
+            {"ssim": _WANG},
+            None,
+            None,
+            "PATN, ADGAN, PoNA, DiOr",
+            "Padding adds 10 log10(256 / 176) = 1.627 dB of PSNR and about 0.09 of SSIM.",
+        ),
+        Protocol(
+            "gfla",
+            (256, 256),
+            0,
+            _GFLA_SSIM,
+            "alex",
+            "train",
+            "GFLA",
+            "The images are the high-resolution ones stretched to a square. Its code drops FID's last partial batch.",
+        ),
+        Protocol(
+            "dptn",
+            (256, 176),
+            40,
+            _GFLA_SSIM,
+            "alex",
+            "train",
+            "DPTN",
+            "SSIM and PSNR are padded, LPIPS and FID are not.",
+        ),
+        Protocol(
+            "cfld",
+            (256, 176),
+            0,
+            _GFLA_SSIM,
+            "alex",
+            "train",
+            "NTED, PIDM, CFLD",
+            "The references are the high-resolution images, resized. CFLD's code takes FID from torchvision's ImageNet"
+            " Inception; here it is pytorch-fid's, so that FID does not compare with its table.",
+        ),
+    )
+}
+DEFAULT = "scrn"
+
+
+def protocol(name: str = DEFAULT) -> Protocol:
+    """The protocol of that name. Raises UserError for an unknown one."""
+    if name not in PROTOCOLS:
+        raise UserError(f"no protocol is called {name}: choose among {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[name]
+
+
+def fit(image_HxWx3: np.ndarray, frame: tuple[int, int], origin: str) -> np.ndarray:
+    """The image in the protocol's frame: as it is, or without the side bars of a wider one (40 columns of 256 each).
+
+    Raises:
+      UserError: not an RGB image of that height with as much too many columns on both sides; it names `origin`.
+    """
+    height, width = frame
+    shape = image_HxWx3.shape
+    if len(shape) != 3 or shape[2] != 3:
+        raise UserError(f"{origin}: not an RGB image but an array of {shape}; convert it to RGB")
+    extra = shape[1] - width
+    if shape[0] != height or extra < 0 or extra % 2:
+        raise UserError(
+            f"{origin}: {shape[0]}x{shape[1]} pixels do not fit the frame {height}x{width}; resize it, or"
+            " choose the protocol of its frame"
+        )
+    return image_HxWx3[:, extra // 2 : extra // 2 + width]
+
+
+def make_measure(chosen: Protocol) -> Callable[..., dict[str, jax.Array]]:
+    """The jitted function that measures a batch of pairs under a protocol.
+
+    It takes (generated, reference, lpips_params, mask): images (B, H, W, 3) in the protocol's frame, uint8 or float in
+    [0, 1]; LPIPS parameters (`lpips.load_params(chosen.lpips)`), or None to leave LPIPS out; a person mask (B, H, W),
+    or None. It returns (B,) figures by name: chosen.ssim's names, "psnr", "lpips_alex", and with a mask
+    "mask_ssim" and "mask_lpips_alex".
+    """
+    main_ssim = next(iter(chosen.ssim.values()))
+
+    @jax.jit
+    def measure(
+        generated: jax.Array, reference: jax.Array, lpips_params: Any = None, mask: jax.Array | None = None
+    ) -> dict[str, jax.Array]:
+        generated, reference = _unit(generated), _unit(reference)
+        padded = _pad(generated, chosen.padding), _pad(reference, chosen.padding)
+        figures = {name: parameters(*padded) for name, parameters in chosen.ssim.items()}
+        figures["psnr"] = psnr(*padded)
+        if mask is not None:
+            figures["mask_ssim"] = masked(main_ssim)(*padded, _pad(mask[..., None], chosen.padding, 0)[..., 0])
+        if chosen.lpips and lpips_params is not None:
+
+            def distance(a: jax.Array, b: jax.Array) -> jax.Array:
+                return LPIPS(chosen.lpips).apply({"params": lpips_params}, a, b)
+
+            figures[f"lpips_{chosen.lpips}"] = distance(generated, reference)
+            if mask is not None:
+                figures[f"mask_lpips_{chosen.lpips}"] = masked(distance)(generated, reference, mask)
+        return figures
+
+    return measure
+
+
+def _unit(images: jax.Array) -> jax.Array:
+    """Images as float32 in [0, 1]."""
+    return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images.astype(jnp.float32)
+
+
+def _pad(images_BxHxWxC: jax.Array, columns: int, value: float = 1.0) -> jax.Array:
+    """Adds columns of `value`, white by default, on both sides."""
+    return jnp.pad(images_BxHxWxC, ((0, 0), (0, 0), (columns, columns), (0, 0)), constant_values=value)
