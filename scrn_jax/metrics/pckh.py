@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from scrn_jax.person import joints
+
 HEAD = (0, 1, 14, 15, 16, 17)  # nose, neck, eyes and ears
 TOLERANCE = 0.5
 
@@ -22,12 +24,12 @@ def pckh(found_Bx18x2: jax.Array, target_Bx18x2: jax.Array) -> tuple[jax.Array, 
     Returns:
       right, counted: (B,) int32.
     """
-    present_Bx18 = jnp.all(target_Bx18x2 >= 0, -1)
+    present_Bx18 = joints.present(target_Bx18x2)
     head_Bx6x2, seen_Bx6x1 = target_Bx18x2[:, HEAD, :], present_Bx18[:, HEAD, None]
     top = jnp.where(seen_Bx6x1, head_Bx6x2, jnp.inf).min(1)
     bottom = jnp.where(seen_Bx6x1, head_Bx6x2, -jnp.inf).max(1)
     has_head_B = seen_Bx6x1.sum((1, 2)) >= 2
     near_Bx18 = jnp.all(jnp.abs(found_Bx18x2 - target_Bx18x2) < TOLERANCE * (bottom - top)[:, None], -1)
     counted_Bx18 = present_Bx18 & has_head_B[:, None]
-    right_Bx18 = counted_Bx18 & near_Bx18 & jnp.all(found_Bx18x2 >= 0, -1)
+    right_Bx18 = counted_Bx18 & near_Bx18 & joints.present(found_Bx18x2)
     return right_Bx18.sum(1), counted_Bx18.sum(1)

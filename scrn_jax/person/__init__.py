@@ -1,0 +1,1 @@
+"""What a person is: joints, regions, their file formats and their pictures."""

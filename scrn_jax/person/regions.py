@@ -1,0 +1,78 @@
+"""The 8 regions of a parsing map: names, colours, merges of finer label sets, and safe reading of label maps."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from scrn_jax.errors import UserError
+from scrn_jax.person.images import read_header
+
+NAMES = ("background", "hair", "upper clothes", "dress", "pants", "face", "upper skin", "leg")
+NUM_REGIONS = len(NAMES)
+
+COLOURS = np.array(
+    [
+        [0, 0, 0], [110, 60, 30], [60, 130, 220], [220, 60, 150],
+        [50, 170, 90], [250, 200, 160], [230, 140, 100], [180, 110, 230],
+    ],
+    np.uint8,
+)  # fmt: skip
+
+# The published merges contradict each other; this one follows the meaning of the 8 names. Skirts go with pants,
+# one-piece jumpsuits with dresses, shoes and socks with legs, gloves with the skin of arms.
+LIP_20 = (
+    ("background", 0), ("hat", 1), ("hair", 1), ("glove", 6), ("sunglasses", 5), ("upper-clothes", 2), ("dress", 3),
+    ("coat", 2), ("socks", 7), ("pants", 4), ("jumpsuits", 3), ("scarf", 2), ("skirt", 4), ("face", 5), ("left-arm", 6),
+    ("right-arm", 6), ("left-leg", 7), ("right-leg", 7), ("left-shoe", 7), ("right-shoe", 7),
+)  # fmt: skip
+# CIHP numbers its classes as LIP does, except that 10 is the skin of the torso.
+CIHP_20 = (*LIP_20[:10], ("torso-skin", 6), *LIP_20[11:])
+MERGES = {"lip": LIP_20, "cihp": CIHP_20}
+
+
+def merge_table(name: str) -> np.ndarray:
+    """The merge `name` ("lip" or "cihp") as a uint8 array: fine class -> region. Raises UserError on another name."""
+    if name not in MERGES:
+        raise UserError(f"unknown merge of parsing classes {name!r}: choose one of {', '.join(sorted(MERGES))}")
+    return np.array([region for _, region in MERGES[name]], np.uint8)
+
+
+def check_labels(labels: np.ndarray, where: str, limit: int = NUM_REGIONS) -> None:
+    """Raises UserError, naming `where` and the value, when a label is `limit` or above."""
+    highest = int(labels.max(initial=0))
+    if highest >= limit:
+        raise UserError(
+            f"{where}: label {highest} in a parsing map of {limit} classes (0 to {limit - 1}); merge the map into the "
+            f"{NUM_REGIONS} regions {', '.join(NAMES)} first, or remove the pairs that use it"
+        )
+
+
+def label_map_from_bytes(data: bytes, where: str, limit: int = NUM_REGIONS) -> np.ndarray:
+    """The label map in an image file's bytes: uint8 (H, W), values below `limit`.
+
+    Palette images give their indices. Raises UserError naming `where` when the bytes are no readable single-channel
+    image or a label is too high.
+    """
+    if read_header(data, where).kind != "png":
+        raise UserError(f"{where}: a parsing map must be a PNG: JPEG changes the class numbers; make the map anew")
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            mode, labels = image.mode, np.array(image)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{where}: a damaged PNG ({error}); replace the file") from error
+    if mode not in ("L", "P", "1"):
+        raise UserError(f"{where}: a parsing map is one 8-bit channel of class numbers, this one is {mode}; save it so")
+    labels = labels.astype(np.uint8)
+    check_labels(labels, where, limit)
+    return labels
+
+
+def read_label_map(path: str | Path, limit: int = NUM_REGIONS) -> np.ndarray:
+    """The label map in the PNG file `path`: see `label_map_from_bytes`. Raises UserError too when there is no file."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); every image needs its parsing map") from error
+    return label_map_from_bytes(data, str(path), limit)
