@@ -1,0 +1,155 @@
+"""The TFDS builder of the embedded people: renders them on all cores and writes the records of the common schema."""
+
+import contextlib
+import dataclasses
+import fcntl
+import io
+import itertools
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+
+from input_pipeline import records
+from input_pipeline.mannequins.workers import EncodedView, PersonTask, render_people
+from input_pipeline.pair import Pair
+from input_pipeline.runtime import parallel_calls
+from scrn_jax.errors import UserError
+
+_LOG_EVERY = 50
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class PeopleConfig:
+    """Which people to render. Test identities follow the train identities, so that no one is in both splits.
+
+    Attributes: numbers of identities and of views per identity (at least 2); `height` and `width` of the pictures in
+    pixels; `seed` of everything random. Raises UserError for numbers that make no data set.
+    """
+
+    train_identities: int = 300
+    test_identities: int = 40
+    views: int = 5
+    height: int = 64
+    width: int = 44
+    seed: int = 0
+
+    def __post_init__(self):
+        lowest = {"train_identities": 1, "test_identities": 1, "views": 2, "height": 16, "width": 16, "seed": 0}
+        for key, least in lowest.items():
+            value = getattr(self, key)
+            if not isinstance(value, int) or value < least:
+                raise UserError(f"config.data.{key} is {value!r}; it must be an integer of at least {least}")
+
+    def name(self) -> str:
+        """The name of the folder of records: other numbers get another folder."""
+        people = f"{self.train_identities}-{self.test_identities}x{self.views}"
+        return f"{people}_{self.height}x{self.width}_seed{self.seed}"
+
+
+@dataclasses.dataclass(eq=False)
+class MannequinsConfig(tfds.core.BuilderConfig):
+    """The TFDS form of `PeopleConfig`."""
+
+    people: PeopleConfig = dataclasses.field(default_factory=PeopleConfig)
+
+
+class Mannequins(tfds.core.GeneratorBasedBuilder):
+    """Rendered people with exact joints, parsing maps and face boxes: all ordered pairs of views of each identity."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First people."}
+    # Nothing is downloaded, so there are no checksums to look for beside the code. TFDS would do so by means of the
+    # package importlib_resources, which it does not declare.
+    code_path = None
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        people = self.builder_config.people
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=self.__doc__,
+            features=records.features(people.height, people.width),
+            metadata=tfds.core.MetadataDict(dataclasses.asdict(people)),
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[tuple[str, dict]]]:
+        people = self.builder_config.people
+        everyone = people.train_identities + people.test_identities
+        return {
+            "train": self._generate_examples(range(people.train_identities)),
+            "test": self._generate_examples(range(people.train_identities, everyone)),
+        }
+
+    def _generate_examples(self, identities: range) -> Iterator[tuple[str, dict]]:
+        people = self.builder_config.people
+        tasks = [PersonTask(people.seed, who, people.views, people.height, people.width) for who in identities]
+        processes = min(parallel_calls(), len(tasks))
+        for number, (task, views) in enumerate(zip(tasks, render_people(tasks, processes), strict=True), start=1):
+            if number % _LOG_EVERY == 0 or number == len(tasks):
+                log.info("Rendered %d of %d people", number, len(tasks))
+            for source, target in itertools.permutations(range(people.views), 2):
+                pair = _pair(task, views, source, target)
+                yield f"{pair.source_name}-{pair.target_name}", records.encode(pair)
+
+
+def _pair(task: PersonTask, views: list[EncodedView], source: int, target: int) -> Pair:
+    """The ordered pair of two views of one person."""
+    names = [f"mannequin_{task.seed}_{task.identity:05d}_{number:02d}" for number in (source, target)]
+    return Pair(
+        source_image=views[source].image,
+        source_pose=views[source].joints,
+        source_parsing=views[source].labels,
+        target_image=views[target].image,
+        target_pose=views[target].joints,
+        target_parsing=views[target].labels,
+        face_box=views[target].face_box,
+        source_name=names[0],
+        target_name=names[1],
+    )
+
+
+def prepare(directory: Path, people: PeopleConfig) -> Path:
+    """The folder below `directory` with the records of `people`, rendered now unless they are there.
+
+    An interrupted preparation leaves a folder named incomplete.*, which never counts as prepared and is removed by the
+    next one. Several processes may call this at once: one renders, the others wait. Raises UserError when `directory`
+    cannot be written.
+    """
+    target = directory / Mannequins.name / people.name() / str(Mannequins.VERSION)
+    if (target / "dataset_info.json").is_file():
+        return target
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with _locked(directory / "mannequins.lock"):
+            config = MannequinsConfig(name=people.name(), people=people)
+            builder = Mannequins(data_dir=str(directory), config=config, file_format="array_record")
+            if not builder.is_prepared():
+                _remove_leftovers(target)
+                count = people.train_identities + people.test_identities
+                log.info("Rendering %d people into %s", count, target)
+                tfds.disable_progress_bar()
+                # TFDS wants a folder for downloads, of which there are none, and prints that it downloads.
+                with tempfile.TemporaryDirectory() as empty, contextlib.redirect_stdout(io.StringIO()):
+                    builder.download_and_prepare(download_dir=empty)
+    except OSError as error:
+        raise UserError(f"{directory}: cannot hold the rendered people ({error}); set config.data.dir") from error
+    return target
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Removes what interrupted preparations left beside `target`. Call under the lock only."""
+    for left in target.parent.glob("incomplete.*"):
+        shutil.rmtree(left)
+
+
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Holds a lock that the system releases when the process dies, however it dies."""
+    with file.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,55 @@
+"""The one place where a config's `data` section becomes a source of pairs."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from input_pipeline.pair import Source
+from scrn_jax.errors import UserError
+
+_PEOPLE_KEYS = ("train_identities", "test_identities", "views", "height", "width", "seed")
+
+
+def open_source(data: Mapping[str, Any], split: str) -> Source:
+    """The pairs of `split` ("train" or "test") of the data set that the mapping `data` describes.
+
+    `data.name` is one of
+      mannequins  embedded people, rendered into records under `data.dir` when they are not there yet; optional keys
+                  train_identities, test_identities, views, height, width, seed
+      records     a prepared data set of `input_pipeline.records`, at or below the folder `data.dir`
+      folder      the DeepFashion field's own layout in `data.dir`; optional key annotation_width (176 or 256)
+    Raises UserError for unknown names and keys and for whatever is wrong with the data.
+    """
+    known = {"name", "dir", "annotation_width", *_PEOPLE_KEYS}
+    unknown = sorted(set(data) - known)
+    if unknown:
+        raise UserError(f"unknown key config.data.{unknown[0]}: the keys are {', '.join(sorted(known))}")
+    name = data.get("name")
+    if name not in _OPENERS:
+        raise UserError(f"config.data.name is {name!r}; choose one of {', '.join(_OPENERS)}")
+    if not data.get("dir"):
+        raise UserError("config.data.dir is not set; give the folder of the data set")
+    return _OPENERS[name](data, Path(data["dir"]).expanduser(), split)
+
+
+def _mannequins(data: Mapping[str, Any], directory: Path, split: str) -> Source:
+    builder = importlib.import_module("input_pipeline.mannequins.builder")
+    options = {key: data[key] for key in _PEOPLE_KEYS if data.get(key) is not None}
+    return _records(data, builder.prepare(directory, builder.PeopleConfig(**options)), split)
+
+
+def _records(data: Mapping[str, Any], directory: Path, split: str) -> Source:
+    return importlib.import_module("input_pipeline.records").RecordSource(directory, split)
+
+
+def _folder(data: Mapping[str, Any], directory: Path, split: str) -> Source:
+    folder = importlib.import_module("input_pipeline.folder")
+    return folder.FolderSource(directory, split, data.get("annotation_width"))
+
+
+_OPENERS: dict[str, Callable[[Mapping[str, Any], Path, str], Source]] = {
+    "mannequins": _mannequins,
+    "records": _records,
+    "folder": _folder,
+}
