@@ -1,0 +1,1 @@
+"""SCRN's networks as Flax modules: start reading at scrn.py."""

@@ -1,0 +1,153 @@
+"""The small parts every network here is built from: convolutions with PyTorch's padding, norms, residual blocks."""
+
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import lax
+
+Dtype = Any
+
+conv3 = partial(nn.Conv, kernel_size=(3, 3), padding=1)
+conv7 = partial(nn.Conv, kernel_size=(7, 7), padding=3)
+conv1 = partial(nn.Conv, kernel_size=(1, 1))
+# Halves an even side exactly: (n + 2 - 4) / 2 + 1 = n / 2.
+down_conv = partial(nn.Conv, kernel_size=(4, 4), strides=(2, 2), padding=1)
+# Flax's defaults (variance as E[x^2] - E[x]^2, eps 1e-6) lose digits on near-constant channels; these are PyTorch's.
+instance_norm = partial(nn.InstanceNorm, epsilon=1e-5, use_fast_variance=False)
+leaky_relu = partial(nn.leaky_relu, negative_slope=0.1)
+
+
+def conv2d(x_BxHxWxC, kernel_KxKxCxF, *, stride: int = 1, padding=0):
+    """Plain convolution with symmetric zero padding; `padding` an int, or ((top, bottom), (left, right))."""
+    if isinstance(padding, int):
+        padding = ((padding, padding), (padding, padding))
+    return lax.conv_general_dilated(
+        x_BxHxWxC, kernel_KxKxCxF, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def stride2_transposed_conv3(x_BxHxWxC, kernel_3x3xCxK):
+    """Transposed 3x3 convolution, stride 2, padding 1, output padding 1, as four phase convolutions.
+
+    Input pixel i adds kernel[k] to output pixel 2i - 1 + k. So an even output row 2m sees only kernel row 1 at input m,
+    and an odd one 2m + 1 sees kernel row 2 at m and row 0 at m + 1; likewise the columns. The four combinations are
+    convolutions of 1, 2, 2 and 4 taps, interleaved afterwards. XLA's own transposed convolution gives the same numbers,
+    but its weight gradient on a CPU is slower by two orders of magnitude.
+
+    Args:
+      x_BxHxWxC: input features.
+      kernel_3x3xCxK: kernel indexed [row, column, in, out], not flipped (`torch.nn.ConvTranspose2d.weight` moved from
+        (in, out, row, column)).
+
+    Returns:
+      Features (B, 2H, 2W, K).
+    """
+    taps = {0: (slice(1, 2), 0), 1: (slice(2, None, -2), 1)}  # parity -> (taps in input order, pixels ahead)
+
+    def phase(row_parity: int, column_parity: int):
+        (rows, below), (columns, right) = taps[row_parity], taps[column_parity]
+        return conv2d(x_BxHxWxC, kernel_3x3xCxK[rows, columns], padding=((0, below), (0, right)))
+
+    b, h, w, _ = x_BxHxWxC.shape
+    phases = jnp.stack([jnp.stack([phase(i, j) for j in (0, 1)], axis=3) for i in (0, 1)], axis=2)  # B,H,2,W,2,K
+    return phases.reshape(b, 2 * h, 2 * w, -1)
+
+
+class UpConv(nn.Module):
+    """`stride2_transposed_conv3` with its kernel and bias: (B, H, W, C) -> (B, 2H, 2W, features)."""
+
+    features: int
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        return stride2_transposed_conv3(x, kernel) + bias
+
+
+class ConvNormAct(nn.Module):
+    """Convolution, instance norm, LeakyReLU(0.1): the plain layer of the encoders. `conv` is a partial of nn.Conv."""
+
+    features: int
+    conv: Any = conv3
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        x = self.conv(self.features, dtype=self.dtype)(x)
+        return leaky_relu(instance_norm(dtype=self.dtype)(x))
+
+
+class GatedConv(nn.Module):
+    """Gated convolution: features LeakyReLU(0.2)(conv) times a gate sigmoid(conv), then instance norm.
+
+    The two convolutions see the same input, so they run as one of twice the width: features first, gate second.
+    """
+
+    features: int
+    conv: Any = conv3
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        features, gate = jnp.split(self.conv(2 * self.features, dtype=self.dtype)(x), 2, axis=-1)
+        return instance_norm(dtype=self.dtype)(nn.leaky_relu(features, 0.2) * nn.sigmoid(gate))
+
+
+class ResBlock(nn.Module):
+    """Pre-activation residual block of two 3x3 convolutions, x + f(x), at constant width."""
+
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        y = x
+        for _ in range(2):
+            y = leaky_relu(instance_norm(dtype=self.dtype)(y))
+            y = conv3(x.shape[-1], dtype=self.dtype)(y)
+        return x + y
+
+
+class UpResBlock(nn.Module):
+    """Residual block that doubles the grid: (norm, act, 3x3, norm, act, up-convolution) plus an up-convolved x."""
+
+    features: int
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        y = leaky_relu(instance_norm(dtype=self.dtype)(x))
+        y = conv3(x.shape[-1], dtype=self.dtype)(y)
+        y = leaky_relu(instance_norm(dtype=self.dtype)(y))
+        y = UpConv(self.features, dtype=self.dtype)(y)
+        return y + UpConv(self.features, dtype=self.dtype, name="shortcut")(x)
+
+
+class Decoder(nn.Module):
+    """Features (B, H/4, W/4, 4c) to an image (B, H, W, 3) in [-1, 1]: two up-sampling residual blocks, 7x7, tanh."""
+
+    width: int
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        for multiple in (2, 1):
+            x = UpResBlock(multiple * self.width, dtype=self.dtype)(x)
+        x = leaky_relu(instance_norm(dtype=self.dtype)(x))
+        return jnp.tanh(conv7(3, dtype=self.dtype)(x).astype(jnp.float32))
+
+
+def mean_pool(x_BxHxWxC, factor: int):
+    """Resize by area: the mean of every factor x factor block. The sides must be multiples of `factor`."""
+    b, h, w, c = x_BxHxWxC.shape
+    return x_BxHxWxC.reshape(b, h // factor, factor, w // factor, factor, c).mean((2, 4))
+
+
+def pad_to_multiple(x_BxHxWxC, multiple: int, mode: str = "constant"):
+    """Pad at the bottom and right to the next multiple, so that odd sizes (176 / 32 = 5.5) lose nothing."""
+    rows, columns = (-side % multiple for side in x_BxHxWxC.shape[1:3])
+    return jnp.pad(x_BxHxWxC, ((0, 0), (0, rows), (0, columns), (0, 0)), mode=mode)

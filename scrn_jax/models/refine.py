@@ -1,0 +1,101 @@
+"""The second stage: decide where the coarse result needs style, and put the source's style back region by region."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from scrn_jax.models import layers
+from scrn_jax.models.coarse import Encoder
+from scrn_jax.models.pose_conv import PoseConv
+
+STYLE_STRIDE = 32  # five stride-2 layers
+STYLE_GRID = 8  # pixels a cell of the style grid after two doublings
+
+
+class RefineArea(nn.Module):
+    """Keeps of F_crs what fits the target: F'_crs = sigmoid(Fus(cat(F_crs, F_sp))) * F_crs (Eq. 3).
+
+    F_sp encodes cat(P_t, S_g) with gated convolutions; Fus is a gated convolution and a 3x3 one.
+    """
+
+    width: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, coarse_features_BxHxWxC, target_pose_and_parsing):
+        shape_features = Encoder(
+            self.width, layer=layers.GatedConv, first_conv=PoseConv, dtype=self.dtype, name="shape_encoder"
+        )(target_pose_and_parsing)
+        channels = coarse_features_BxHxWxC.shape[-1]
+        fused = jnp.concatenate([coarse_features_BxHxWxC, shape_features], axis=-1)
+        fused = layers.GatedConv(channels, dtype=self.dtype, name="fuse_gated")(fused)
+        fused = layers.conv3(channels, dtype=self.dtype, name="fuse_out")(fused)
+        return nn.sigmoid(fused) * coarse_features_BxHxWxC
+
+
+def region_means(features_BxHxWxC, masks_BxHxWxR, valid_BxHxWx1):
+    """Mean feature of every region under soft masks; an absent region takes the mean of the whole image.
+
+    Args:
+      features_BxHxWxC: features of the source.
+      masks_BxHxWxR: share of each cell that a region covers, in [0, 1].
+      valid_BxHxWx1: share of each cell that lies inside the image.
+
+    Returns:
+      Codes (B, R, C) in float32.
+    """
+    masks_BxHxWxR = jnp.concatenate([masks_BxHxWxR, valid_BxHxWx1], axis=-1).astype(jnp.float32)
+    area_BxS = masks_BxHxWxR.sum((1, 2))
+    sums_BxSxC = jnp.einsum("bhwr,bhwc->brc", masks_BxHxWxR, features_BxHxWxC.astype(jnp.float32))
+    means_BxSxC = sums_BxSxC / jnp.maximum(area_BxS, 1e-6)[..., None]
+    whole_Bx1xC = means_BxSxC[:, -1:]
+    absent_BxRx1 = area_BxS[:, :-1, None] <= 0
+    return jnp.where(absent_BxRx1, whole_Bx1xC, means_BxSxC[:, :-1])
+
+
+class StyleEncoder(nn.Module):
+    """Source image and one-hot parsing to one style code in [-1, 1] per region: F_s (B, regions, 4c).
+
+    Five stride-2 layers (c, 2c, 4c, 4c, 4c), two up-sampling residual blocks, 1x1, tanh, then means under the regions.
+    """
+
+    width: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, source_image_BxHxWx3, source_parsing_BxHxWxR):
+        x = layers.pad_to_multiple(source_image_BxHxWx3, STYLE_STRIDE, mode="edge")
+        # No norms on the way down: an instance norm takes away each channel's mean, which is where colour lives.
+        for multiple in (1, 2, 4, 4, 4):
+            x = layers.leaky_relu(layers.down_conv(multiple * self.width, dtype=self.dtype)(x))
+        for _ in range(2):
+            x = layers.UpResBlock(4 * self.width, dtype=self.dtype)(x)
+        x = jnp.tanh(layers.conv1(4 * self.width, dtype=self.dtype, name="to_style")(x))
+        inside = jnp.ones_like(source_parsing_BxHxWxR[..., :1])
+        masks = jnp.concatenate([source_parsing_BxHxWxR, inside], axis=-1)
+        masks = layers.mean_pool(layers.pad_to_multiple(masks, STYLE_STRIDE), STYLE_GRID)
+        return region_means(x, masks[..., :-1], masks[..., -1:])
+
+
+class InjectStyle(nn.Module):
+    """Source style onto F'_crs: norm(F'_crs) * (1 + gamma) + beta with gamma and beta from style codes spread by S_g.
+
+    Each region's code passes its own linear layer and ReLU; S_g (resized by area to the grid) mixes the codes softly at
+    each position; two 3x3 convolutions read gamma and beta off the mixture; a residual block follows.
+    """
+
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, features_BxHxWxC, codes_BxRxS, weights_BxHxWxR):
+        regions, size = codes_BxRxS.shape[1:]
+        channels = features_BxHxWxC.shape[-1]
+        kernel = self.param("region_kernel", nn.initializers.lecun_normal(batch_axis=(0,)), (regions, size, channels))
+        bias = self.param("region_bias", nn.initializers.zeros, (regions, channels))
+        codes_BxRxC = nn.relu(jnp.einsum("brs,rsc->brc", codes_BxRxS, kernel) + bias)
+        style = jnp.einsum("bhwr,brc->bhwc", weights_BxHxWxR, codes_BxRxC).astype(self.dtype)
+        gamma = layers.conv3(channels, dtype=self.dtype, name="gamma")(style)
+        beta = layers.conv3(channels, dtype=self.dtype, name="beta")(style)
+        norm = layers.instance_norm(use_scale=False, use_bias=False, dtype=self.dtype)
+        return layers.ResBlock(dtype=self.dtype)(norm(features_BxHxWxC) * (1 + gamma) + beta)

@@ -1,0 +1,89 @@
+"""SCRN's generator on one screen: parsing block, coarse stage, refine stage."""
+
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from scrn_jax.models import layers
+from scrn_jax.models.coarse import CoarseGenerator, ParsingBlock
+from scrn_jax.models.refine import InjectStyle, RefineArea, StyleEncoder
+from scrn_jax.person import heatmaps
+
+GRID = 4  # pixels a cell of the feature grid
+
+
+class SCRN(nn.Module):
+    """Paints the person of a source photo in a target pose.
+
+    Attributes:
+      width: base width c (the paper: 64); features on the grid have 4c channels.
+      blocks: Coarse Blocks (the paper: 6; its ablation: 3).
+      refine_area: False for the ablation without the RefineArea block: F'_crs = F_crs.
+      parsing_multiples: widths of the parsing block's stride-2 layers, as multiples of `width` (the paper: four layers,
+        which take 256x176 to a grid of 16x11; smaller frames need fewer to keep as fine a grid).
+      regions: classes of the parsing maps.
+      feature_channels: channels of the features that Eq. 5 compares with VGG's conv3_1. Where 4c differs, a 1x1
+        convolution maps F_g to them; it only serves the loss.
+      dtype: dtype of convolutions and features. Parameters, norm statistics, softmax and outputs stay float32.
+    """
+
+    width: int = 64
+    blocks: int = 6
+    refine_area: bool = True
+    parsing_multiples: tuple[int, ...] = (1, 2, 4, 8)
+    regions: int = 8
+    feature_channels: int = 256
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, source_image, source_pose, target_pose, source_parsing):
+        """Generate.
+
+        Args:
+          source_image: I_r (B, H, W, 3) float in [-1, 1]; H and W multiples of 4.
+          source_pose, target_pose: P_r, P_t (B, J, 2) as (y, x) pixels, missing (-1, -1).
+          source_parsing: S_r (B, H, W) integer labels.
+
+        Returns:
+          A dict: `image` I_g and `coarse_image` I_crs (B, H, W, 3) in [-1, 1]; `parsing` S_g (B, H, W, regions), a
+          distribution per pixel; `features` F_g for Eq. 5 (B, H/4, W/4, feature_channels); all float32.
+
+        Raises:
+          ValueError: a side is not a multiple of 4.
+        """
+        height, width = source_image.shape[1:3]
+        if height % GRID or width % GRID:
+            raise ValueError(f"image sides must be multiples of {GRID}, got {height}x{width}")
+        profiles = partial(heatmaps.profiles, height=height, width=width)
+        target_rows, target_columns = profiles(target_pose)
+        rows, columns = profiles(jnp.concatenate([source_pose, target_pose], axis=1))
+        source_parsing = jax.nn.one_hot(source_parsing, self.regions)
+
+        parsing = ParsingBlock(self.width, self.regions, self.parsing_multiples, self.dtype, name="parsing_block")(
+            (rows, columns, source_parsing)
+        )
+        maps = jnp.concatenate([source_parsing, parsing], axis=-1)
+        coarse_features, coarse_image = CoarseGenerator(self.width, self.blocks, self.dtype, name="coarse_generator")(
+            source_image, (rows, columns, maps)
+        )
+        refined = coarse_features
+        if self.refine_area:
+            refined = RefineArea(self.width, self.dtype, name="refine_area_block")(
+                coarse_features, (target_rows, target_columns, parsing)
+            )
+        style_codes = StyleEncoder(self.width, self.dtype, name="style_encoder")(source_image, source_parsing)
+        features = InjectStyle(self.dtype, name="inject_style_block")(
+            refined, style_codes, layers.mean_pool(parsing, GRID)
+        )
+        image = layers.Decoder(self.width, self.dtype, name="decoder")(features)
+        if features.shape[-1] != self.feature_channels:
+            features = layers.conv1(self.feature_channels, dtype=self.dtype, name="to_correspondence")(features)
+        return {
+            "image": image,
+            "coarse_image": coarse_image,
+            "parsing": parsing,
+            "features": features.astype(jnp.float32),
+        }
