@@ -1,0 +1,41 @@
+"""From a workdir to a state on the devices: the newest checkpoint, or a fresh start."""
+
+import logging
+from pathlib import Path
+
+import jax
+
+from scrn_jax import sharding, state
+from scrn_jax.checkpoint import Checkpoints
+from scrn_jax.settings import Settings, to_config
+
+log = logging.getLogger(__name__)
+
+# The random numbers of a fresh state are drawn once: XLA would take longer to optimise that than to do it.
+QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+
+def open_checkpoints(settings: Settings, workdir: Path) -> Checkpoints:
+    """The run's checkpoints, which fit models of the same config section and frame, computed in whatever dtype."""
+    model = {key: value for key, value in to_config(settings)["model"].items() if key != "dtype"}
+    identity = {"model": model, "size": settings.size}
+    return Checkpoints(workdir, identity, settings.train.keep, settings.train.keep_every)
+
+
+def newest(settings: Settings, mesh, checkpoints: Checkpoints) -> state.TrainState:
+    """The newest checkpoint's state, replicated over the mesh; UserError when there is none or it does not fit."""
+    replicated = sharding.replicated(mesh)
+    shapes = jax.eval_shape(lambda: state.init_state(settings))
+    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated), shapes)
+    return checkpoints.restore(like)
+
+
+def newest_or_fresh(settings: Settings, mesh, checkpoints: Checkpoints) -> state.TrainState:
+    """The newest checkpoint's state, or a fresh one when the workdir has none yet."""
+    if checkpoints.latest_step is None:
+        fresh = jax.jit(
+            lambda: state.init_state(settings), out_shardings=sharding.replicated(mesh), compiler_options=QUICK_COMPILE
+        )
+        return fresh()
+    log.info("going on from step %d", checkpoints.latest_step)
+    return newest(settings, mesh, checkpoints)

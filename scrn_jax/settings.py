@@ -1,0 +1,206 @@
+"""What a config says, as typed values: every key known, every value checked, before anything is built."""
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+
+from scrn_jax import losses
+from scrn_jax.errors import UserError
+
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+def _positive(section, where: str, *names: str):
+    for name in names:
+        if not getattr(section, name) > 0:
+            raise UserError(f"config.{where}.{name} must be above 0, got {getattr(section, name)}")
+
+
+def _not_negative(section, where: str, *names: str):
+    for name in names:
+        if not 0 <= getattr(section, name) < math.inf:
+            raise UserError(f"config.{where}.{name} must be a number of at least 0, got {getattr(section, name)}")
+
+
+def _one_of(section, where: str, name: str, choices):
+    if (value := getattr(section, name)) not in choices:
+        path = ".".join(part for part in ("config", where, name) if part)
+        raise UserError(f"{path} must be one of {', '.join(choices)}, got {value!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """The generator's and the discriminator's size; see `models.scrn.SCRN` for the fields."""
+
+    width: int = 64
+    blocks: int = 6
+    refine_area: bool = True
+    parsing_multiples: tuple[int, ...] = (1, 2, 4, 8)
+    discriminator_width: int = 32
+    dtype: str = "float32"
+
+    def __post_init__(self):
+        _positive(self, "model", "width", "blocks", "discriminator_width")
+        _one_of(self, "model", "dtype", DTYPES)
+        if not self.parsing_multiples or any(not isinstance(n, int) or n < 1 for n in self.parsing_multiples):
+            raise UserError(
+                f"config.model.parsing_multiples must be whole numbers from 1, got {self.parsing_multiples}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """The frozen networks of Eq. 5 and Eq. 8, and where their weights come from (`features.weights.load`)."""
+
+    correspondence: str = "vgg19"
+    correspondence_source: str = "auto"
+    perceptual_source: str = "auto"
+
+    def __post_init__(self):
+        _one_of(self, "features", "correspondence", ("vgg19", "vgg16"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Optim:
+    """Adam for both networks; the learning rate falls linearly to 0 over `train.steps`.
+
+    discriminator_ratio: D's learning rate as a share of G's. clip: global norm above which a network's gradient is
+    scaled down, 0 for never. ema_decay: of the averaged generator that is evaluated and exported. max_skipped: steps in
+    a row that may be skipped for a loss or gradient that is not finite.
+    """
+
+    learning_rate: float = 1e-3
+    discriminator_ratio: float = 0.1
+    b1: float = 0.9
+    b2: float = 0.999
+    clip: float = 0.0
+    ema_decay: float = 0.999
+    max_skipped: int = 10
+
+    def __post_init__(self):
+        _positive(self, "optim", "learning_rate", "max_skipped")
+        _not_negative(self, "optim", "learning_rate", "discriminator_ratio", "clip")
+        for name in ("b1", "b2", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"config.optim.{name} must be in [0, 1), got {getattr(self, name)}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Length and cadence of a run, in steps; `batch_size` is global, over all devices. 0 switches a cadence off.
+
+    keep: newest checkpoints kept; keep_every: also keep for good those at multiples of it.
+    """
+
+    steps: int = 120_000
+    batch_size: int = 6
+    flip: bool = True
+    log_every: int = 50
+    sheet_every: int = 1000
+    sheet_pairs: int = 6
+    checkpoint_every: int = 1000
+    keep: int = 2
+    keep_every: int = 0
+
+    def __post_init__(self):
+        _positive(self, "train", "steps", "batch_size", "log_every", "sheet_pairs", "keep")
+        _not_negative(self, "train", "sheet_every", "checkpoint_every", "keep_every")
+
+
+@dataclasses.dataclass(frozen=True)
+class Eval:
+    """Evaluation at the end of a run: batch size, and how many test pairs at most (0 for all)."""
+
+    batch_size: int = 8
+    limit: int = 0
+
+    def __post_init__(self):
+        _positive(self, "eval", "batch_size")
+        _not_negative(self, "eval", "limit")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """A whole config.
+
+    size: (height, width) in pixels. adversarial, parsing: the forms of Eq. 7 and Eq. 9, see `losses`. data: checked by
+    `input_pipeline.sources`.
+    """
+
+    data: Mapping[str, Any]
+    seed: int = 0
+    size: tuple[int, int] = (256, 176)
+    adversarial: str = "non_saturating"
+    parsing: str = "l1"
+    model: Model = Model()
+    loss: losses.LossWeights = losses.LossWeights()
+    features: Features = Features()
+    optim: Optim = Optim()
+    train: Train = Train()
+    eval: Eval = Eval()
+
+    def __post_init__(self):
+        terms = [field.name for field in dataclasses.fields(self.loss)]
+        _not_negative(self.loss, "loss", *terms)
+        if not any(getattr(self.loss, term) for term in terms):
+            raise UserError("every weight in config.loss is 0: there is nothing to train; give one of them a weight")
+        _one_of(self, "", "adversarial", losses.ADVERSARIAL_FORMS)
+        _one_of(self, "", "parsing", losses.PARSING_FORMS)
+        pair = isinstance(self.size, tuple) and len(self.size) == 2
+        if not pair or any(not isinstance(n, int) or n < 32 or n % 4 for n in self.size):
+            raise UserError(f"config.size must be (height, width), multiples of 4 of at least 32, got {self.size}")
+        if max(self.size) == 32:
+            # An instance norm over one cell is 0 whatever the image.
+            raise UserError("config.size of 32x32 leaves the style encoder a grid of one cell; make a side longer")
+
+
+def from_config(config: Mapping[str, Any]) -> Settings:
+    """Check a config (an ml_collections ConfigDict or any mapping) and type it.
+
+    Raises:
+      UserError: an unknown key (with the nearest known one), no `data` section, a value of the wrong type or range.
+    """
+    mapping = config.to_dict() if hasattr(config, "to_dict") else dict(config)
+    if not isinstance(mapping.get("data"), Mapping):
+        raise UserError("the config has no `data` section; name a data set, e.g. config.data = {'name': 'mannequins'}")
+    return _build(Settings, mapping, "config")
+
+
+def defaults() -> dict[str, Any]:
+    """Every key with its default as a plain nested dict, for config files to start from; `data` is empty."""
+    return to_config(Settings(data={}))
+
+
+def to_config(settings: Settings) -> dict[str, Any]:
+    """The plain nested dict of a `Settings`, for JSON; `from_config` reads it back to an equal one."""
+    return dataclasses.asdict(settings)
+
+
+def _build(cls, mapping: Mapping[str, Any], where: str):
+    hints = typing.get_type_hints(cls)
+    for key in mapping:
+        if key not in hints:
+            near = difflib.get_close_matches(key, hints, n=1)
+            mend = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(hints))}"
+            raise UserError(f"unknown config key {where}.{key}; {mend}")
+    return cls(**{key: _typed(hints[key], value, f"{where}.{key}") for key, value in mapping.items()})
+
+
+def _typed(kind, value, where: str):
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, Mapping):
+            raise UserError(f"{where} must be a section of keys, got {value!r}")
+        return _build(kind, value, where)
+    if isinstance(kind, types.GenericAlias) or typing.get_origin(kind):
+        return tuple(value) if typing.get_origin(kind) is tuple and isinstance(value, list | tuple) else value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise UserError(f"{where} must be {kind.__name__}, got {value!r}")
+    return value
