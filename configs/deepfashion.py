@@ -1,0 +1,52 @@
+"""The paper's SCRN on DeepFashion's in-shop pairs at 256x176, and its ablations.
+
+    python -m scrn_jax.main --config configs/deepfashion.py:full --config.data.dir=DEEPFASHION --workdir runs/full
+
+Variants: `full` (the paper), `3cb` (three Coarse Blocks), `no_refine_area`, `no_face` (without Eq. 10), and `tiny` (a
+narrow model at 64x44 that learns on any small folder of photos in minutes).
+"""
+
+from ml_collections import ConfigDict
+
+from scrn_jax import settings
+
+VARIANTS = ("full", "3cb", "no_refine_area", "no_face", "tiny")
+
+
+def get_config(variant: str = "full") -> ConfigDict:
+    """The config of one of VARIANTS."""
+    if variant not in VARIANTS:
+        raise ValueError(f"configs/deepfashion.py has no variant {variant!r}; choose one of {', '.join(VARIANTS)}")
+    config = ConfigDict(settings.defaults())
+    config.seed = 0
+    config.size = (256, 176)
+    config.adversarial = "non_saturating"
+    # The folder with train/, test/, trainSPL8/, testSPL8/ and the CSV files; read as it is, without preparation.
+    config.data = {"name": "folder", "dir": "data/deepfashion"}
+    config.model.update({"width": 64, "blocks": 6, "refine_area": True, "discriminator_width": 32})
+    # VGG19's weights are on no package index. `auto` looks in the cache folder, `download` fetches torchvision's file
+    # and checks it, and a path names what python -m scrn_jax.features.convert wrote.
+    config.features.update({"correspondence": "vgg19", "correspondence_source": "auto"})
+    config.loss.update({"cor": 300.0, "l1": 5.0, "adv": 2.0, "per": 3.0, "par": 1.0, "face": 1.0})
+    config.optim.update({"learning_rate": 1e-3, "discriminator_ratio": 0.1, "b1": 0.9, "b2": 0.999, "clip": 0.0})
+    config.train.update({"steps": 120_000, "batch_size": 6, "flip": True})
+    config.train.update({"checkpoint_every": 1000, "keep": 2, "keep_every": 20_000})
+    if variant == "3cb":
+        config.model.blocks = 3
+    elif variant == "no_refine_area":
+        config.model.refine_area = False
+    elif variant == "no_face":
+        config.loss.face = 0.0
+    elif variant == "tiny":
+        shrink(config)
+    return config
+
+
+def shrink(config: ConfigDict) -> None:
+    """To a model and a run for two CPU cores; the loss weights are those of configs/demo.py."""
+    config.size = (64, 44)
+    config.model.update({"width": 16, "blocks": 3, "discriminator_width": 8})
+    config.features.correspondence = "vgg16"
+    config.loss.update({"cor": 0.05, "adv": 0.2})
+    config.optim.learning_rate = 2e-3
+    config.train.update({"steps": 200, "batch_size": 8, "log_every": 10, "sheet_every": 50, "checkpoint_every": 100})
