@@ -43,10 +43,12 @@ def get_config(variant: str = "full") -> ConfigDict:
 
 
 def shrink(config: ConfigDict) -> None:
-    """To a model and a run for two CPU cores; the loss weights are those of configs/demo.py."""
+    """To a model and a run for two CPU cores; why these values, configs/demo.py says."""
     config.size = (64, 44)
     config.model.update({"width": 16, "blocks": 3, "discriminator_width": 8})
+    config.model.update({"parsing_multiples": (2, 4), "style_multiples": (2, 4, 4)})
     config.features.correspondence = "vgg16"
-    config.loss.update({"cor": 0.05, "adv": 0.2})
-    config.optim.learning_rate = 2e-3
+    config.loss.update({"cor": 0.02, "l1": 10.0, "adv": 0.1, "per": 0.5})
+    config.parsing = "cross_entropy"
+    config.optim.ema_decay = 0.98
     config.train.update({"steps": 200, "batch_size": 8, "log_every": 10, "sheet_every": 50, "checkpoint_every": 100})

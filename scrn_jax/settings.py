@@ -42,16 +42,18 @@ class Model:
     blocks: int = 6
     refine_area: bool = True
     parsing_multiples: tuple[int, ...] = (1, 2, 4, 8)
+    style_multiples: tuple[int, ...] = (1, 2, 4, 4, 4)
     discriminator_width: int = 32
     dtype: str = "float32"
 
     def __post_init__(self):
         _positive(self, "model", "width", "blocks", "discriminator_width")
         _one_of(self, "model", "dtype", DTYPES)
-        if not self.parsing_multiples or any(not isinstance(n, int) or n < 1 for n in self.parsing_multiples):
-            raise UserError(
-                f"config.model.parsing_multiples must be whole numbers from 1, got {self.parsing_multiples}"
-            )
+        # The style encoder doubles its grid twice afterwards.
+        for name, least in (("parsing_multiples", 1), ("style_multiples", 2)):
+            multiples = getattr(self, name)
+            if len(multiples) < least or any(not isinstance(n, int) or n < 1 for n in multiples):
+                raise UserError(f"config.model.{name} must be {least} or more whole numbers from 1, got {multiples}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,9 +157,12 @@ class Settings:
         pair = isinstance(self.size, tuple) and len(self.size) == 2
         if not pair or any(not isinstance(n, int) or n < 32 or n % 4 for n in self.size):
             raise UserError(f"config.size must be (height, width), multiples of 4 of at least 32, got {self.size}")
-        if max(self.size) == 32:
+        if max(self.size) <= (stride := 2 ** len(self.model.style_multiples)):
             # An instance norm over one cell is 0 whatever the image.
-            raise UserError("config.size of 32x32 leaves the style encoder a grid of one cell; make a side longer")
+            raise UserError(
+                f"config.size {self.size} leaves the style encoder a grid of one cell; make a side longer than "
+                f"{stride} or shorten config.model.style_multiples"
+            )
 
 
 def from_config(config: Mapping[str, Any]) -> Settings:

@@ -1,8 +1,9 @@
-"""What happens before the first step: claim the workdir, and say what is about to run on what."""
+"""What happens before the first step: claim the workdir, keep the config there, say what will run on what."""
 
 import json
 import logging
 import os
+import tempfile
 from pathlib import Path
 
 import jax
@@ -18,21 +19,27 @@ log = logging.getLogger(__name__)
 CONFIG_FILE = "config.json"
 
 
-def claim_workdir(workdir: Path, settings: Settings) -> None:
-    """Make the workdir, see that it can be written, and put the config into it.
+def claim_workdir(workdir: Path) -> None:
+    """Make the workdir and see that it can be written; what is in it stays as it is.
 
     Raises:
       UserError: the folder cannot be made or written.
     """
-    unfinished = workdir / f"{CONFIG_FILE}.part"
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps(to_config(settings), indent=2) + "\n", "utf-8")
-        os.replace(unfinished, workdir / CONFIG_FILE)
+        with tempfile.TemporaryFile(dir=workdir):
+            pass
     except OSError as error:
         raise UserError(
             f"cannot write into the workdir {workdir}: {error.strerror or error}; choose another --workdir"
         ) from error
+
+
+def write_config(workdir: Path, settings: Settings) -> None:
+    """Put the config into the workdir, whole or not at all, for `read_config`."""
+    unfinished = workdir / f"{CONFIG_FILE}.part"
+    unfinished.write_text(json.dumps(to_config(settings), indent=2) + "\n", "utf-8")
+    os.replace(unfinished, workdir / CONFIG_FILE)
 
 
 def read_config(workdir: Path) -> Settings:

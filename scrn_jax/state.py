@@ -42,6 +42,7 @@ def make_generator(model: settings_lib.Model) -> SCRN:
         blocks=model.blocks,
         refine_area=model.refine_area,
         parsing_multiples=model.parsing_multiples,
+        style_multiples=model.style_multiples,
         dtype=dtype,
     )
 

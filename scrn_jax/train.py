@@ -28,7 +28,7 @@ def train(settings: Settings, workdir: Path) -> None:
     Raises:
       UserError: bad data, a checkpoint of another model, a folder that cannot be written, a run that diverged.
     """
-    startup.claim_workdir(workdir, settings)
+    startup.claim_workdir(workdir)
     mesh = sharding.make_mesh()
     sharding.check_batch_size(settings.train.batch_size, mesh, "config.train.batch_size")
     train_source = sources.open_source(settings.data, "train")
@@ -38,6 +38,8 @@ def train(settings: Settings, workdir: Path) -> None:
 
     with restore.open_checkpoints(settings, workdir) as checkpoints:
         current = restore.newest_or_fresh(settings, mesh, checkpoints)
+        # Only now: the config of a run whose checkpoints do not fit this one stays with them.
+        startup.write_config(workdir, settings)
         current = run_steps(settings, workdir, mesh, current, frozen, train_source, test_source, checkpoints)
     evaluate.evaluate_params(settings, workdir, mesh, current.ema, int(current.step), train_source, test_source)
 

@@ -12,7 +12,8 @@ from scrn_jax import sharding, state, train_step  # noqa: E402
 from scrn_jax.features import weights  # noqa: E402
 
 # Compiling is most of these tests' time and their arrays are tiny: optimise little.
-QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+from scrn_jax.restore import QUICK_COMPILE  # noqa: E402
+
 HEIGHT, WIDTH, BATCH, STEPS = 32, 36, 4, 8
 
 

@@ -55,6 +55,15 @@ def stride2_transposed_conv3(x_BxHxWxC, kernel_3x3xCxK):
     return phases.reshape(b, 2 * h, 2 * w, -1)
 
 
+def bilinear_init(key, shape, dtype=jnp.float32):
+    """For `stride2_transposed_conv3`: starts as a random 1x1 convolution, up-sampled bilinearly.
+
+    Independent taps would start the four phases with variances of 1 to 4, a checkerboard that training has to undo.
+    """
+    profile = jnp.array([0.5, 1.0, 0.5], dtype)
+    return profile[:, None, None, None] * profile[:, None, None] * nn.initializers.lecun_normal()(key, shape[2:], dtype)
+
+
 class UpConv(nn.Module):
     """`stride2_transposed_conv3` with its kernel and bias: (B, H, W, C) -> (B, 2H, 2W, features)."""
 
@@ -63,7 +72,7 @@ class UpConv(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, x.shape[-1], self.features))
+        kernel = self.param("kernel", bilinear_init, (3, 3, x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
         return stride2_transposed_conv3(x, kernel) + bias
@@ -128,7 +137,10 @@ class UpResBlock(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Features (B, H/4, W/4, 4c) to an image (B, H, W, 3) in [-1, 1]: two up-sampling residual blocks, 7x7, tanh."""
+    """Features (B, H/4, W/4, 4c) to an image (B, H, W, 3) in [-1, 1].
+
+    Two up-sampling residual blocks (2c, c), LeakyReLU, 7x7, tanh.
+    """
 
     width: int
     dtype: Dtype = jnp.float32
@@ -137,8 +149,8 @@ class Decoder(nn.Module):
     def __call__(self, x):
         for multiple in (2, 1):
             x = UpResBlock(multiple * self.width, dtype=self.dtype)(x)
-        x = leaky_relu(instance_norm(dtype=self.dtype)(x))
-        return jnp.tanh(conv7(3, dtype=self.dtype)(x).astype(jnp.float32))
+        # No norm here: it would take the strength of every colour out of the picture.
+        return jnp.tanh(conv7(3, dtype=self.dtype)(leaky_relu(x)).astype(jnp.float32))
 
 
 def mean_pool(x_BxHxWxC, factor: int):

@@ -1,5 +1,6 @@
 """The second stage: decide where the coarse result needs style, and put the source's style back region by region."""
 
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -9,8 +10,7 @@ from scrn_jax.models import layers
 from scrn_jax.models.coarse import Encoder
 from scrn_jax.models.pose_conv import PoseConv
 
-STYLE_STRIDE = 32  # five stride-2 layers
-STYLE_GRID = 8  # pixels a cell of the style grid after two doublings
+DOUBLINGS = 2  # of the style encoder's grid, by its residual blocks
 
 
 class RefineArea(nn.Module):
@@ -57,24 +57,29 @@ def region_means(features_BxHxWxC, masks_BxHxWxR, valid_BxHxWx1):
 class StyleEncoder(nn.Module):
     """Source image and one-hot parsing to one style code in [-1, 1] per region: F_s (B, regions, 4c).
 
-    Five stride-2 layers (c, 2c, 4c, 4c, 4c), two up-sampling residual blocks, 1x1, tanh, then means under the regions.
+    A stride-2 convolution per entry of `multiples` (the paper: five; their widths as multiples of `width`), two
+    up-sampling residual blocks, 1x1, tanh, then means under the regions.
     """
 
     width: int
+    multiples: tuple[int, ...] = (1, 2, 4, 4, 4)
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, source_image_BxHxWx3, source_parsing_BxHxWxR):
-        x = layers.pad_to_multiple(source_image_BxHxWx3, STYLE_STRIDE, mode="edge")
-        # No norms on the way down: an instance norm takes away each channel's mean, which is where colour lives.
-        for multiple in (1, 2, 4, 4, 4):
-            x = layers.leaky_relu(layers.down_conv(multiple * self.width, dtype=self.dtype)(x))
-        for _ in range(2):
+        stride = 2 ** len(self.multiples)
+        x = layers.pad_to_multiple(source_image_BxHxWx3, stride, mode="edge")
+        # No norms on the way down: an instance norm takes away each channel's mean, which is where colour lives. So
+        # that the image still arrives with its contrast, the weights make up for what the activation takes.
+        conv = partial(layers.down_conv, kernel_init=nn.initializers.he_normal(), dtype=self.dtype)
+        for multiple in self.multiples:
+            x = layers.leaky_relu(conv(multiple * self.width)(x))
+        for _ in range(DOUBLINGS):
             x = layers.UpResBlock(4 * self.width, dtype=self.dtype)(x)
         x = jnp.tanh(layers.conv1(4 * self.width, dtype=self.dtype, name="to_style")(x))
         inside = jnp.ones_like(source_parsing_BxHxWxR[..., :1])
         masks = jnp.concatenate([source_parsing_BxHxWxR, inside], axis=-1)
-        masks = layers.mean_pool(layers.pad_to_multiple(masks, STYLE_STRIDE), STYLE_GRID)
+        masks = layers.mean_pool(layers.pad_to_multiple(masks, stride), stride >> DOUBLINGS)
         return region_means(x, masks[..., :-1], masks[..., -1:])
 
 

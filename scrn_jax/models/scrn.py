@@ -24,6 +24,7 @@ class SCRN(nn.Module):
       refine_area: False for the ablation without the RefineArea block: F'_crs = F_crs.
       parsing_multiples: widths of the parsing block's stride-2 layers, as multiples of `width` (the paper: four layers,
         which take 256x176 to a grid of 16x11; smaller frames need fewer to keep as fine a grid).
+      style_multiples: the same of the style encoder (the paper: five, to a grid of 8x6).
       regions: classes of the parsing maps.
       feature_channels: channels of the features that Eq. 5 compares with VGG's conv3_1. Where 4c differs, a 1x1
         convolution maps F_g to them; it only serves the loss.
@@ -34,6 +35,7 @@ class SCRN(nn.Module):
     blocks: int = 6
     refine_area: bool = True
     parsing_multiples: tuple[int, ...] = (1, 2, 4, 8)
+    style_multiples: tuple[int, ...] = (1, 2, 4, 4, 4)
     regions: int = 8
     feature_channels: int = 256
     dtype: Any = jnp.float32
@@ -74,7 +76,8 @@ class SCRN(nn.Module):
             refined = RefineArea(self.width, self.dtype, name="refine_area_block")(
                 coarse_features, (target_rows, target_columns, parsing)
             )
-        style_codes = StyleEncoder(self.width, self.dtype, name="style_encoder")(source_image, source_parsing)
+        style_encoder = StyleEncoder(self.width, self.style_multiples, self.dtype, name="style_encoder")
+        style_codes = style_encoder(source_image, source_parsing)
         features = InjectStyle(self.dtype, name="inject_style_block")(
             refined, style_codes, layers.mean_pool(parsing, GRID)
         )

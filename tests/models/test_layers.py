@@ -68,6 +68,15 @@ def test_up_convolution_equals_conv_transpose(up_convolution, up_convolution_in_
     np.testing.assert_allclose(y, nhwc(up_convolution_in_torch[2]), atol=1e-5)
 
 
+def test_an_up_convolution_starts_without_a_checkerboard():
+    """Of a flat image it makes a flat one, but for the border, where zeros are beyond."""
+    layer = layers.UpConv(4)
+    flat = jnp.ones((1, 5, 6, 3))
+    y = layer.apply(layer.init(jax.random.key(0), flat), flat)[:, :-1, :-1]
+    np.testing.assert_allclose(y, jnp.broadcast_to(y[:, :1, :1], y.shape), rtol=1e-5)
+    assert np.abs(y[0, 0, 0]).min() > 0
+
+
 def test_up_convolutions_gradients_equal_conv_transposes(up_convolution, up_convolution_in_torch, nhwc):
     x, kernel, bias, towards = up_convolution
     layer, tensor, _ = up_convolution_in_torch

@@ -1,0 +1,62 @@
+"""Every variant of the shipped config files is a valid config and says what its docstring promises."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from scrn_jax import settings
+
+FOLDER = Path(__file__).parents[1] / "configs"
+VARIANTS = {"demo": ("full", "smoke"), "deepfashion": ("full", "3cb", "no_refine_area", "no_face", "tiny")}
+
+
+def _config(name: str, variant: str):
+    return runpy.run_path(str(FOLDER / f"{name}.py"))["get_config"](variant)
+
+
+def _settings(name: str, variant: str) -> settings.Settings:
+    return settings.from_config(_config(name, variant))
+
+
+@pytest.mark.parametrize("name, variant", [(name, variant) for name, known in VARIANTS.items() for variant in known])
+def test_a_variant_is_a_valid_config_with_every_key(name, variant):
+    """Every key has to be there: only keys that are can be set on the command line."""
+    config = _config(name, variant).to_dict()
+    for section, known in settings.defaults().items():
+        assert section in config
+        if section != "data" and isinstance(known, dict):
+            assert set(known) == set(config[section])
+    settings.from_config(config)
+
+
+def test_no_config_file_is_left_out_here():
+    assert {path.stem for path in FOLDER.glob("*.py")} == set(VARIANTS)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_an_unknown_variant_is_refused_with_the_known_ones(name):
+    with pytest.raises(ValueError, match=r"no variant 'huge'; choose .*full"):
+        _config(name, "huge")
+
+
+def test_full_is_the_papers_section_iv():
+    full = _settings("deepfashion", "full")
+    assert full.size == (256, 176) and full.train.steps == 120_000 and full.train.batch_size == 6
+    assert full.loss == settings.losses.LossWeights(cor=300, l1=5, adv=2, per=3, par=1, face=1)
+    assert (full.optim.learning_rate, full.optim.b1, full.optim.b2) == (1e-3, 0.9, 0.999)
+    assert full.optim.discriminator_ratio == 0.1
+    assert full.features.correspondence == "vgg19" and full.parsing == "l1"
+    assert (full.model.width, full.model.blocks, full.model.refine_area) == (64, 6, True)
+
+
+@pytest.mark.parametrize(
+    "variant, path, value",
+    [("3cb", "model.blocks", 3), ("no_refine_area", "model.refine_area", False), ("no_face", "loss.face", 0.0)],
+)
+def test_an_ablation_differs_from_full_in_one_key(variant, path, value):
+    full, ablation = _config("deepfashion", "full"), _config("deepfashion", variant)
+    section, key = path.split(".")
+    assert ablation[section][key] == value != full[section][key]
+    full[section][key] = value
+    assert ablation == full
