@@ -2,7 +2,9 @@
 
     python -m scrn_jax.main --config configs/demo.py --workdir runs/demo
 
-`configs/demo.py:smoke` runs all of it in under a minute, without learning anything, for tests.
+Reached on 480 pairs of unseen people: LPIPS 0.0844, SSIM 0.7139, PSNR 20.20 dB (copying the source: 0.2119, 0.3685, 13.24),
+in 13 min 45 s and 2.4 GB on two cores of an AMD EPYC that had other work besides.
+`configs/demo.py:smoke` runs all of it in about a minute, without learning anything, for tests.
 """
 
 from ml_collections import ConfigDict
