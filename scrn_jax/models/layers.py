@@ -16,6 +16,7 @@ conv1 = partial(nn.Conv, kernel_size=(1, 1))
 down_conv = partial(nn.Conv, kernel_size=(4, 4), strides=(2, 2), padding=1)
 # Flax's defaults (variance as E[x^2] - E[x]^2, eps 1e-6) lose digits on near-constant channels; these are PyTorch's.
 instance_norm = partial(nn.InstanceNorm, epsilon=1e-5, use_fast_variance=False)
+layer_norm = partial(nn.GroupNorm, num_groups=1, epsilon=1e-5, use_fast_variance=False)
 leaky_relu = partial(nn.leaky_relu, negative_slope=0.1)
 
 
@@ -139,7 +140,7 @@ class UpResBlock(nn.Module):
 class Decoder(nn.Module):
     """Features (B, H/4, W/4, 4c) to an image (B, H, W, 3) in [-1, 1].
 
-    Two up-sampling residual blocks (2c, c), LeakyReLU, 7x7, tanh.
+    Two up-sampling residual blocks (2c, c), layer norm, LeakyReLU, 7x7, tanh.
     """
 
     width: int
@@ -149,8 +150,10 @@ class Decoder(nn.Module):
     def __call__(self, x):
         for multiple in (2, 1):
             x = UpResBlock(multiple * self.width, dtype=self.dtype)(x)
-        # No norm here: it would take the strength of every colour out of the picture.
-        return jnp.tanh(conv7(3, dtype=self.dtype)(leaky_relu(x)).astype(jnp.float32))
+        # Over channels too: an instance norm would give every channel, and so every colour, the same strength in every
+        # picture; none at all lets the large F_g that Eq. 5 asks for saturate the tanh.
+        x = leaky_relu(layer_norm(dtype=self.dtype)(x))
+        return jnp.tanh(conv7(3, dtype=self.dtype)(x).astype(jnp.float32))
 
 
 def mean_pool(x_BxHxWxC, factor: int):

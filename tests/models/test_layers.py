@@ -90,16 +90,20 @@ def test_up_convolutions_gradients_equal_conv_transposes(up_convolution, up_conv
     np.testing.assert_allclose(of_bias, layer.bias.grad.numpy(), atol=1e-4)
 
 
-def test_instance_norm_equals_pytorchs(nchw, nhwc):
+@pytest.mark.parametrize(
+    "norm, reference",
+    [(layers.instance_norm, nn.InstanceNorm2d(4, affine=True)), (layers.layer_norm, nn.GroupNorm(1, 4))],
+    ids=["instance", "layer"],
+)
+def test_a_norm_equals_pytorchs(norm, reference, nchw, nhwc):
     x, scale, bias = 3 * _random(2, 5, 6, 4) + 1, _random(4, seed=1), _random(4, seed=2)
-    reference = nn.InstanceNorm2d(4, affine=True)
     reference.weight, reference.bias = nn.Parameter(_vector(scale)), nn.Parameter(_vector(bias))
     tensor, towards = nchw(x), _random(2, 5, 6, 4, seed=3)
     expected = reference(tensor)
     (expected * nchw(towards).detach()).sum().backward()
 
     def apply(scale, bias, x):
-        return layers.instance_norm().apply({"params": {"scale": scale, "bias": bias}}, x)
+        return norm().apply({"params": {"scale": scale, "bias": bias}}, x)
 
     gradients = jax.grad(lambda *a: jnp.sum(apply(*a) * towards), argnums=(0, 1, 2))(scale, bias, x)
     np.testing.assert_allclose(apply(scale, bias, x), nhwc(expected), atol=1e-5)
