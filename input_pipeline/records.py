@@ -11,6 +11,7 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 
 from input_pipeline.pair import Pair
 from scrn_jax.errors import UserError
+from scrn_jax.person.formats import read_json
 from scrn_jax.person.images import read_header
 from scrn_jax.person.joints import NUM_JOINTS
 from scrn_jax.person.regions import NAMES
@@ -140,6 +141,31 @@ def find_prepared(directory: Path) -> Path:
         names = ", ".join(str(path.relative_to(directory)) for path in found)
         raise UserError(f"{directory}: holds several data sets ({names}); point config.data.dir at one of them")
     return found[0]
+
+
+def split_names(directory: Path) -> list[str]:
+    """The splits of the prepared data set in `directory`, train first. Raises UserError for a broken info file."""
+    names = [split.get("name") for split in _info_file(directory).get("splits", []) if isinstance(split, dict)]
+    known = [name for name in names if isinstance(name, str)]
+    if not known:
+        raise UserError(f"{directory / 'dataset_info.json'}: names no splits; prepare the data set again")
+    return sorted(known, key=lambda name: (name != "train", name))
+
+
+def metadata(directory: Path) -> dict[str, object]:
+    """Where the prepared data set in `directory` comes from; empty when that was not written down."""
+    file = directory / "metadata.json"
+    if not file.is_file():
+        return {}
+    content = read_json(file)
+    return content if isinstance(content, dict) else {}
+
+
+def _info_file(directory: Path) -> dict[str, object]:
+    content = read_json(directory / "dataset_info.json")
+    if not isinstance(content, dict) or not isinstance(content.get("splits", []), list):
+        raise UserError(f"{directory / 'dataset_info.json'}: not TFDS's info; prepare the data set again")
+    return content
 
 
 def _check_feature_classes(node: object) -> None:

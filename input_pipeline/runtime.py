@@ -1,8 +1,8 @@
 """How TensorFlow runs beside JAX: on the CPU only, in few threads of its own."""
 
-import os
-
 import tensorflow as tf
+
+from input_pipeline.pool import cores
 
 _MAX_THREADS = 16
 
@@ -14,8 +14,7 @@ def cpu_only() -> None:
 
 def parallel_calls() -> int:
     """How many pictures are worked on at a time: one per core that this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, _MAX_THREADS)
+    return min(cores(), _MAX_THREADS)
 
 
 def with_options(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -9,6 +9,7 @@ from input_pipeline.pair import Source
 from scrn_jax.errors import UserError
 
 _PEOPLE_KEYS = ("train_identities", "test_identities", "views", "height", "width", "seed")
+_LAYOUT_KEYS = ("annotation_width", "merge", "images")
 
 
 def open_source(data: Mapping[str, Any], split: str) -> Source:
@@ -18,10 +19,12 @@ def open_source(data: Mapping[str, Any], split: str) -> Source:
       mannequins  embedded people, rendered into records under `data.dir` when they are not there yet; optional keys
                   train_identities, test_identities, views, height, width, seed
       records     a prepared data set of `input_pipeline.records`, at or below the folder `data.dir`
-      folder      the DeepFashion field's own layout in `data.dir`; optional key annotation_width (176 or 256)
+      folder      pictures as they are in `data.dir`: the DeepFashion field's own layout, with the optional keys
+                  annotation_width (176 or 256), merge and images of `layout.Options`; or a manifest, people.toml
+      deepfashion the same, prepared into records under `data.dir`/records when they are not there yet; or such records
     Raises UserError for unknown names and keys and for whatever is wrong with the data.
     """
-    known = {"name", "dir", "annotation_width", *_PEOPLE_KEYS}
+    known = {"name", "dir", *_LAYOUT_KEYS, *_PEOPLE_KEYS}
     unknown = sorted(set(data) - known)
     if unknown:
         raise UserError(f"unknown key config.data.{unknown[0]}: the keys are {', '.join(sorted(known))}")
@@ -45,11 +48,28 @@ def _records(data: Mapping[str, Any], directory: Path, split: str) -> Source:
 
 def _folder(data: Mapping[str, Any], directory: Path, split: str) -> Source:
     folder = importlib.import_module("input_pipeline.folder")
-    return folder.FolderSource(directory, split, data.get("annotation_width"))
+    return folder.FolderSource(directory, split, **_layout_options(data))
+
+
+def _deepfashion(data: Mapping[str, Any], directory: Path, split: str) -> Source:
+    if not importlib.import_module("input_pipeline.folder").is_raw(directory):
+        return _records(data, directory, split)
+    deepfashion = importlib.import_module("input_pipeline.deepfashion")
+    layout = importlib.import_module("input_pipeline.layout")
+    config = deepfashion.FolderConfig(name="pairs", options=layout.Options(**_layout_options(data)))
+    return _records(data, deepfashion.prepare(directory, directory / "records", config)[0], split)
+
+
+def _layout_options(data: Mapping[str, Any]) -> dict[str, Any]:
+    options = {key: data[key] for key in _LAYOUT_KEYS if data.get(key) is not None}
+    if not isinstance(options.get("merge", ""), str):
+        options["merge"] = tuple(options["merge"])
+    return options
 
 
 _OPENERS: dict[str, Callable[[Mapping[str, Any], Path, str], Source]] = {
     "mannequins": _mannequins,
     "records": _records,
     "folder": _folder,
+    "deepfashion": _deepfashion,
 }

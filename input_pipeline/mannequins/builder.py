@@ -1,13 +1,8 @@
 """The TFDS builder of the embedded people: renders them on all cores and writes the records of the common schema."""
 
-import contextlib
 import dataclasses
-import fcntl
-import io
 import itertools
 import logging
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +11,7 @@ import tensorflow_datasets as tfds
 from input_pipeline import records
 from input_pipeline.mannequins.workers import EncodedView, PersonTask, render_people
 from input_pipeline.pair import Pair
+from input_pipeline.preparing import prepare_once
 from input_pipeline.runtime import parallel_calls
 from scrn_jax.errors import UserError
 
@@ -116,40 +112,15 @@ def _pair(task: PersonTask, views: list[EncodedView], source: int, target: int) 
 def prepare(directory: Path, people: PeopleConfig) -> Path:
     """The folder below `directory` with the records of `people`, rendered now unless they are there.
 
-    An interrupted preparation leaves a folder named incomplete.*, which never counts as prepared and is removed by the
-    next one. Several processes may call this at once: one renders, the others wait. Raises UserError when `directory`
-    cannot be written.
+    See `preparing.prepare_once`. Raises UserError when `directory` cannot be written.
     """
     target = directory / Mannequins.name / people.name() / str(Mannequins.VERSION)
     if (target / "dataset_info.json").is_file():
         return target
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with _locked(directory / "mannequins.lock"):
-            config = MannequinsConfig(name=people.name(), people=people)
-            builder = Mannequins(data_dir=str(directory), config=config, file_format="array_record")
-            if not builder.is_prepared():
-                _remove_leftovers(target)
-                count = people.train_identities + people.test_identities
-                log.info("Rendering %d people into %s", count, target)
-                tfds.disable_progress_bar()
-                # TFDS wants a folder for downloads, of which there are none, and prints that it downloads.
-                with tempfile.TemporaryDirectory() as empty, contextlib.redirect_stdout(io.StringIO()):
-                    builder.download_and_prepare(download_dir=empty)
-    except OSError as error:
-        raise UserError(f"{directory}: cannot hold the rendered people ({error}); set config.data.dir") from error
-    return target
-
-
-def _remove_leftovers(target: Path) -> None:
-    """Removes what interrupted preparations left beside `target`. Call under the lock only."""
-    for left in target.parent.glob("incomplete.*"):
-        shutil.rmtree(left)
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Holds a lock that the system releases when the process dies, however it dies."""
-    with file.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    config = MannequinsConfig(name=people.name(), people=people)
+    count = people.train_identities + people.test_identities
+    return prepare_once(
+        directory,
+        lambda: Mannequins(data_dir=str(directory), config=config, file_format="array_record"),
+        lambda folder: log.info("Rendering %d people into %s", count, folder),
+    )

@@ -1,12 +1,13 @@
 """Readers of the joint files that users bring. Each returns {image name: joints float32 (18, 2)}, y first, missing -1.
 
-A reader parses its own layout and hands every person to `joints_from_lists`, which holds the checks they share.
+A reader parses its own layout and hands every person to `joints_from_lists`, which holds the checks they share. Here:
+the DeepFashion CSV; OpenPose, COCO and NumPy files in `detections`, and `detections.read_joints` chooses among all.
 """
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,16 +15,46 @@ from scrn_jax.errors import UserError
 from scrn_jax.person.joints import MISSING, NUM_JOINTS
 
 _HEADER = "name:keypoints_y:keypoints_x"
+# 1 GiB of text: a hundred times DeepFashion's annotations.
+_MAX_TEXT_BYTES = 1 << 30
+
+Problems = list[UserError]
 
 
 def read_text(path: str | Path) -> str:
-    """The text of a UTF-8 file; raises UserError when it is absent or in another encoding."""
+    """The text of a UTF-8 file; raises UserError when it is absent, absurdly large or in another encoding."""
     try:
+        if Path(path).stat().st_size > _MAX_TEXT_BYTES:
+            raise UserError(f"{path}: more than {_MAX_TEXT_BYTES >> 20} MiB of text; take the right file")
         return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+
+
+def is_number(value: object) -> bool:
+    """Whether a JSON value is a finite number that float32 can hold; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e38
+
+
+def meet(error: UserError, problems: Problems | None) -> None:
+    """Raises `error` at once or, when someone collects problems, notes it there and lets the reader go on."""
+    if problems is None:
+        raise error
+    problems.append(error)
+
+
+def read_json(path: str | Path) -> Any:
+    """What a JSON file holds; raises UserError when it is no JSON."""
+    try:
+        return json.loads(read_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON ({error}); write the file anew") from error
+    except ValueError as error:  # Python refuses integers of thousands of digits
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path}: not readable JSON ({error}); write the file anew") from error
 
 
 def joints_from_lists(ys: Sequence[float], xs: Sequence[float], where: str) -> np.ndarray:
@@ -40,7 +71,7 @@ def joints_from_lists(ys: Sequence[float], xs: Sequence[float], where: str) -> n
                 "18-joint OpenPose order with the neck (COCO's 17 have none: add the middle of the shoulders)"
             )
         for value in values:
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            if not is_number(value):
                 raise UserError(
                     f"{where}: {value!r} in keypoints_{axis} is not a finite number; write -1 for a missing joint"
                 )
@@ -51,11 +82,12 @@ def joints_from_lists(ys: Sequence[float], xs: Sequence[float], where: str) -> n
     return joints
 
 
-def read_deepfashion(path: str | Path) -> dict[str, np.ndarray]:
+def read_deepfashion(path: str | Path, problems: Problems | None = None) -> dict[str, np.ndarray]:
     """The DeepFashion field's annotation CSV: `name: [18 y]: [18 x]` under the header name:keypoints_y:keypoints_x.
 
     Raises UserError naming file, line, record and mend for a wrong header or separator, a wrong number of joints,
-    values that are not finite numbers, and a name given twice with different joints.
+    values that are not finite numbers, and a name given twice with different joints. With a list of `problems`, what
+    is wrong with single lines is appended to it instead, and those lines are left out.
     """
     lines = read_text(path).splitlines()
     if not lines or lines[0].replace(" ", "") != _HEADER:
@@ -65,11 +97,16 @@ def read_deepfashion(path: str | Path) -> dict[str, np.ndarray]:
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip():
             continue
-        name, joints = _deepfashion_line(line, f"{path}, line {number}")
+        try:
+            name, joints = _deepfashion_line(line, f"{path}, line {number}")
+        except UserError as error:
+            meet(error, problems)
+            continue
         if name in people and not np.array_equal(people[name], joints):
-            raise UserError(f"{path}, line {number}, {name}: given twice with different joints; remove one of them")
+            twice = f"{path}, line {number}, {name}: given twice with different joints; remove one of them"
+            meet(UserError(twice), problems)
         people[name] = joints
-    if not people:
+    if not people and not problems:
         raise UserError(f"{path}: holds no annotations under its header; fill it or take the right file")
     return people
 
@@ -86,6 +123,6 @@ def _deepfashion_line(line: str, where: str) -> tuple[str, np.ndarray]:
     where = f"{where}, {name}"
     try:
         ys, xs = json.loads(fields[1]), json.loads(fields[2])
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: keypoints must be two JSON lists of {NUM_JOINTS} integers ({error})") from error
     return name, joints_from_lists(ys, xs, where)

@@ -2,11 +2,15 @@
 
 import dataclasses
 import struct
+import zlib
 
 from scrn_jax.errors import UserError
 
 # 64 megapixels: far above any photo of this field, far below what exhausts memory.
 MAX_PIXELS = 1 << 26
+
+# What Pillow's decoders raise for bytes that are no picture, or only part of one.
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 

@@ -1,13 +1,14 @@
 """The 8 regions of a parsing map: names, colours, merges of finer label sets, and safe reading of label maps."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from scrn_jax.errors import UserError
-from scrn_jax.person.images import read_header
+from scrn_jax.person.images import DAMAGE, read_header
 
 NAMES = ("background", "hair", "upper clothes", "dress", "pants", "face", "upper skin", "leg")
 NUM_REGIONS = len(NAMES)
@@ -27,25 +28,41 @@ LIP_20 = (
     ("coat", 2), ("socks", 7), ("pants", 4), ("jumpsuits", 3), ("scarf", 2), ("skirt", 4), ("face", 5), ("left-arm", 6),
     ("right-arm", 6), ("left-leg", 7), ("right-leg", 7), ("left-shoe", 7), ("right-shoe", 7),
 )  # fmt: skip
-# CIHP numbers its classes as LIP does, except that 10 is the skin of the torso.
+# CIHP numbers its classes as LIP does, except that 10 is the skin of the torso. It has 20 classes with the background;
+# whoever has maps with a 21st gives a table of their own.
 CIHP_20 = (*LIP_20[:10], ("torso-skin", 6), *LIP_20[11:])
-MERGES = {"lip": LIP_20, "cihp": CIHP_20}
+# Maps that hold the 8 regions already.
+REGIONS_8 = tuple((name, index) for index, name in enumerate(NAMES))
+MERGES = {"regions": REGIONS_8, "lip": LIP_20, "cihp": CIHP_20}
 
 
-def merge_table(name: str) -> np.ndarray:
-    """The merge `name` ("lip" or "cihp") as a uint8 array: fine class -> region. Raises UserError on another name."""
-    if name not in MERGES:
-        raise UserError(f"unknown merge of parsing classes {name!r}: choose one of {', '.join(sorted(MERGES))}")
-    return np.array([region for _, region in MERGES[name]], np.uint8)
+def merge_table(merge: str | Sequence[int]) -> np.ndarray:
+    """A merge as a uint8 array (classes,): fine class -> region.
+
+    `merge` is "regions" (8 classes, nothing to merge), "lip", "cihp", or a table of one's own: the region of class 0,
+    of class 1, and so on. Raises UserError on another name and on a table that is none.
+    """
+    if isinstance(merge, str):
+        if merge not in MERGES:
+            raise UserError(f"unknown merge of parsing classes {merge!r}: choose one of {', '.join(sorted(MERGES))}")
+        return np.array([region for _, region in MERGES[merge]], np.uint8)
+    table = list(merge)
+    if not 1 <= len(table) <= 256 or any(type(region) is not int or not 0 <= region < NUM_REGIONS for region in table):
+        raise UserError(
+            f"{table!r} is no merge of parsing classes: list the region, 0 to {NUM_REGIONS - 1}, of each class, or "
+            f"name one of {', '.join(sorted(MERGES))}"
+        )
+    return np.array(table, np.uint8)
 
 
 def check_labels(labels: np.ndarray, where: str, limit: int = NUM_REGIONS) -> None:
     """Raises UserError, naming `where` and the value, when a label is `limit` or above."""
     highest = int(labels.max(initial=0))
     if highest >= limit:
+        merge = f"merge the map into the {NUM_REGIONS} regions {', '.join(NAMES)} first"
         raise UserError(
-            f"{where}: label {highest} in a parsing map of {limit} classes (0 to {limit - 1}); merge the map into the "
-            f"{NUM_REGIONS} regions {', '.join(NAMES)} first, or remove the pairs that use it"
+            f"{where}: label {highest} in a parsing map of {limit} classes (0 to {limit - 1}); "
+            f"{merge if limit == NUM_REGIONS else 'take a merge table that has it'}, or remove the pairs that use it"
         )
 
 
@@ -60,7 +77,7 @@ def label_map_from_bytes(data: bytes, where: str, limit: int = NUM_REGIONS) -> n
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             mode, labels = image.mode, np.array(image)
-    except (OSError, SyntaxError, ValueError) as error:
+    except DAMAGE as error:
         raise UserError(f"{where}: a damaged PNG ({error}); replace the file") from error
     if mode not in ("L", "P", "1"):
         raise UserError(f"{where}: a parsing map is one 8-bit channel of class numbers, this one is {mode}; save it so")

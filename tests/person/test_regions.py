@@ -86,3 +86,20 @@ def test_cihp_differs_from_lip_in_class_ten_alone():
 def test_an_unknown_merge_is_refused():
     with pytest.raises(UserError, match="cihp, lip"):
         regions.merge_table("atr")
+
+
+def test_a_table_of_ones_own_may_have_a_twenty_first_class():
+    table = regions.merge_table([*regions.merge_table("cihp").tolist(), 0])
+    assert len(table) == 21 and table[20] == 0
+
+
+@pytest.mark.parametrize("table", [[], [0, 8], [0, -1], [0, True], [0] * 257, [0.5]])
+def test_a_table_that_is_none_is_refused(table):
+    with pytest.raises(UserError, match="no merge of parsing classes"):
+        regions.merge_table(table)
+
+
+def test_a_label_beyond_the_merge_table_is_refused_with_its_limit(tmp_path):
+    path = saved(tmp_path / "a.png", Image.fromarray(np.full((4, 4), 20, np.uint8)))
+    with pytest.raises(UserError, match="label 20 in a parsing map of 20 classes"):
+        regions.read_label_map(path, limit=20)

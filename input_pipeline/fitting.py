@@ -1,0 +1,206 @@
+"""Puts one picture, its parsing map, joints and face box into the frame of a data set. Imports no TensorFlow.
+
+Which part of a picture becomes the frame is its window, by one of three rules:
+  exact  the picture is shaped like the frame (within 5 percent); or it is square and the frame is not, then its middle
+         columns are the frame, as in DeepFashion's 256x256 pictures with side bars
+  pad    the whole picture, with bars of its edge colour where it is too narrow or too flat
+  crop   the largest part of the frame's shape around the middle
+Joints and face boxes move along.
+"""
+
+import dataclasses
+import io
+
+import numpy as np
+from PIL import Image
+
+from input_pipeline.stored import Held, Stored
+from scrn_jax.errors import UserError
+from scrn_jax.person import joints, regions
+from scrn_jax.person.images import DAMAGE, Header, read_header
+
+FITS = ("exact", "pad", "crop")
+_ASPECT_TOLERANCE = 0.05
+# Pictures with less than an eighth of the frame's rows or columns show nothing.
+_LEAST = 8
+# What is stored anew loses little: full colour resolution, and above the quality that DeepFashion's own files have.
+_JPEG = {"format": "jpeg", "quality": 95, "subsampling": 0}
+_ORIENTATION = 0x0112
+
+Size = tuple[int, int]
+Window = tuple[float, float, float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """How everything of a data set is put into its frame.
+
+    frame: (height, width) in pixels. fit: one of FITS. merge: for each class of the parsing maps its region. resize:
+    store pictures at the frame's size; False keeps the bytes of pictures whose window any reader finds by itself.
+    """
+
+    frame: Size
+    fit: str = "exact"
+    merge: tuple[int, ...] = tuple(range(regions.NUM_REGIONS))
+    resize: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Person:
+    """One picture of a person as it is on disk. `pose` and `face_box` (None: to be derived) are in pixels of a picture
+    of `pose_size`, or of the image itself when that is None."""
+
+    name: str
+    image: Stored | Held
+    labels: Stored | Held
+    pose: np.ndarray
+    pose_size: Size | None
+    face_box: np.ndarray | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """The same in the frame: JPEG or PNG bytes, 8-bit grey PNG bytes of regions, joints, face box (zeros: no face)."""
+
+    image: bytes
+    labels: bytes
+    pose: np.ndarray
+    face_box: np.ndarray
+
+
+def window(size: Size, frame: Size, fit: str, where: str) -> Window:
+    """(top, left, height, width) of the part of a picture of `size` that becomes the frame; may reach beyond it.
+
+    Raises UserError naming `where` for a shape that `exact` does not take, and for pictures of hardly any pixels.
+    """
+    rows, columns = size
+    height, width = frame
+    if rows * _LEAST < height or columns * _LEAST < width:
+        raise UserError(f"{where}: {rows} x {columns} pixels are no picture for {height} x {width}; take a larger one")
+    if fit == "pad":
+        tall = max(rows, columns * height / width)
+        return (rows - tall) / 2, (columns - tall * width / height) / 2, tall, tall * width / height
+    if fit == "crop":
+        tall = min(rows, columns * height / width)
+        return (rows - tall) / 2, (columns - tall * width / height) / 2, tall, tall * width / height
+    if rows == columns and width < height:
+        kept = columns * width // height
+        return 0, (columns - kept) // 2, rows, kept
+    if abs(columns / rows * height / width - 1) > _ASPECT_TOLERANCE:
+        raise UserError(
+            f"{where}: {rows} x {columns} pixels is neither square nor shaped like {height} x {width}; crop or pad it "
+            "to that shape"
+        )
+    return 0, 0, rows, columns
+
+
+def fit_pose(pose: np.ndarray, size: Size, rules: Rules, where: str) -> np.ndarray:
+    """Joints in pixels of a picture of `size` as float32 (18, 2) in the frame; those outside become missing."""
+    (scale, offset) = _scale_and_offset(window(size, rules.frame, rules.fit, where), rules.frame)
+    return joints.clip_to_frame(joints.move(pose, scale, offset), *rules.frame)
+
+
+def fit_box(box: np.ndarray, size: Size, rules: Rules, where: str) -> np.ndarray:
+    """A face box in pixels of a picture of `size` as float32 (4,) in the frame; zeros when nothing of it is left."""
+    (scale, offset) = _scale_and_offset(window(size, rules.frame, rules.fit, where), rules.frame)
+    return joints.move_box(box, rules.frame, scale, offset)
+
+
+def _scale_and_offset(part: Window, frame: Size) -> tuple[tuple[float, float], tuple[float, float]]:
+    top, left, height, width = part
+    return (frame[0] / height, frame[1] / width), (-top, -left)
+
+
+Annotation = tuple[np.ndarray, np.ndarray]
+
+
+def fit_person(person: Person, rules: Rules, annotation: Annotation | None = None) -> Fitted:
+    """`person` in the frame; `annotation` is what `fit_annotation` gave for them before, if it did.
+
+    Raises UserError naming the file that is unreadable, damaged or wrongly shaped.
+    """
+    data = person.image.read()
+    header = read_header(data, str(person.image))
+    image = fit_image(data, header, rules, str(person.image))
+    labels = fit_labels(person.labels.read(), rules, str(person.labels))
+    pose, box = annotation or fit_annotation(person, (header.height, header.width), rules)
+    return Fitted(image, labels, pose, box)
+
+
+def fit_task(task: tuple[Person, Rules]) -> Fitted:
+    """`fit_person` of a single argument, for `pool.ordered_map`."""
+    return fit_person(*task)
+
+
+def fit_annotation(person: Person, size: Size, rules: Rules) -> Annotation:
+    """Joints and face box of `person`, whose image is of `size`, in the frame; without a box one is derived."""
+    where = str(person.image)
+    pose = fit_pose(person.pose, person.pose_size or size, rules, where)
+    if person.face_box is None:
+        return pose, joints.face_box_from_joints(pose, *rules.frame)
+    return pose, fit_box(person.face_box, person.pose_size or size, rules, where)
+
+
+def fit_image(data: bytes, header: Header, rules: Rules, where: str) -> bytes:
+    """The picture's bytes as they are when a reader of the frame takes them so, else a JPEG of the frame's size."""
+    size = header.height, header.width
+    part = window(size, rules.frame, rules.fit, where)
+    height, width = rules.frame
+    as_it_is = rules.fit == "exact" and (not rules.resize or size in ((height, width), (height, height)))
+    if as_it_is or (size == rules.frame):
+        return data
+    picture = _framed(decode_image(data, where).convert("RGB"), part, rules.frame, Image.Resampling.BOX)
+    stream = io.BytesIO()
+    picture.save(stream, **_JPEG)
+    return stream.getvalue()
+
+
+def decode_image(data: bytes, where: str) -> Image.Image:
+    """The decoded picture, in the mode that the file has. Raises UserError for damaged files and turned photos."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=["JPEG", "PNG"])
+        image.load()
+        turned = image.getexif().get(_ORIENTATION, 1)
+    except (*DAMAGE, Image.DecompressionBombError) as error:
+        raise UserError(
+            f"{where}: truncated or damaged image ({error}); replace the file or remove its pairs"
+        ) from error
+    if turned not in (0, 1):
+        raise UserError(
+            f"{where}: is stored lying on its side (EXIF orientation {turned}), which some readers undo and others do "
+            "not; turn it for good, e.g. with `jpegtran` or `mogrify -auto-orient`"
+        )
+    return image
+
+
+def _framed(image: Image.Image, part: Window, frame: Size, method: Image.Resampling) -> Image.Image:
+    """The window `part` of the picture at the frame's size, by `method`, or bilinearly where photos have to grow."""
+    top, left, height, width = part
+    margins = [max(0, -top), max(0, top + height - image.height), max(0, -left), max(0, left + width - image.width)]
+    above, below, before, after = (int(np.ceil(margin)) for margin in margins)
+    if above or below or before or after:
+        pixels = np.asarray(image)
+        depth = ((0, 0),) * (pixels.ndim - 2)
+        mode = "constant" if method == Image.Resampling.NEAREST else "edge"
+        image = Image.fromarray(np.pad(pixels, ((above, below), (before, after), *depth), mode))
+        top, left = top + above, left + before
+    if method == Image.Resampling.BOX and (frame[0] > height or frame[1] > width):
+        method = Image.Resampling.BILINEAR
+    box = (left, top, min(left + width, image.width), min(top + height, image.height))
+    return image.resize((frame[1], frame[0]), method, box=box)
+
+
+def fit_labels(data: bytes, rules: Rules, where: str) -> bytes:
+    """A parsing map's bytes as an 8-bit grey PNG of regions; kept as they are when they are that already."""
+    header = read_header(data, where)
+    size = header.height, header.width
+    part = window(size, rules.frame, rules.fit, where)
+    merged = tuple(rules.merge) != tuple(range(len(rules.merge)))
+    if header.is_plain_grey and not merged and (size == rules.frame or (rules.fit == "exact" and not rules.resize)):
+        return data
+    labels = np.array(rules.merge, np.uint8)[regions.label_map_from_bytes(data, where, len(rules.merge))]
+    if rules.resize or rules.fit != "exact":
+        labels = np.asarray(_framed(Image.fromarray(labels), part, rules.frame, Image.Resampling.NEAREST))
+    stream = io.BytesIO()
+    Image.fromarray(labels).save(stream, "png")
+    return stream.getvalue()
