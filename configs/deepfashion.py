@@ -2,15 +2,19 @@
 
     python -m scrn_jax.main --config configs/deepfashion.py:full --config.data.dir=DEEPFASHION --workdir runs/full
 
-Variants: `full` (the paper), `3cb` (three Coarse Blocks), `no_refine_area`, `no_face` (without Eq. 10), and `tiny` (a
-narrow model at 64x44 that learns on any small folder of photos in minutes).
+Variants: `full` (the paper), `3cb` (three Coarse Blocks), `no_refine_area`, `no_face` (without Eq. 10), `512` (the
+paper's model at 512x352, for the images of `img_highres`; its memory: docs/scaling.md), and `tiny` (a narrow model at
+64x44 that learns on any small folder of photos in minutes).
+
+On two cores of an AMD EPYC: `full` takes 6 s a step of one pair; it has not been trained. `tiny`, 200 steps on 96
+pairs of photos, took 3 minutes; the L1 term fell from 0.99 to 0.26.
 """
 
 from ml_collections import ConfigDict
 
 from scrn_jax import settings
 
-VARIANTS = ("full", "3cb", "no_refine_area", "no_face", "tiny")
+VARIANTS = ("full", "3cb", "no_refine_area", "no_face", "512", "tiny")
 
 
 def get_config(variant: str = "full") -> ConfigDict:
@@ -37,9 +41,19 @@ def get_config(variant: str = "full") -> ConfigDict:
         config.model.refine_area = False
     elif variant == "no_face":
         config.loss.face = 0.0
+    elif variant == "512":
+        enlarge(config)
     elif variant == "tiny":
         shrink(config)
     return config
+
+
+def enlarge(config: ConfigDict) -> None:
+    """To 512x352, a feature grid of 128x88; the batch of 6 goes through in parts, so that it fits one accelerator."""
+    config.size = (512, 352)
+    config.data["images"] = "img_highres"
+    config.model.update({"dtype": "bfloat16", "remat": True})
+    config.train.accumulate = 3
 
 
 def shrink(config: ConfigDict) -> None:

@@ -12,13 +12,14 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
-from input_pipeline import console
+from input_pipeline import layout_flags
 from input_pipeline.doctor import Report, examine_collection, summary
 from input_pipeline.findings import ERROR
 from input_pipeline.folder import is_raw, read_folder
 from input_pipeline.layout import Options
 from input_pipeline.page import write_findings, write_page
 from input_pipeline.pool import cores
+from scrn_jax import console
 from scrn_jax.errors import UserError
 
 _FLAGS = flags.FLAGS
@@ -43,8 +44,8 @@ def check(data: Mapping[str, Any], processes: int, samples: int = 0, seed: int =
 
 def main() -> int:
     """Checks, prints, writes page and findings; the exit code."""
-    data = dict(_FLAGS.config.data) if _FLAGS.config is not None else {}
-    data |= console.layout_options()
+    data = dict((console.config_flag() or {}).get("data", {}))
+    data |= layout_flags.chosen()
     if _FLAGS.data_dir is not None:
         data["dir"] = _FLAGS.data_dir
     if not data.get("dir"):
@@ -65,5 +66,5 @@ if __name__ == "__main__":
     flags.DEFINE_string("data_dir", None, "Folder of the data set: DeepFashion, one with a manifest, or records.")
     flags.DEFINE_string("page", "check.html", "Where the page goes; findings.csv goes beside it.")
     flags.DEFINE_integer("seed", 0, "Which samples.")
-    console.define_layout_flags()
+    layout_flags.define()
     console.run(main)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from absl import flags
 
-from input_pipeline import console
+from input_pipeline import layout_flags
 from input_pipeline.doctor import summary
 from input_pipeline.layout import Options
 from input_pipeline.page import write_findings, write_page
 from input_pipeline.pool import cores
+from scrn_jax import console
 from scrn_jax.errors import UserError
 
 _FLAGS = flags.FLAGS
@@ -21,7 +22,7 @@ _FLAGS = flags.FLAGS
 def main() -> int:
     """Prepares, prints what was found, writes the doctor's page beside the records; the exit code."""
     source, output = (Path(path).expanduser().absolute() for path in (_FLAGS.source, _FLAGS.output))
-    options = Options(**console.layout_options())
+    options = Options(**layout_flags.chosen())
     if not source.is_dir():
         raise UserError(f"{source}: no such folder; give the folder of the data set")
     with console.silent_stderr():  # TensorFlow, this late so that a slip in the flags is told at once
@@ -55,5 +56,5 @@ if __name__ == "__main__":
     flags.DEFINE_multi_string(
         "beam", None, "An option for Apache Beam, which then writes: --beam=--runner=DirectRunner."
     )
-    console.define_layout_flags()
+    layout_flags.define()
     console.run(main)

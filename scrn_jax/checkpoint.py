@@ -1,17 +1,24 @@
 """Checkpoints of a run: Orbax, asynchronous, with a record of which model they belong to."""
 
+import contextlib
 import json
+import logging
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import orbax.checkpoint as ocp
 from flax.traverse_util import flatten_dict
 from orbax.checkpoint import checkpoint_managers as policies
 
+from scrn_jax import sharding
 from scrn_jax.errors import UserError
 
-FOLDER = "checkpoints"
+log = logging.getLogger(__name__)
+
+FOLDER, UNREADABLE = "checkpoints", "unreadable_checkpoints"
 
 
 class Checkpoints:
@@ -28,13 +35,20 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(preservation_policy=policies.AnyPreservationPolicy(rules))
         self._folder = (Path(workdir) / FOLDER).resolve()
         self._identity = _flat(identity)
+        self._unreadable: list[int] = []
         self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *_):
-        self._manager.close()
+    def __exit__(self, kind, *_):
+        if kind is None:
+            with self._writing():
+                self._manager.close()
+            return
+        # What ended the run is the news, not what its last write met on the way.
+        with contextlib.suppress(Exception):
+            self._manager.close()
 
     @property
     def latest_step(self) -> int | None:
@@ -42,25 +56,65 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def save(self, step: int, state) -> None:
-        """Write the state of `step` in the background; a step that is already there is left alone."""
-        if step in self._manager.all_steps():
-            return
-        items = ocp.args.Composite(state=ocp.args.StandardSave(state), identity=ocp.args.JsonSave(self._identity))
-        self._manager.save(step, args=items, force=True)
-
-    def restore(self, like) -> Any:
-        """The newest state, in the structure and shardings of `like` (a tree of jax.ShapeDtypeStruct).
+        """Write the state of `step` in the background; a step that is already there is left alone.
 
         Raises:
-          UserError: no checkpoint, or one of another model.
+          UserError: the folder has vanished, or this or the previous write failed, as on a full disk.
         """
-        step = self._checked_latest()
-        return self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(like)))["state"]
+        if step in self._manager.all_steps():
+            return
+        if not self._folder.is_dir():
+            raise UserError(
+                f"{self._folder} has vanished while the run wrote into it; run again with a --workdir that stays"
+            )
+        items = ocp.args.Composite(state=ocp.args.StandardSave(state), identity=ocp.args.JsonSave(self._identity))
+        with self._writing():
+            self._manager.save(step, args=items, force=True)
 
-    def _checked_latest(self) -> int:
-        step = self.latest_step
-        if step is None:
+    def restore(self, like) -> Any:
+        """The newest state that can be read, in the structure and shardings of `like` (jax.ShapeDtypeStruct).
+
+        A checkpoint that cannot be read is passed over with a warning; `set_aside` takes it out of the way.
+
+        Raises:
+          UserError: no checkpoint, none that can be read, or one of another model.
+        """
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        if not steps:
             raise UserError(f"no checkpoint in {self._folder}; train first, or give another --workdir")
+        for step in steps:
+            try:
+                self._check_identity(step)
+                items = ocp.args.Composite(state=ocp.args.StandardRestore(like))
+                state = self._manager.restore(step, args=items)["state"]
+            except (UserError, MemoryError):
+                raise
+            except Exception as error:  # Orbax and TensorStore raise whatever they meet
+                reason = _first_line(error)
+                log.warning("%s cannot be read and is passed over: %s", self._folder / str(step), reason)
+                self._unreadable.append(step)
+            else:
+                return state
+        raise UserError(
+            f"none of the {len(steps)} checkpoints in {self._folder} can be read (the oldest: {reason}); "
+            "bring back a copy of one, or start anew in another --workdir"
+        )
+
+    def set_aside(self) -> None:
+        """Move the checkpoints that `restore` passed over out of the way, so that their steps can be saved again."""
+        if not self._unreadable:
+            return
+        if jax.process_index() == 0:
+            shelf = self._folder.with_name(UNREADABLE)
+            shelf.mkdir(exist_ok=True)
+            for step in self._unreadable:
+                (self._folder / str(step)).rename(shelf / f"{step}-{time.time_ns()}")
+            log.warning("moved to %s: %s", shelf, ", ".join(map(str, self._unreadable)))
+        sharding.wait_for_all("unreadable checkpoints are out of the way")
+        self._unreadable = []
+        self._manager.reload()
+
+    def _check_identity(self, step: int) -> None:
         stored = self._manager.restore(step, args=ocp.args.Composite(identity=ocp.args.JsonRestore()))["identity"]
         found = _flat(stored)
         differences = [
@@ -73,7 +127,24 @@ class Checkpoints:
                 f"{self._folder / str(step)} holds another model: {'; '.join(differences)}. "
                 "Use its config, or another --workdir"
             )
-        return step
+
+    @contextlib.contextmanager
+    def _writing(self):
+        """Turns what Orbax and TensorStore raise when they cannot write into a UserError."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            good = [int(path.name) for path in self._folder.glob("*") if path.name.isdigit()]
+            kept = f"step {max(good)} is the newest good one" if good else "there is none yet"
+            raise UserError(
+                f"a checkpoint cannot be written into {self._folder}: {_first_line(error)}; {kept}. Make room or mend "
+                "the folder and run the same command again: it goes on from there"
+            ) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
 
 
 def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:

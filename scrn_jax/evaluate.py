@@ -2,11 +2,13 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import jax
+import numpy as np
 
-from input_pipeline import pairs, sources
-from scrn_jax import restore, scoring, sharding, state
+from input_pipeline import pairs
+from scrn_jax import exported, restore, scoring, sharding, startup, state
 from scrn_jax.metrics import lpips, report
 from scrn_jax.samples import Samples
 from scrn_jax.settings import Settings, to_config
@@ -23,17 +25,25 @@ PROTOCOL = (
 
 
 def evaluate(settings: Settings, workdir: Path) -> None:
-    """Evaluate the newest checkpoint of a workdir; report.json, report.md and report.png go into it.
+    """Evaluate a workdir's newest checkpoint, or an exported model; report.json, .md and .png go into the folder.
 
     Raises:
-      UserError: no checkpoint, one of another model, bad data.
+      UserError: no checkpoint or model, one of another model, bad data.
     """
     mesh = sharding.make_mesh()
-    train_source = sources.open_source(settings.data, "train")
-    test_source = sources.open_source(settings.data, "test")
-    with restore.open_checkpoints(settings, workdir) as checkpoints:
+    train_source, test_source = startup.open_sources(settings)
+    params, step = read_params(settings, workdir, mesh)
+    evaluate_params(settings, workdir, mesh, params, step, train_source, test_source)
+
+
+def read_params(settings: Settings, folder: Path, mesh) -> tuple[Any, int]:
+    """The averaged generator of a workdir or of an exported model, and its step; UserError as `evaluate`."""
+    if exported.is_exported(folder):
+        step = exported.read_model_file(folder)["step"]
+        return exported.read_params(folder, settings, sharding.replicated(mesh)), step
+    with restore.open_checkpoints(settings, folder) as checkpoints:
         current = restore.newest(settings, mesh, checkpoints)
-    evaluate_params(settings, workdir, mesh, current.ema, int(current.step), train_source, test_source)
+    return current.ema, int(current.step)
 
 
 def evaluate_params(settings: Settings, workdir: Path, mesh, params, step: int, train_source, test_source) -> None:
@@ -43,7 +53,7 @@ def evaluate_params(settings: Settings, workdir: Path, mesh, params, step: int, 
     batches = {"batch_size": options.batch_size, "size": settings.size}
     baseline = scoring.mean_image(pairs.eval_batches(train_source, **batches, limit=BASELINE_PAIRS))
     scorer = scoring.Scorer(state.make_generator(settings.model), mesh, lpips.load_params("alex"), baseline)
-    figures = scorer.run(params, pairs.eval_batches(test_source, **batches, limit=options.limit or None))
+    figures = scorer.run(params, own_batches(test_source, **batches, limit=options.limit or None))
     result = {
         "rows": scoring.summarise(figures),
         "count": len(figures["generated"]["ssim"]),
@@ -53,6 +63,22 @@ def evaluate_params(settings: Settings, workdir: Path, mesh, params, step: int, 
         "device": jax.devices()[0].device_kind,
         "config": to_config(settings),
     }
+    picture = Samples(settings, mesh, test_source, REPORT_PAIRS).draw(params)
     if jax.process_index() == 0:
-        report.write(workdir, result, Samples(settings, mesh, test_source, REPORT_PAIRS).draw(params))
+        report.write(workdir, result, picture)
         log.info("report: %s", workdir / "report.md")
+
+
+def own_batches(source, *, batch_size, size, limit=None, index: int | None = None, processes: int | None = None):
+    """`pairs.eval_batches`, of which each process reads its part; `mask` is the whole batch's.
+
+    `index`, `processes`: which part of how many; this process's by default.
+    """
+    index = jax.process_index() if index is None else index
+    processes = jax.process_count() if processes is None else processes
+    count = min(len(source), limit or len(source))
+    places = np.arange(-(-count // batch_size) * batch_size).reshape(-1, processes, batch_size // processes)
+    own = np.minimum(places[:, index].ravel(), count - 1)
+    share = batch_size // processes
+    for number, batch in enumerate(pairs.eval_batches(source, batch_size=share, size=size, indices=own.tolist())):
+        yield batch | {"mask": number * batch_size + np.arange(batch_size) < count}

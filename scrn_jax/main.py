@@ -1,88 +1,59 @@
 """The command line: python -m scrn_jax.main --config configs/demo.py --workdir runs/demo."""
 
-import contextlib
-import logging
-import os
-import sys
 from pathlib import Path
 
-from absl import app, flags
-from absl import logging as absl_logging
+from absl import flags
 from ml_collections import config_flags
 
+from scrn_jax import console, distributed
 from scrn_jax.errors import UserError
+from scrn_jax.folders import command
 
-MODES = ("train", "evaluate")
-
-config_flags.DEFINE_config_file("config", None, "Config file; override a key with --config.section.key=value.")
-flags.DEFINE_string("workdir", None, "Folder of the run: checkpoints, samples, metrics, report.", required=True)
-flags.DEFINE_enum("mode", "train", MODES, "train (and evaluate at the end), or evaluate a workdir's newest checkpoint.")
+MODES = ("train", "evaluate", "export")
 
 
-def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
-    # After the flags, so that --help and mistyped flags answer at once.
-    with silent_stderr():
-        from scrn_jax import evaluate, settings, startup, train
+def define_flags() -> None:
+    """Every flag of the program."""
+    config_flags.DEFINE_config_file("config", None, "Config file; override a key with --config.section.key=value.")
+    flags.DEFINE_string("workdir", None, "Folder of the run: checkpoints, samples, metrics, report.")
+    flags.DEFINE_enum(
+        "mode", "train", MODES,
+        "train (and evaluate at the end); evaluate a workdir, an exported model or folders of images; export a "
+        "workdir's model to --output.",
+    )  # fmt: skip
+    flags.DEFINE_integer("profile_steps", 0, "Profile so many training steps into WORKDIR/profile.", lower_bound=0)
+    command.define_flags()
+    distributed.define_flags()
 
-    workdir = Path(flags.FLAGS.workdir).expanduser()
-    if flags.FLAGS.config is not None:
-        chosen = settings.from_config(flags.FLAGS.config)
-    elif flags.FLAGS.mode == "train":
+
+def main() -> None:
+    """Do what --mode says."""
+    mode, config = flags.FLAGS.mode, console.config_flag()
+    # An export has an --output of its own.
+    if mode != "export" and command.is_asked_for():
+        return command.run()
+    if flags.FLAGS.workdir is None:
+        raise UserError("--workdir is not set; give the folder of the run, e.g. --workdir runs/demo")
+    if mode == "train" and config is None:
         raise UserError("--mode train needs a --config, e.g. --config configs/demo.py")
-    else:
-        chosen = startup.read_config(workdir)
-    {"train": train.train, "evaluate": evaluate.evaluate}[flags.FLAGS.mode](chosen, workdir)
+    if mode == "export" and flags.FLAGS.output is None:
+        raise UserError("--mode export needs an --output, a new folder for the model")
+    # After the flags, so that --help and mistyped flags answer at once.
+    with console.silent_stderr():
+        from scrn_jax import evaluate, export, settings, startup, train
 
-
-@contextlib.contextmanager
-def silent_stderr():
-    """Drop what C++ libraries print while they are imported, which no log level of theirs can stop."""
-    sys.stderr.flush()
-    with open(os.devnull, "w") as nowhere:
-        kept = os.dup(2)
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-
-
-def parse_flags(argv: list[str]) -> list[str]:
-    """Parse the flags; a config file or an override that does not fit ends as a UserError, too."""
-    try:
-        return app.parse_flags_with_usage(argv)
-    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        sys.exit(f"error: the config or an override of it does not fit: {error}")
-
-
-def run() -> None:
-    """Parse flags and run; what a user can mend ends as one line and exit code 1."""
-
-    def guarded(argv: list[str]) -> None:
-        try:
-            main(argv)
-        except UserError as error:
-            sys.exit(f"error: {error}")
-
-    quiet_libraries()
-    app.run(guarded, flags_parser=parse_flags)
-
-
-def quiet_libraries() -> None:
-    """Our own lines on the screen with the time of day; of the libraries only errors."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    absl_logging.set_verbosity(absl_logging.ERROR)
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
-    for package in ("scrn_jax", "input_pipeline"):
-        ours = logging.getLogger(package)
-        ours.addHandler(handler)
-        ours.setLevel(logging.INFO)
-        ours.propagate = False
+    distributed.join(distributed.job_from_flags())
+    workdir = Path(flags.FLAGS.workdir).expanduser()
+    chosen = startup.read_config(workdir) if config is None else settings.from_config(config)
+    match mode:
+        case "train":
+            train.train(chosen, workdir, flags.FLAGS.profile_steps)
+        case "evaluate":
+            evaluate.evaluate(chosen, workdir)
+        case "export":
+            export.export(chosen, workdir, Path(flags.FLAGS.output).expanduser())
 
 
 if __name__ == "__main__":
-    run()
+    define_flags()
+    console.run(main)

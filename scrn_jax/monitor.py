@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import jax
 import numpy as np
 
 log = logging.getLogger(__name__)
@@ -16,13 +17,18 @@ SCREEN = ("loss/generator", "loss/discriminator", "loss/l1", "loss/per")
 
 
 class Monitor:
-    """Averages scalars between two reports and writes them out; the time left is a guess from this run's own pace."""
+    """Averages scalars between two reports and writes them out; the time left is a guess from this run's own pace.
+
+    Of several processes only the first writes.
+    """
 
     def __init__(self, workdir: Path, *, first_step: int, last_step: int, batch_size: int):
-        from clu import metric_writers  # imports TensorFlow, for its event files
+        self._writes = jax.process_index() == 0
+        if self._writes:
+            from clu import metric_writers  # imports TensorFlow, for its event files
 
-        self._tensorboard = metric_writers.SummaryWriter(str(workdir / "tensorboard"))
-        self._lines = open(workdir / METRICS_FILE, "a", encoding="utf-8")  # noqa: SIM115 (closed in __exit__)
+            self._tensorboard = metric_writers.SummaryWriter(str(workdir / "tensorboard"))
+            self._lines = open(workdir / METRICS_FILE, "a", encoding="utf-8")  # noqa: SIM115 (closed in __exit__)
         self._step, self._last_step, self._batch_size = first_step, last_step, batch_size
         self._sums: dict[str, float] = {}
         self._count = 0
@@ -32,8 +38,9 @@ class Monitor:
         return self
 
     def __exit__(self, *_):
-        self._lines.close()
-        self._tensorboard.close()
+        if self._writes:
+            self._lines.close()
+            self._tensorboard.close()
 
     def add(self, metrics: Mapping[str, float]) -> None:
         """Take in one step's scalars."""
@@ -47,6 +54,7 @@ class Monitor:
         pace = (step - self._step) / max(now - self._reported, 1e-9)
         means = {name: total / self._count for name, total in self._sums.items()}
         means["images_per_second"] = pace * self._batch_size
+        means["seconds/step"] = 1 / max(pace, 1e-9)
         self._write(step, means)
         left = (self._last_step - step) / pace
         shown = "  ".join(f"{name.removeprefix('loss/')} {means[name]:.3f}" for name in SCREEN if name in means)
@@ -63,6 +71,8 @@ class Monitor:
         self._tensorboard.flush()
 
     def _write(self, step: int, scalars: Mapping[str, float]) -> None:
+        if not self._writes:
+            return
         line = {"step": step, "time": round(time.time(), 3), **{k: _json_number(v) for k, v in scalars.items()}}
         self._lines.write(json.dumps(line) + "\n")
         self._lines.flush()

@@ -14,16 +14,19 @@ log = logging.getLogger(__name__)
 # The random numbers of a fresh state are drawn once: XLA would take longer to optimise that than to do it.
 QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
+# Keys of config.model that say how to compute, not what: a run may change them on the way.
+NOT_OF_THE_MODEL = ("dtype", "remat")
+
 
 def open_checkpoints(settings: Settings, workdir: Path) -> Checkpoints:
-    """The run's checkpoints, which fit models of the same config section and frame, computed in whatever dtype."""
-    model = {key: value for key, value in to_config(settings)["model"].items() if key != "dtype"}
+    """The run's checkpoints, which fit models of the same config section and frame, in whatever way computed."""
+    model = {key: value for key, value in to_config(settings)["model"].items() if key not in NOT_OF_THE_MODEL}
     identity = {"model": model, "size": settings.size}
     return Checkpoints(workdir, identity, settings.train.keep, settings.train.keep_every)
 
 
 def newest(settings: Settings, mesh, checkpoints: Checkpoints) -> state.TrainState:
-    """The newest checkpoint's state, replicated over the mesh; UserError when there is none or it does not fit."""
+    """The state of the newest checkpoint that can be read, replicated over the mesh; UserError when none fits."""
     replicated = sharding.replicated(mesh)
     shapes = jax.eval_shape(lambda: state.init_state(settings))
     like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated), shapes)
@@ -37,5 +40,7 @@ def newest_or_fresh(settings: Settings, mesh, checkpoints: Checkpoints) -> state
             lambda: state.init_state(settings), out_shardings=sharding.replicated(mesh), compiler_options=QUICK_COMPILE
         )
         return fresh()
-    log.info("going on from step %d", checkpoints.latest_step)
-    return newest(settings, mesh, checkpoints)
+    current = newest(settings, mesh, checkpoints)
+    checkpoints.set_aside()
+    log.info("going on from step %d", int(current.step))
+    return current

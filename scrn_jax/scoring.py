@@ -52,7 +52,7 @@ class Scorer:
         replicated, data = sharding.replicated(mesh), sharding.data(mesh)
         self._mesh = mesh
         self._lpips = jax.device_put(lpips_params, replicated)
-        self._baseline = baseline_HxWx3
+        self._baseline = jax.device_put(baseline_HxWx3, replicated)
 
         def outputs(params, batch):
             return train_step.generate(generator, params, batch)

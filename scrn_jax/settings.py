@@ -36,7 +36,10 @@ def _one_of(section, where: str, name: str, choices):
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """The generator's and the discriminator's size; see `models.scrn.SCRN` for the fields."""
+    """The generator's and the discriminator's size; see `models.scrn.SCRN` for the fields.
+
+    dtype and remat say how it is computed; they may change between two starts of a run.
+    """
 
     width: int = 64
     blocks: int = 6
@@ -45,6 +48,7 @@ class Model:
     style_multiples: tuple[int, ...] = (1, 2, 4, 4, 4)
     discriminator_width: int = 32
     dtype: str = "float32"
+    remat: bool = False
 
     def __post_init__(self):
         _positive(self, "model", "width", "blocks", "discriminator_width")
@@ -97,11 +101,13 @@ class Optim:
 class Train:
     """Length and cadence of a run, in steps; `batch_size` is global, over all devices. 0 switches a cadence off.
 
-    keep: newest checkpoints kept; keep_every: also keep for good those at multiples of it.
+    accumulate: parts that a batch is worked on in, one after the other, for batches that memory does not hold. keep:
+    newest checkpoints kept; keep_every: also keep for good those at multiples of it.
     """
 
     steps: int = 120_000
     batch_size: int = 6
+    accumulate: int = 1
     flip: bool = True
     log_every: int = 50
     sheet_every: int = 1000
@@ -111,8 +117,13 @@ class Train:
     keep_every: int = 0
 
     def __post_init__(self):
-        _positive(self, "train", "steps", "batch_size", "log_every", "sheet_pairs", "keep")
+        _positive(self, "train", "steps", "batch_size", "accumulate", "log_every", "sheet_pairs", "keep")
         _not_negative(self, "train", "sheet_every", "checkpoint_every", "keep_every")
+        if self.batch_size % self.accumulate:
+            raise UserError(
+                f"config.train.batch_size is {self.batch_size}, which does not divide into config.train.accumulate = "
+                f"{self.accumulate} equal parts; choose a multiple"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

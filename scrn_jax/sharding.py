@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from scrn_jax.errors import UserError
@@ -33,7 +34,24 @@ def check_batch_size(batch_size: int, mesh: Mesh, name: str) -> None:
         raise UserError(f"{name} is {batch_size}, which {mesh.size} devices cannot share equally; choose a multiple")
 
 
+def check_batch_parts(batch_size: int, parts: int, mesh: Mesh) -> None:
+    """Raise UserError unless each of the `parts` of a global training batch divides evenly over the mesh."""
+    if parts == 1:
+        return check_batch_size(batch_size, mesh, "config.train.batch_size")
+    if batch_size % (parts * mesh.size):
+        raise UserError(
+            f"config.train.batch_size is {batch_size}, which config.train.accumulate = {parts} parts on {mesh.size} "
+            f"devices cannot share equally; choose a multiple of {parts * mesh.size}"
+        )
+
+
 def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     """This process's share of a batch onto its devices, as one global array a key."""
     sharding = data(mesh)
     return {key: jax.make_array_from_process_local_data(sharding, array) for key, array in batch.items()}
+
+
+def wait_for_all(what: str) -> None:
+    """Return once every process of the job has come here; at once when there is one."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(what)

@@ -1,19 +1,22 @@
 """The training loop: restore or start, step, log, draw, save; then evaluate."""
 
+import dataclasses
+import itertools
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from input_pipeline import pairs, sources
-from scrn_jax import evaluate, restore, sharding, startup, state, train_step
+from input_pipeline import pairs
+from scrn_jax import evaluate, restore, sharding, skips, startup, state, train_step
 from scrn_jax.checkpoint import Checkpoints
-from scrn_jax.errors import UserError
 from scrn_jax.features import weights
+from scrn_jax.interruption import Interruption
 from scrn_jax.monitor import Monitor
+from scrn_jax.pace import Pace
+from scrn_jax.profiling import Profile
 from scrn_jax.samples import Samples
 from scrn_jax.settings import Settings
 
@@ -22,26 +25,44 @@ log = logging.getLogger(__name__)
 SAMPLES = "samples"
 
 
-def train(settings: Settings, workdir: Path) -> None:
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What stays the same while a run goes on; `profile_steps`: how many steps to profile."""
+
+    settings: Settings
+    workdir: Path
+    mesh: jax.sharding.Mesh
+    frozen: dict[str, Any]
+    train_source: Any
+    test_source: Any
+    profile_steps: int = 0
+
+
+def train(settings: Settings, workdir: Path, profile_steps: int = 0) -> None:
     """Train to `settings.train.steps`, going on from the newest checkpoint in `workdir`, then evaluate.
+
+    SIGTERM and SIGINT end it after a step, with a checkpoint and without an error.
 
     Raises:
       UserError: bad data, a checkpoint of another model, a folder that cannot be written, a run that diverged.
     """
     startup.claim_workdir(workdir)
     mesh = sharding.make_mesh()
-    sharding.check_batch_size(settings.train.batch_size, mesh, "config.train.batch_size")
-    train_source = sources.open_source(settings.data, "train")
-    test_source = sources.open_source(settings.data, "test")
+    sharding.check_batch_parts(settings.train.batch_size, settings.train.accumulate, mesh)
+    train_source, test_source = startup.open_sources(settings)
     frozen = jax.device_put(load_frozen(settings), sharding.replicated(mesh))
     startup.describe(settings, mesh, len(train_source), len(test_source))
+    run = Run(settings, workdir, mesh, frozen, train_source, test_source, profile_steps)
 
-    with restore.open_checkpoints(settings, workdir) as checkpoints:
+    with restore.open_checkpoints(settings, workdir) as checkpoints, startup.workdir_at_risk(workdir):
         current = restore.newest_or_fresh(settings, mesh, checkpoints)
         # Only now: the config of a run whose checkpoints do not fit this one stays with them.
-        startup.write_config(workdir, settings)
-        current = run_steps(settings, workdir, mesh, current, frozen, train_source, test_source, checkpoints)
-    evaluate.evaluate_params(settings, workdir, mesh, current.ema, int(current.step), train_source, test_source)
+        startup.record(workdir, settings, int(current.step))
+        current = run_steps(run, current, checkpoints)
+    if (step := int(current.step)) < settings.train.steps:
+        log.info("stopped as asked, and saved step %d; run the same command again to go on", step)
+        return
+    evaluate.evaluate_params(settings, workdir, mesh, current.ema, step, train_source, test_source)
 
 
 def load_frozen(settings: Settings) -> dict[str, Any]:
@@ -65,57 +86,77 @@ def jit_step(settings: Settings, mesh):
     )
 
 
-def run_steps(settings, workdir, mesh, current, frozen, train_source, test_source, checkpoints) -> state.TrainState:
+def open_batches(run: Run, first: int):
+    """This process's share of the batches after step `first`."""
+    options = run.settings.train
+    return pairs.train_batches(
+        run.train_source, batch_size=options.batch_size, size=run.settings.size, seed=run.settings.seed,
+        start_step=first, flip=options.flip, process_index=jax.process_index(), process_count=jax.process_count(),
+    )  # fmt: skip
+
+
+def compile_step(run: Run, current: state.TrainState, batch):
+    """The step for states and batches like these, ahead of the first one, with a line on the memory that it needs."""
+    log.info("compiling the training step, once; then the first lines appear")
+    lowered = jit_step(run.settings, run.mesh).lower(current, run.frozen, sharding.put_batch(batch, run.mesh))
+    compiled = lowered.compile()
+    startup.describe_memory(compiled)
+    return compiled
+
+
+def run_steps(run: Run, current: state.TrainState, checkpoints: Checkpoints) -> state.TrainState:
     """Step from `current.step` to the end; the metrics of a step are read while the next one runs."""
-    options, first = settings.train, int(current.step)
+    options, first, pace = run.settings.train, int(current.step), Pace()
     if first >= options.steps:
         log.info("already at step %d of %d", first, options.steps)
         return current
-    step_fn = jit_step(settings, mesh)
-    samples = Samples(settings, mesh, test_source, options.sheet_pairs)
-    (workdir / SAMPLES).mkdir(exist_ok=True)
-    batches = pairs.train_batches(
-        train_source, batch_size=options.batch_size, size=settings.size, seed=settings.seed, start_step=first,
-        flip=options.flip, process_index=jax.process_index(), process_count=jax.process_count(),
-    )  # fmt: skip
-    log.info("compiling the training step, once; then the first lines appear")
-    with Monitor(workdir, first_step=first, last_step=options.steps, batch_size=options.batch_size) as monitor:
+    batches = open_batches(run, first)
+    example = next(batches)
+    step_fn, batches = compile_step(run, current, example), itertools.chain([example], batches)
+    samples = Samples(run.settings, run.mesh, run.test_source, options.sheet_pairs)
+    with (
+        Monitor(run.workdir, first_step=first, last_step=options.steps, batch_size=options.batch_size) as monitor,
+        Profile(run.workdir, first, run.profile_steps) as profile,
+        Interruption() as stop,
+    ):
 
         def read(step: int, metrics) -> None:
-            metrics = jax.device_get(metrics)
-            monitor.add(metrics)
+            with pace.of("device_wait"):
+                metrics = jax.device_get(metrics)
+            monitor.add({**metrics, **pace.take()})
+            skips.check(step, metrics, run.settings, run.train_source, checkpoints)
             if due(step, options.log_every, options.steps):
                 monitor.report(step)
-                stop_if_diverged(metrics, settings, checkpoints)
 
         unread = None
-        for step, batch in zip(range(first + 1, options.steps + 1), batches, strict=False):
-            current, metrics = step_fn(current, frozen, sharding.put_batch(batch, mesh))
+        for step in range(first + 1, options.steps + 1):
+            with pace.of("input_wait"):
+                batch = next(batches)
+            current, metrics = step_fn(current, run.frozen, sharding.put_batch(batch, run.mesh))
             if unread:
                 read(*unread)
             unread = step, metrics
+            profile.after(step, metrics)
             if due(step, options.sheet_every, options.steps):
-                page = samples.draw(current.ema)
-                page.save(workdir / SAMPLES / f"{step:07d}.png")
-                monitor.picture(step, "samples", np.asarray(page))
-            if due(step, options.checkpoint_every, options.steps):
+                draw(run.workdir, samples, step, current, monitor)
+            stopping = stop.requested(step)
+            if stopping or due(step, options.checkpoint_every, options.steps):
                 checkpoints.save(step, current)
+            if stopping:
+                break
         read(*unread)
     return current
+
+
+def draw(workdir: Path, samples: Samples, step: int, current: state.TrainState, monitor: Monitor) -> None:
+    """The sheet of `step`, painted by every process and kept by the first."""
+    page = samples.draw(current.ema)
+    if jax.process_index() == 0:
+        (workdir / SAMPLES).mkdir(exist_ok=True)
+        page.save(workdir / SAMPLES / f"{step:07d}.png")
+        monitor.picture(step, "samples", np.asarray(page))
 
 
 def due(step: int, every: int, last: int) -> bool:
     """Whether something at a cadence happens after `step`; the last step always counts, a cadence of 0 never."""
     return every > 0 and (step % every == 0 or step == last)
-
-
-def stop_if_diverged(metrics: Mapping[str, float], settings: Settings, checkpoints: Checkpoints) -> None:
-    """Warn of skipped updates; raise UserError when too many in a row were not finite."""
-    in_row = round(float(metrics["skipped_in_row"]))
-    if in_row:
-        log.warning("the last %d updates were not finite and were skipped", in_row)
-    if in_row >= settings.optim.max_skipped:
-        raise UserError(
-            f"the last {in_row} updates were not finite: the run has diverged. The newest checkpoint is step "
-            f"{checkpoints.latest_step}; go on from it with a lower config.optim.learning_rate or a config.optim.clip"
-        )

@@ -15,9 +15,10 @@ from scrn_jax.features.alexnet import AlexNet
 from scrn_jax.features.vgg import VGG
 from scrn_jax.models.discriminator import Discriminator
 from scrn_jax.models.scrn import SCRN
+from scrn_jax.networks import INPUTS, make_discriminator, make_generator, to_float
+from scrn_jax.networks import generate as generate  # also under this name
 from scrn_jax.state import TrainState
 
-INPUTS = ("source_image", "source_pose", "target_pose", "source_parsing")
 CORRESPONDENCE_TAP = "conv3_1"
 VGG_DEPTHS = {"vgg16": 16, "vgg19": 19}
 
@@ -36,16 +37,11 @@ class Networks:
         """The networks that a config describes."""
         dtype = settings_lib.DTYPES[settings.model.dtype]
         return cls(
-            generator=state_lib.make_generator(settings.model),
-            discriminator=state_lib.make_discriminator(settings.model),
+            generator=make_generator(settings.model),
+            discriminator=make_discriminator(settings.model),
             vgg=VGG(depth=VGG_DEPTHS[settings.features.correspondence], taps=(CORRESPONDENCE_TAP,), dtype=dtype),
             alexnet=AlexNet(dtype=dtype),
         )
-
-
-def to_float(image_uint8):
-    """uint8 image to float32 in [-1, 1]."""
-    return image_uint8.astype(jnp.float32) / 127.5 - 1.0
 
 
 def prepare(batch: Mapping[str, jax.Array], regions: int) -> dict[str, jax.Array]:
@@ -56,12 +52,6 @@ def prepare(batch: Mapping[str, jax.Array], regions: int) -> dict[str, jax.Array
         "target_image": to_float(batch["target_image"]),
         "target_parsing": jax.nn.one_hot(batch["target_parsing"], regions),
     }
-
-
-def generate(generator: SCRN, params, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-    """The generator's outputs for a batch as it comes from the input pipeline (uint8 images)."""
-    prepared = {**batch, "source_image": to_float(batch["source_image"])}
-    return generator.apply({"params": params}, **{key: prepared[key] for key in INPUTS})
 
 
 def target_features(networks: Networks, frozen, target_image, weights: losses.LossWeights):
@@ -87,6 +77,32 @@ def generator_terms(networks: Networks, frozen, outputs, batch, fake_logits, set
     return {name: term() for name, term in terms.items() if getattr(weights, name)}
 
 
+def mean_over_parts(gradients, parts: int, state: TrainState, frozen, batch):
+    """`gradients(state, frozen, batch)` with its second result averaged over `parts` equal parts of the batch.
+
+    The first result does not depend on the batch. Part i holds every `parts`-th sample from i, so that each device
+    finds its share of every part in its share of the batch. Means of per-sample means are the whole batch's; the face
+    loss, which averages over the samples with a face, is then the mean of the parts' means.
+    """
+    if parts == 1:
+        return gradients(state, frozen, batch)
+    batches = jax.tree.map(lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), batch)
+    first = jax.tree.map(lambda x: x[0], batches)
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(gradients, state, frozen, first))
+
+    def add(carried, part):
+        constant, means = gradients(state, frozen, part)
+        return (constant, jax.tree.map(lambda total, mean: total + mean / parts, carried[1], means)), None
+
+    return jax.lax.scan(add, zeros, batches)[0]
+
+
+def attention_gammas(generator_params) -> dict[str, jax.Array]:
+    """How strong each Coarse Block's criss-cross attention is, by its metric's name; 0 at the start."""
+    blocks = {name: part for name, part in generator_params["coarse_generator"].items() if name.startswith("block_")}
+    return {f"attention_gamma/{name}": part["CrissCrossAttention_0"]["gamma"] for name, part in blocks.items()}
+
+
 def _finite_or(new, old, finite):
     return jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, old)
 
@@ -100,10 +116,12 @@ def make_train_step(settings: settings_lib.Settings):
     """Build step(state, frozen, batch) -> (state, metrics), pure and ready for `jax.jit` with the state donated.
 
     `frozen` is {"vgg": params, "alexnet": params}, an argument so that its 60 MB do not become constants.
-    Metrics are float32 scalars: `loss/*` raw terms, `weighted/*` times their weights, gradient norms, D's accuracy.
+    Metrics are float32 scalars: `loss/*` raw terms, `weighted/*` times their weights, gradient norms, D's accuracy,
+    and every Coarse Block's attention gamma. With `train.accumulate` above 1 the batch is worked on in so many parts.
     """
     networks = Networks.from_settings(settings)
     weights, optim = settings.loss, settings.optim
+    weighted = [field.name for field in dataclasses.fields(weights) if getattr(weights, field.name)]
     optimizer = state_lib.make_optimizer(optim)
     schedule = optax.linear_schedule(optim.learning_rate, 0.0, settings.train.steps)
 
@@ -128,7 +146,8 @@ def make_train_step(settings: settings_lib.Settings):
         accuracy = {"real": jnp.mean(real > 0), "fake": jnp.mean(jnp.concatenate(fakes) < 0)}
         return loss, (spectral, accuracy)
 
-    def step(state: TrainState, frozen, batch) -> tuple[TrainState, dict[str, Any]]:
+    def gradients(state: TrainState, frozen, batch) -> tuple[Any, dict[str, Any]]:
+        """D's moved spectral statistics, and what is a mean over the batch: gradients, losses, accuracies."""
         batch = prepare(batch, networks.generator.regions)
         (g_loss, (terms, outputs)), g_gradient = jax.value_and_grad(generator_loss, has_aux=True)(
             state.generator, state, frozen, batch
@@ -137,6 +156,17 @@ def make_train_step(settings: settings_lib.Settings):
         (d_loss, (spectral, accuracy)), d_gradient = jax.value_and_grad(discriminator_loss, has_aux=True)(
             state.discriminator, state, batch, jax.lax.stop_gradient(outputs)
         )
+        return spectral, {
+            "generator": g_gradient,
+            "discriminator": d_gradient,
+            "losses": {**terms, "generator": g_loss, "discriminator": d_loss},
+            "accuracy": accuracy,
+        }
+
+    def step(state: TrainState, frozen, batch) -> tuple[TrainState, dict[str, Any]]:
+        spectral, means = mean_over_parts(gradients, settings.train.accumulate, state, frozen, batch)
+        g_gradient, d_gradient = means["generator"], means["discriminator"]
+        g_loss, d_loss = means["losses"]["generator"], means["losses"]["discriminator"]
         g_norm, d_norm = optax.tree.norm(g_gradient), optax.tree.norm(d_gradient)
         finite = jnp.isfinite(g_loss) & jnp.isfinite(d_loss) & jnp.isfinite(g_norm) & jnp.isfinite(d_norm)
 
@@ -160,16 +190,15 @@ def make_train_step(settings: settings_lib.Settings):
         stayed = state.replace(skipped=state.skipped + 1, skipped_in_row=state.skipped_in_row + 1)
         state = _finite_or(moved, stayed, finite).replace(step=state.step + 1)
         metrics = {
-            **{f"loss/{name}": value for name, value in terms.items()},
-            **{f"weighted/{name}": getattr(weights, name) * value for name, value in terms.items()},
-            "loss/generator": g_loss,
-            "loss/discriminator": d_loss,
-            **{f"discriminator_accuracy/{name}": value for name, value in accuracy.items()},
+            **{f"loss/{name}": value for name, value in means["losses"].items()},
+            **{f"weighted/{name}": getattr(weights, name) * means["losses"][name] for name in weighted},
+            **{f"discriminator_accuracy/{name}": value for name, value in means["accuracy"].items()},
             "gradient_norm/generator": g_norm,
             "gradient_norm/discriminator": d_norm,
             "learning_rate": rate,
             "skipped": state.skipped.astype(jnp.float32),
             "skipped_in_row": state.skipped_in_row.astype(jnp.float32),
+            **attention_gammas(state.generator),
         }
         return state, metrics
 

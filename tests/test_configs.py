@@ -8,7 +8,7 @@ import pytest
 from scrn_jax import settings
 
 FOLDER = Path(__file__).parents[1] / "configs"
-VARIANTS = {"demo": ("full", "smoke"), "deepfashion": ("full", "3cb", "no_refine_area", "no_face", "tiny")}
+VARIANTS = {"demo": ("full", "smoke"), "deepfashion": ("full", "3cb", "no_refine_area", "no_face", "512", "tiny")}
 
 
 def _config(name: str, variant: str):
@@ -60,3 +60,12 @@ def test_an_ablation_differs_from_full_in_one_key(variant, path, value):
     assert ablation[section][key] == value != full[section][key]
     full[section][key] = value
     assert ablation == full
+
+
+def test_512_is_full_at_twice_the_sides_in_less_memory():
+    full, large = _config("deepfashion", "full"), _config("deepfashion", "512")
+    assert large.size == (512, 352) and large.data.images == "img_highres"
+    full.size, full.data = large.size, large.data
+    full.model.update({"dtype": "bfloat16", "remat": True})
+    full.train.accumulate = 3
+    assert large == full

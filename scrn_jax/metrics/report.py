@@ -22,6 +22,14 @@ def _cell(metric: str, value: float | None) -> str:
     return "–" if value is None else f"{value:.{DECIMALS.get(metric, 4)}f}"
 
 
+def table(rows: Mapping[str, Mapping[str, float | None]]) -> list[str]:
+    """The lines of a Markdown table of the rows' figures."""
+    lines = ["| | " + " | ".join(METRIC_TITLES.values()) + " |", "|---|" + "---|" * len(METRIC_TITLES)]
+    for row, title in ROW_TITLES.items():
+        lines.append(f"| {title} | " + " | ".join(_cell(metric, rows[row][metric]) for metric in METRIC_TITLES) + " |")
+    return lines
+
+
 def markdown(report: Mapping[str, Any], picture: str) -> str:
     """The readable page: what was measured, the table, the picture and how to read it."""
     lines = [
@@ -30,12 +38,8 @@ def markdown(report: Mapping[str, Any], picture: str) -> str:
         f"{report['count']} test pairs, {report['frame'][0]}x{report['frame'][1]} pixels, step {report['step']}, "
         "averaged (EMA) generator.",
         "",
-        "| | " + " | ".join(METRIC_TITLES.values()) + " |",
-        "|---|" + "---|" * len(METRIC_TITLES),
     ]
-    for row, title in ROW_TITLES.items():
-        cells = [_cell(metric, report["rows"][row][metric]) for metric in METRIC_TITLES]
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    lines += table(report["rows"])
     lines += [
         "",
         f"![source, target pose, coarse, parsing, generated, target]({picture})",

@@ -109,12 +109,14 @@ class CoarseGenerator(nn.Module):
     width: int
     blocks: int
     dtype: Any = jnp.float32
+    remat: bool = False  # compute a block's insides again on the way back rather than keep them
 
     @nn.compact
     def __call__(self, source_image, poses_and_parsings):
         """`poses_and_parsings`: (rows, columns) profiles of P_r and P_t, and the maps cat(S_r, S_g)."""
         pose_code = Encoder(self.width, first_conv=PoseConv, dtype=self.dtype, name="pose_encoder")(poses_and_parsings)
         image_code = Encoder(self.width, dtype=self.dtype, name="image_encoder")(source_image)
+        block = nn.remat(CoarseBlock) if self.remat else CoarseBlock
         for t in range(self.blocks):
-            pose_code, image_code = CoarseBlock(dtype=self.dtype, name=f"block_{t + 1}")(pose_code, image_code)
+            pose_code, image_code = block(dtype=self.dtype, name=f"block_{t + 1}")(pose_code, image_code)
         return image_code, layers.Decoder(self.width, dtype=self.dtype, name="decoder")(image_code)

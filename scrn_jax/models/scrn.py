@@ -28,6 +28,7 @@ class SCRN(nn.Module):
       regions: classes of the parsing maps.
       feature_channels: channels of the features that Eq. 5 compares with VGG's conv3_1. Where 4c differs, a 1x1
         convolution maps F_g to them; it only serves the loss.
+      remat: whether the Coarse Blocks' insides are computed again for the gradient rather than kept in memory.
       dtype: dtype of convolutions and features. Parameters, norm statistics, softmax and outputs stay float32.
     """
 
@@ -39,6 +40,7 @@ class SCRN(nn.Module):
     regions: int = 8
     feature_channels: int = 256
     dtype: Any = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(self, source_image, source_pose, target_pose, source_parsing):
@@ -68,9 +70,8 @@ class SCRN(nn.Module):
             (rows, columns, source_parsing)
         )
         maps = jnp.concatenate([source_parsing, parsing], axis=-1)
-        coarse_features, coarse_image = CoarseGenerator(self.width, self.blocks, self.dtype, name="coarse_generator")(
-            source_image, (rows, columns, maps)
-        )
+        coarse = CoarseGenerator(self.width, self.blocks, self.dtype, self.remat, name="coarse_generator")
+        coarse_features, coarse_image = coarse(source_image, (rows, columns, maps))
         refined = coarse_features
         if self.refine_area:
             refined = RefineArea(self.width, self.dtype, name="refine_area_block")(

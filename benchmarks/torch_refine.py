@@ -1,0 +1,177 @@
+"""The second stage, the whole generator, the discriminator and the frozen networks of the PyTorch mirror."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from benchmarks import torch_mirror as mirror
+
+
+class RefineArea(nn.Module):
+    """Eq. 3: sigmoid(Fus(cat(F_crs, F_sp))) * F_crs."""
+
+    def __init__(self, width: int, regions: int):
+        super().__init__()
+        self.shape_encoder = mirror.encoder(mirror.JOINTS + regions, width, mirror.GatedConv)
+        self.fuse_gated = mirror.GatedConv(8 * width, 4 * width)
+        self.fuse_out = mirror.conv3(4 * width, 4 * width)
+
+    def forward(self, coarse_features, pose_and_parsing):
+        fused = torch.cat([coarse_features, self.shape_encoder(pose_and_parsing)], dim=1)
+        return torch.sigmoid(self.fuse_out(self.fuse_gated(fused))) * coarse_features
+
+
+class StyleEncoder(nn.Module):
+    """I_r under S_r to a style code per region (B, R, 4c)."""
+
+    def __init__(self, width: int, multiples):
+        super().__init__()
+        widths = [3, *(width * multiple for multiple in multiples)]
+        self.downs = [f"Conv_{i}" for i in range(len(multiples))]
+        for name, before, after in zip(self.downs, widths, widths[1:], strict=False):
+            self.add_module(name, mirror.down_conv(before, after))
+        self.UpResBlock_0 = mirror.UpResBlock(widths[-1], 4 * width)
+        self.UpResBlock_1 = mirror.UpResBlock(4 * width, 4 * width)
+        self.to_style = nn.Conv2d(4 * width, 4 * width, 1)
+
+    def forward(self, source_image, parsing):
+        stride = 2 ** len(self.downs)
+        x = mirror.pad_to_multiple(source_image, stride, mode="replicate")
+        for name in self.downs:
+            x = mirror.leaky_relu(self._modules[name](x))
+        style = torch.tanh(self.to_style(self.UpResBlock_1(self.UpResBlock_0(x)))).float()
+        # The last map is 1 inside the frame: its mean is the whole image's, for the regions that are absent.
+        maps = torch.cat([parsing, torch.ones_like(parsing[:, :1])], dim=1)
+        shares = functional.avg_pool2d(mirror.pad_to_multiple(maps, stride), stride // 4).flatten(2)
+        area = shares.sum(dim=2, keepdim=True)
+        means = shares @ style.flatten(2).transpose(1, 2) / area.clamp(min=1e-6)
+        return torch.where(area[:, :-1] > 0, means[:, :-1], means[:, -1:])
+
+
+class InjectStyle(nn.Module):
+    """norm(F'_crs) * (1 + gamma) + beta, then a residual block."""
+
+    def __init__(self, channels: int, regions: int):
+        super().__init__()
+        self.region_kernel = nn.Parameter(torch.zeros(regions, channels, channels))
+        self.region_bias = nn.Parameter(torch.zeros(regions, channels))
+        self.gamma, self.beta = mirror.conv3(channels, channels), mirror.conv3(channels, channels)
+        self.ResBlock_0 = mirror.ResBlock(channels)
+
+    def forward(self, features, codes, parsing_on_grid):
+        codes = torch.relu((codes[:, :, None] @ self.region_kernel)[:, :, 0] + self.region_bias)
+        style = torch.einsum("brc,brhw->bchw", codes, parsing_on_grid)
+        return self.ResBlock_0(functional.instance_norm(features) * (1 + self.gamma(style)) + self.beta(style))
+
+
+class SCRN(nn.Module):
+    """The generator; fields as in `scrn_jax.models.scrn.SCRN`."""
+
+    def __init__(
+        self, width=64, blocks=6, refine_area=True, parsing_multiples=(1, 2, 4, 8), style_multiples=(1, 2, 4, 4, 4),
+        regions=8, feature_channels=256,
+    ):  # fmt: skip
+        super().__init__()
+        self.regions = regions
+        self.parsing_block = mirror.ParsingBlock(width, regions, parsing_multiples)
+        self.coarse_generator = mirror.CoarseGenerator(width, blocks, regions)
+        self.refine_area_block = RefineArea(width, regions) if refine_area else None
+        self.style_encoder = StyleEncoder(width, style_multiples)
+        self.inject_style_block = InjectStyle(4 * width, regions)
+        self.decoder = mirror.Decoder(width)
+        projects = 4 * width != feature_channels
+        self.to_correspondence = nn.Conv2d(4 * width, feature_channels, 1) if projects else nn.Identity()
+
+    def forward(self, source_image, source_pose, target_pose, source_parsing):
+        """I_r (B, 3, H, W), P_r and P_t (B, J, 2), S_r (B, H, W) labels to a dict as ours, NCHW."""
+        size = source_image.shape[2:]
+        source_maps, target_maps = (mirror.heat_maps(pose, *size) for pose in (source_pose, target_pose))
+        source_parsing = functional.one_hot(source_parsing.long(), self.regions).permute(0, 3, 1, 2).float()
+        parsing = self.parsing_block(torch.cat([source_maps, target_maps, source_parsing], dim=1))
+        coarse_features, coarse_image = self.coarse_generator(
+            source_image, torch.cat([source_maps, target_maps, source_parsing, parsing], dim=1)
+        )
+        refined = coarse_features
+        if self.refine_area_block:
+            refined = self.refine_area_block(coarse_features, torch.cat([target_maps, parsing], dim=1))
+        codes = self.style_encoder(source_image, source_parsing)
+        features = self.inject_style_block(refined, codes, functional.avg_pool2d(parsing, 4))
+        outputs = {"image": self.decoder(features), "coarse_image": coarse_image, "parsing": parsing}
+        return {name: x.float() for name, x in {**outputs, "features": self.to_correspondence(features)}.items()}
+
+
+class DownBlock(nn.Module):
+    """The discriminator's block: 3x3, LeakyReLU, 4x4 of stride 2, plus the pooled shortcut; LeakyReLU."""
+
+    def __init__(self, before: int, features: int):
+        super().__init__()
+        spectral = nn.utils.spectral_norm
+        self.Conv_0 = spectral(mirror.conv3(before, features))
+        self.Conv_1 = spectral(mirror.down_conv(features, features))
+        self.Conv_2 = spectral(nn.Conv2d(before, features, 1))
+
+    def forward(self, x):
+        y = self.Conv_1(mirror.leaky_relu(self.Conv_0(x)))
+        return mirror.leaky_relu(y + self.Conv_2(functional.avg_pool2d(x, 2)))
+
+
+class Discriminator(nn.Module):
+    """Images (N, 3, H, W) to logits (N, H/16, W/16)."""
+
+    def __init__(self, base_width: int = 32):
+        super().__init__()
+        widths = [3, *(base_width * multiple for multiple in (1, 2, 4, 4))]
+        for i, (before, features) in enumerate(zip(widths, widths[1:], strict=False)):
+            self.add_module(f"DownBlock_{i}", DownBlock(before, features))
+        self.Conv_0 = nn.utils.spectral_norm(nn.Conv2d(widths[-1], 1, 1))
+
+    def forward(self, image):
+        x = self.DownBlock_3(self.DownBlock_2(self.DownBlock_1(self.DownBlock_0(image))))
+        return self.Conv_0(x)[:, 0].float()
+
+
+class Normalise(nn.Module):
+    """Images in [-1, 1] to ImageNet's normalisation."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None])
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225])[:, None, None])
+
+    def forward(self, image):
+        return ((image + 1) / 2 - self.mean) / self.std
+
+
+class VGG(nn.Module):
+    """VGG16 or VGG19 as far as conv3_1, before its ReLU."""
+
+    def __init__(self):
+        super().__init__()
+        self.normalise = Normalise()
+        for name, before, after in [
+            ("conv1_1", 3, 64), ("conv1_2", 64, 64), ("conv2_1", 64, 128), ("conv2_2", 128, 128), ("conv3_1", 128, 256),
+        ]:  # fmt: skip
+            self.add_module(name, mirror.conv3(before, after))
+
+    def forward(self, image):
+        x = torch.relu(self.conv1_2(torch.relu(self.conv1_1(self.normalise(image)))))
+        x = torch.relu(self.conv2_2(torch.relu(self.conv2_1(functional.max_pool2d(x, 2)))))
+        return self.conv3_1(functional.max_pool2d(x, 2)).float()
+
+
+class AlexNet(nn.Module):
+    """torchvision's AlexNet: the list of its five ReLU stages."""
+
+    def __init__(self):
+        super().__init__()
+        self.normalise = Normalise()
+        self.conv1, self.conv2 = nn.Conv2d(3, 64, 11, 4, 2), nn.Conv2d(64, 192, 5, padding=2)
+        self.conv3, self.conv4, self.conv5 = (mirror.conv3(a, b) for a, b in ((192, 384), (384, 256), (256, 256)))
+
+    def forward(self, image):
+        stages = [torch.relu(self.conv1(self.normalise(image)))]
+        stages.append(torch.relu(self.conv2(functional.max_pool2d(stages[-1], 3, 2))))
+        stages.append(torch.relu(self.conv3(functional.max_pool2d(stages[-1], 3, 2))))
+        stages.append(torch.relu(self.conv4(stages[-1])))
+        stages.append(torch.relu(self.conv5(stages[-1])))
+        return [stage.float() for stage in stages]

@@ -1,0 +1,132 @@
+"""One training step of the PyTorch mirror: Eq. 4 to 10, both gradients from one pass, Adam, the averaged weights."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from benchmarks import torch_refine, torch_weights
+
+
+def face_error(image, target, box):
+    """Eq. 10: mean absolute error in each face box (y0, x0, y1, x1), averaged over the samples that have one."""
+    rows = torch.arange(image.shape[2], device=image.device)[:, None]
+    columns = torch.arange(image.shape[3], device=image.device)
+    y0, x0, y1, x1 = box.T[..., None, None]
+    inside = (rows >= y0) & (rows < y1) & (columns >= x0) & (columns < x1)
+    pixels = inside.sum((1, 2))
+    errors = ((image - target).abs().mean(1) * inside).sum((1, 2)) / pixels.clamp(min=1)
+    return errors.sum() / (pixels > 0).sum().clamp(min=1)
+
+
+def parsing_error(parsing, target, form: str):
+    """Eq. 9 as mean absolute error, or as cross-entropy."""
+    if form == "l1":
+        return (parsing - target).abs().mean()
+    return -(target * torch.log(parsing + 1e-6)).sum(1).mean()
+
+
+class Mirror:
+    """Networks, losses and optimisers of a config with the weights of a `TrainState`, on one device.
+
+    Only `adversarial = "non_saturating"` is here, the configs' form. `amp` computes in bfloat16 by autocast;
+    `channels_last` and `compiled` are PyTorch's own ways to be fast on a GPU. Updates that are not finite are not left
+    out, which would wait for the device.
+    """
+
+    def __init__(self, settings, state, frozen, device="cpu", amp=False, channels_last=False, compiled=False):
+        if settings.adversarial != "non_saturating":
+            raise ValueError("the mirror knows the non-saturating form of Eq. 7 only")
+        model = settings.model
+        self.settings, self.device, self.amp = settings, torch.device(device), amp
+        generator = torch_refine.SCRN(
+            model.width, model.blocks, model.refine_area, model.parsing_multiples, model.style_multiples
+        )
+        discriminator = torch_refine.Discriminator(model.discriminator_width)
+        torch_weights.load(discriminator, state.discriminator)
+        torch_weights.load_singular_vectors(discriminator, state.spectral)
+        networks = [torch_weights.load(generator, state.generator), discriminator]
+        networks += [torch_weights.load(torch_refine.VGG(), _first(frozen["vgg"]))]
+        networks += [torch_weights.load(torch_refine.AlexNet(), frozen["alexnet"])]
+        form = torch.channels_last if channels_last else torch.contiguous_format
+        networks = [network.to(self.device, memory_format=form) for network in networks]
+        self.form = form
+        for network in networks[2:]:
+            network.requires_grad_(False)
+        self.generator, self.discriminator = networks[:2]
+        self.average = [parameter.detach().clone() for parameter in self.generator.parameters()]
+        calls = [torch.compile(network) if compiled else network for network in networks]
+        self.generate, self.discriminate, self.vgg, self.alexnet = calls
+        betas = settings.optim.b1, settings.optim.b2
+        rate, ratio = settings.optim.learning_rate, settings.optim.discriminator_ratio
+        self.generator_adam = torch.optim.Adam(self.generator.parameters(), rate, betas)
+        self.discriminator_adam = torch.optim.Adam(self.discriminator.parameters(), rate * ratio, betas)
+
+    def put(self, batch: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+        """A batch as the input pipeline gives it, on the device."""
+        return {name: torch.from_numpy(np.ascontiguousarray(x)).to(self.device) for name, x in batch.items()}
+
+    def image(self, image_uint8):
+        """uint8 NHWC to float NCHW in [-1, 1]."""
+        return (image_uint8.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=self.form)
+
+    def outputs(self, batch):
+        """The generator's outputs for a batch on the device."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
+            return self.generate(
+                self.image(batch["source_image"]), batch["source_pose"], batch["target_pose"], batch["source_parsing"]
+            )
+
+    def losses(self, batch):
+        """(the generator's weighted loss, the discriminator's, raw terms by name, the generator's outputs)."""
+        outputs, target = self.outputs(batch), self.image(batch["target_image"])
+        image, coarse = outputs["image"], outputs["coarse_image"]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
+            logits = self.discriminate(torch.cat([target, image, coarse]))
+            with torch.no_grad():
+                vgg, alexnet = self.vgg(target), self.alexnet(target)
+            looks = self.alexnet(image)
+        real, *fakes = logits.chunk(3)
+        parsing = functional.one_hot(batch["target_parsing"].long(), outputs["parsing"].shape[1]).permute(0, 3, 1, 2)
+        terms = {
+            "cor": (outputs["features"] - vgg).square().mean(),
+            "l1": (image - target).abs().mean() + (coarse - target).abs().mean(),
+            "adv": sum(functional.softplus(-fake).mean() for fake in fakes),
+            "per": sum((a - b).abs().mean() for a, b in zip(looks, alexnet, strict=True)),
+            "par": parsing_error(outputs["parsing"], parsing, self.settings.parsing),
+            "face": face_error(image, target, batch["face_box"]),
+        }
+        generator = sum(getattr(self.settings.loss, name) * term for name, term in terms.items())
+        discriminator = functional.softplus(-real).mean() + sum(functional.softplus(fake).mean() for fake in fakes)
+        return generator, discriminator, terms, outputs
+
+    def gradients(self, batch):
+        """(generator's, discriminator's gradients in the order of their parameters, raw terms), from one pass.
+
+        The discriminator sees real and generated images in one call, whose graph serves both gradients.
+        """
+        generator_loss, discriminator_loss, terms, _ = self.losses(batch)
+        terms = {**terms, "generator": generator_loss, "discriminator": discriminator_loss}
+        generator = torch.autograd.grad(generator_loss, list(self.generator.parameters()), retain_graph=True)
+        return generator, torch.autograd.grad(discriminator_loss, list(self.discriminator.parameters())), terms
+
+    def step(self, batch) -> dict[str, torch.Tensor]:
+        """Update both networks and the average; the terms before the update."""
+        generator, discriminator, terms = self.gradients(batch)
+        for network, adam, gradients in (
+            (self.generator, self.generator_adam, generator),
+            (self.discriminator, self.discriminator_adam, discriminator),
+        ):
+            for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+                parameter.grad = gradient
+            adam.step()
+        parameters = [parameter.detach() for parameter in self.generator.parameters()]
+        torch._foreach_lerp_(self.average, parameters, 1 - self.settings.optim.ema_decay)
+        return {name: term.detach() for name, term in terms.items()}
+
+
+def _first(vgg):
+    """The layers as far as conv3_1."""
+    kept = ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1")
+    return {name: vgg[name] for name in kept}

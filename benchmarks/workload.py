@@ -1,0 +1,148 @@
+"""What is timed: a config, a random batch of it, and our compiled step and forward pass beside the mirror's."""
+
+import argparse
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from scrn_jax import settings as settings_lib
+from scrn_jax import state as state_lib
+from scrn_jax import train_step
+from scrn_jax.features import weights
+
+SMALL_LOSSES = {"cor": 0.02, "l1": 10.0, "adv": 0.2, "per": 1.0, "par": 1.0, "face": 1.0}
+# As configs/demo.py and configs/deepfashion.py, which need ml_collections; the batch is what this CPU can take.
+PRESETS: dict[str, dict[str, Any]] = {
+    "demo": {
+        "size": (64, 44), "batch_size": 4, "loss": SMALL_LOSSES, "parsing": "cross_entropy",
+        "model": {"width": 16, "blocks": 3, "discriminator_width": 8, "parsing_multiples": (2, 4),
+                  "style_multiples": (2, 4, 4)},
+    },
+    "full": {"size": (256, 176), "batch_size": 2, "loss": {}, "parsing": "l1",
+             "model": {"width": 64, "blocks": 6, "discriminator_width": 32}},
+}  # fmt: skip
+
+
+def add_flags(parser: argparse.ArgumentParser, repeats: int) -> argparse.ArgumentParser:
+    """--preset, and what may differ from it."""
+    parser.add_argument("--preset", choices=PRESETS, default="demo", help="the demo's model, or the paper's")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--batch_size", type=int)
+    parser.add_argument("--width", type=int)
+    parser.add_argument("--blocks", type=int)
+    parser.add_argument("--repeats", type=int, default=repeats, help="rounds; a round times each side once")
+    return parser
+
+
+def settings_of(
+    preset: str = "demo", dtype: str = "float32", small_losses: bool = False, **changes
+) -> settings_lib.Settings:
+    """The settings of a preset, with size, batch_size, width or blocks changed where they are not None.
+
+    `small_losses` takes the demo's losses, which short runs need, whatever the preset.
+    """
+    chosen = PRESETS[preset]
+    losses = PRESETS["demo" if small_losses else preset]
+    changes = {name: value for name, value in changes.items() if value is not None}
+    size, batch_size = changes.pop("size", chosen["size"]), changes.pop("batch_size", chosen["batch_size"])
+    return settings_lib.from_config({
+        "data": {"name": "random"}, "size": tuple(size), "loss": losses["loss"], "parsing": losses["parsing"],
+        "model": {**chosen["model"], "dtype": dtype, **changes}, "train": {"batch_size": batch_size, "steps": 100_000},
+    })  # fmt: skip
+
+
+def from_flags(flags: argparse.Namespace, **changes) -> settings_lib.Settings:
+    """The settings of the flags of `add_flags`."""
+    given = {name: getattr(flags, name) for name in ("size", "batch_size", "width", "blocks")}
+    return settings_of(flags.preset, **{**given, **changes})
+
+
+def describe(settings: settings_lib.Settings) -> str:
+    """A line that says what is timed."""
+    model, batch_size = settings.model, settings.train.batch_size
+    size = "x".join(map(str, settings.size))
+    return f"{size}, batch {batch_size}, width {model.width}, {model.blocks} blocks, {model.dtype}"
+
+
+def random_batch(settings: settings_lib.Settings, seed: int = 0) -> dict[str, np.ndarray]:
+    """A batch as the input pipeline gives it: bytes, labels, joints of which a tenth is missing, face boxes."""
+    rng = np.random.default_rng(seed)
+    (height, width), count = settings.size, settings.train.batch_size
+    batch = {"face_box": np.tile(np.array([0, 0, height // 4, width // 4], np.float32), (count, 1))}
+    for side in ("source", "target"):
+        batch[f"{side}_image"] = rng.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+        batch[f"{side}_parsing"] = rng.integers(0, 8, (count, height, width), dtype=np.uint8)
+        joints = rng.uniform(0, (height - 1, width - 1), (count, 18, 2)).astype(np.float32)
+        batch[f"{side}_pose"] = np.where(rng.uniform(size=(count, 18, 1)) < 0.1, np.float32(-1), joints)
+    return batch
+
+
+def frozen_networks() -> dict[str, Any]:
+    """Random weights for VGG16, which is VGG19 as far as conv3_1, and AlexNet: speed does not depend on them."""
+    return {"vgg": weights.load("vgg16", "random"), "alexnet": weights.load("alexnet", "random")}
+
+
+def fresh_state(settings: settings_lib.Settings) -> state_lib.TrainState:
+    """The state before the first step, in host memory."""
+    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    return jax.device_get(jax.jit(lambda: state_lib.init_state(settings), compiler_options=options)())
+
+
+class Compiled:
+    """One of our functions compiled ahead of time, with XLA's own account of it."""
+
+    def __init__(self, function, *arguments, **jit_options):
+        lowered = jax.jit(function, **jit_options).lower(*arguments)
+        start = time.perf_counter()
+        self.call = lowered.compile()
+        self.compile_seconds = time.perf_counter() - start
+        cost, memory = self.call.cost_analysis(), self.call.memory_analysis()
+        self.gigaflops = cost["flops"] / 1e9
+        self.gigabytes_moved = cost.get("bytes accessed", float("nan")) / 1e9
+        needed = memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
+        self.memory_mb = (needed - memory.alias_size_in_bytes) / 1e6
+
+    def figures(self) -> dict[str, float]:
+        """What does not depend on timing."""
+        return {
+            "GFLOP": self.gigaflops, "GB moved before fusion": self.gigabytes_moved, "memory MB": self.memory_mb,
+            "compile s": self.compile_seconds,
+        }  # fmt: skip
+
+
+class Ours:
+    """The training step and the forward pass of `settings` on random data, ready to be timed."""
+
+    def __init__(self, settings: settings_lib.Settings, state, frozen):
+        self.settings, self.host_state = settings, state
+        self.batch = jax.device_put(random_batch(settings))
+        self.frozen = jax.device_put(frozen)
+
+    def training_step(self):
+        """(function that runs some steps and waits for the last, `Compiled`); each step is given the state for good."""
+        # A copy: on a CPU the device may share the host's memory, which donation overwrites.
+        self.state = jax.device_put(jax.tree.map(np.array, self.host_state))
+        step = Compiled(
+            train_step.make_train_step(self.settings), self.state, self.frozen, self.batch, donate_argnums=0
+        )
+
+        def run(steps: int = 1):
+            for _ in range(steps):
+                self.state, metrics = step.call(self.state, self.frozen, self.batch)
+            return jax.block_until_ready(metrics)
+
+        return run, step
+
+    def forward(self):
+        """(function that generates some batches of images and waits for the last, `Compiled`)."""
+        generator, params = state_lib.make_generator(self.settings.model), jax.device_put(self.host_state.generator)
+        images = Compiled(lambda p, batch: train_step.generate(generator, p, batch)["image"], params, self.batch)
+
+        def run(batches: int = 1):
+            for _ in range(batches):
+                image = images.call(params, self.batch)
+            return image.block_until_ready()
+
+        return run, images

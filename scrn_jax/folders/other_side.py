@@ -1,0 +1,76 @@
+"""What FID compares the generated images with: the references, the training images, or statistics of these."""
+
+from pathlib import Path
+from typing import Any
+
+from scrn_jax.features import files
+from scrn_jax.folders import listing, survey
+from scrn_jax.folders.passes import Item, Passes
+from scrn_jax.metrics import fid
+from scrn_jax.metrics.fid import Gaussian, Moments
+
+STATISTICS = "fid_training.npz"
+
+
+class Absent(Exception):
+    """There is no FID; the message says why."""
+
+
+class OtherSide:
+    """The images that a protocol's FID compares with; each set is passed over once, for all methods.
+
+    Attributes:
+      record: for the report, what the last `distance` compared with; None before.
+    """
+
+    def __init__(self, passes: Passes, reference: Path, training: Path | None, output: Path):
+        self.record: dict[str, Any] | None = None
+        self._passes, self._reference, self._training, self._output = passes, reference, training, output
+        self._gaussians: dict[str, Gaussian] = {}
+
+    def distance(self, name: str, moments: Moments, reference_names: list[str]) -> float:
+        """FID of a method's `moments`.
+
+        Args:
+          name: of the method.
+          reference_names: its pairs' references, each once.
+
+        Raises:
+          Absent: fewer than two images on a side, or training images that the protocol asks for and nobody gave.
+          UserError: unreadable images or statistics.
+        """
+        if moments.count < 2:
+            raise Absent(f"FID needs at least two generated images, found {moments.count}")
+        return fid.frechet_distance(moments.gaussian(name), self._gaussian(reference_names))
+
+    def _gaussian(self, reference_names: list[str]) -> Gaussian:
+        protocol = self._passes.protocol
+        if self._training is not None and self._training.suffix.lower() == ".npz":
+            gaussian = fid.load(self._training)
+            self.record = {"images": "train", "file": self._training.name, "sha256": files.sha256(self._training)}
+            return gaussian
+        if self._training is not None:
+            names = list(listing.list_images(self._training, "training").files.values())
+            gaussian = self._of_folder("training images", self._training, names, "train")
+            fid.save(self._output / STATISTICS, gaussian)
+            return gaussian
+        if protocol.fid_reference == "test":
+            return self._of_folder("references", self._reference, reference_names, "test")
+        raise Absent(
+            f"the protocol {protocol.name} compares with the training images: give their folder or their statistics"
+            " (.npz) with --training_images"
+        )
+
+    def _of_folder(self, title: str, root: Path, names: list[str], images: str) -> Gaussian:
+        if len(names) < 2:
+            raise Absent(f"FID needs at least two {title}, found {len(names)}")
+        seen = survey.survey(f"looking at {title}", root, names, self._passes.protocol.frame)
+        self.record = {"images": images, **seen.as_json()}
+        if seen.sha256 not in self._gaussians:
+
+            def read(name: str) -> Item:
+                return {"images": self._passes.pixels(root / name)}
+
+            state = self._passes.run(f"FID: {title}", names, read, {"images": seen.sha256})
+            self._gaussians[seen.sha256] = state.moments.gaussian(title)
+        return self._gaussians[seen.sha256]

@@ -1,0 +1,134 @@
+"""Image files to pixels in the protocol's frame; whatever is done to one on the way is a named rule, and counted."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from scrn_jax.errors import UserError
+from scrn_jax.person.images import DAMAGE, read_header
+from scrn_jax.person.regions import label_map_from_bytes
+
+RULES = {
+    "last_panel": "a strip of panels side by side: the last one is taken",
+    "side_bars": "as wide as high: the columns on both sides that are not in the frame are cut off",
+    "grey": "one channel: copied to all three",
+    "palette": "a palette: its colours are taken",
+    "opaque_alpha": "an alpha channel that hides nothing: dropped",
+}
+_MODES = {"RGB": None, "L": "grey", "1": "grey", "P": "palette", "RGBA": "opaque_alpha", "LA": "opaque_alpha"}
+_MAX_BYTES = 1 << 28
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What an image file is, told without decoding it: its format, its size as "HxW", and the rules it falls under."""
+
+    format: str
+    size: str
+    rules: tuple[str, ...]
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file of at most 256 MB. Raises UserError when it cannot be read or is larger."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); restore or remove the file") from error
+    if len(data) > _MAX_BYTES:
+        raise UserError(f"{path}: larger than {_MAX_BYTES >> 20} MB, which no image of this field is; replace the file")
+    return data
+
+
+def inspect(data: bytes, where: str, frame: tuple[int, int], strips: bool) -> Seen:
+    """What an image file's bytes hold.
+
+    Args:
+      frame: height and width in which images are compared.
+      strips: whether several panels side by side are admitted; they are in generated images only.
+
+    Raises:
+      UserError: no JPEG or PNG, damaged, a size that does not fit the frame, or a colour mode without a rule.
+    """
+    header = read_header(data, where)
+    with _opened(data, where) as image:
+        mode = image.mode
+    if mode not in _MODES:
+        raise UserError(f"{where}: its colour mode is {mode}; convert it to 8-bit RGB")
+    width, panels = _panels(header.height, header.width, frame, where)
+    if panels > 1 and not strips:
+        raise UserError(f"{where}: a strip of {panels} panels, but one image is expected here; cut it first")
+    rules = (panels > 1 and "last_panel", width > frame[1] and "side_bars", _MODES[mode])
+    return Seen(header.kind, f"{header.height}x{header.width}", tuple(rule for rule in rules if rule))
+
+
+def decode(data: bytes, where: str, frame: tuple[int, int]) -> np.ndarray:
+    """The pixels of an image that `inspect` admitted, uint8 (H, W, 3) in the frame.
+
+    Raises:
+      UserError: damaged, or transparent somewhere.
+    """
+    try:
+        with _opened(data, where) as image:
+            if image.mode in ("RGBA", "LA") or "transparency" in image.info:
+                image = _without_alpha(image, where)
+            pixels = np.asarray(image.convert("RGB"))
+    except DAMAGE as error:
+        raise _damaged(where, error) from error
+    return _in_frame(pixels, frame, where)
+
+
+def decode_mask(data: bytes, where: str, frame: tuple[int, int]) -> np.ndarray:
+    """A person mask, uint8 (H, W) of 0 and 1 in the frame: 1 where the PNG's single channel is not 0 (background).
+
+    Raises:
+      UserError: not a PNG of one 8-bit channel, damaged, or of another size.
+    """
+    mask = label_map_from_bytes(data, where, limit=256)
+    if _panels(*mask.shape, frame, where)[1] > 1:
+        raise UserError(f"{where}: {mask.shape[0]}x{mask.shape[1]} pixels are no mask of one image; cut it")
+    return (_in_frame(mask, frame, where) > 0).astype(np.uint8)
+
+
+def _opened(data: bytes, where: str) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data), formats=["PNG", "JPEG"])
+    except DAMAGE as error:
+        raise _damaged(where, error) from error
+
+
+def _damaged(where: str, error: Exception) -> UserError:
+    if isinstance(error, UserError):
+        return error
+    return UserError(f"{where}: a damaged image ({error}); make or copy it anew")
+
+
+def _without_alpha(image: Image.Image, where: str) -> Image.Image:
+    """The image without its alpha channel. Raises UserError unless that hides nothing: what lies below is unknown."""
+    image = image.convert("RGBA")
+    if image.getchannel("A").getextrema()[0] < 255:
+        raise UserError(f"{where}: transparent in places; save it as RGB on the background that you mean")
+    return image
+
+
+def _panels(height: int, width: int, frame: tuple[int, int], where: str) -> tuple[int, int]:
+    """The width of a panel, the frame's or a square's, and how many of them the image is wide."""
+    found = [(panel, width // panel) for panel in sorted({frame[1], frame[0]}) if width % panel == 0]
+    if height != frame[0] or not found:
+        raise UserError(
+            f"{where}: {height}x{width} pixels do not fit the frame {frame[0]}x{frame[1]}; resize it (the filter moves"
+            " the figures: say which one you took), or choose the protocol of its frame"
+        )
+    if len(found) > 1:
+        raise UserError(f"{where}: {width} columns may be {found[0][1]} or {found[1][1]} panels; cut the strip first")
+    return found[0]
+
+
+def _in_frame(pixels: np.ndarray, frame: tuple[int, int], where: str) -> np.ndarray:
+    """The last panel's columns inside the frame."""
+    width, _ = _panels(*pixels.shape[:2], frame, where)
+    begin = pixels.shape[1] - width + (width - frame[1]) // 2
+    return pixels[:, begin : begin + frame[1]]

@@ -1,0 +1,158 @@
+"""The PyTorch mirror, written from the paper's page in the plain way, gives our numbers: outputs, losses, gradients."""
+
+import jax
+import numpy as np
+import pytest
+import torch
+from flax.traverse_util import flatten_dict
+
+from benchmarks import torch_training, torch_weights
+from scrn_jax import state as state_lib
+from scrn_jax import train_step
+
+TERMS = ("cor", "l1", "adv", "per", "par", "face", "generator", "discriminator")
+PARTS = ("parsing_block", "coarse_generator", "refine_area_block", "style_encoder", "inject_style_block", "decoder",
+         "to_correspondence")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def start(first_state):
+    """A state whose biases, norms and attention are not at their neutral start, so that every part has a say."""
+    rng = np.random.default_rng(7)
+
+    def stir(leaf):
+        noise = rng.standard_normal(leaf.shape) * (leaf.ndim == 1) + (leaf.ndim == 0)  # attention's gamma is the scalar
+        return (leaf + 0.3 * noise).astype(np.float32)
+
+    stirred = {name: jax.tree.map(stir, getattr(first_state, name)) for name in ("generator", "discriminator")}
+    return first_state.replace(**stirred)
+
+
+@pytest.fixture(scope="module")
+def ours(trainer, start, make_batch):
+    """(state after one step of ours, its metrics)."""
+    state, metrics = trainer.step(trainer.put(start), make_batch(0))
+    return jax.device_get(state), jax.device_get(metrics)
+
+
+@pytest.fixture(scope="module")
+def mirror(tiny_settings, start, frozen):
+    """The mirror before the step."""
+    return torch_training.Mirror(tiny_settings(), start, frozen)
+
+
+@pytest.fixture(scope="module")
+def theirs(mirror, start, make_batch):
+    """(generator's gradient, discriminator's, terms) of the mirror, in our trees."""
+    generator, discriminator, terms = mirror.gradients(mirror.put(make_batch(0)))
+
+    def tree(module, gradients, like):
+        names = [name for name, _ in module.named_parameters()]
+        return torch_weights.to_flax(module, dict(zip(names, gradients, strict=True)), like)
+
+    generator = tree(mirror.generator, generator, start.generator)
+    return generator, tree(mirror.discriminator, discriminator, start.discriminator), terms
+
+
+@pytest.fixture(scope="module")
+def gradients(ours, adam_of):
+    """Our (generator's, discriminator's) gradient: Adam's first running mean is a tenth of it."""
+    state = ours[0]
+    means = [adam_of(each).mu for each in (state.generator_optimizer, state.discriminator_optimizer)]
+    return [jax.tree.map(lambda leaf: leaf / 0.1, mean) for mean in means]
+
+
+@pytest.fixture(scope="module")
+def outputs(tiny_settings, start, make_batch, mirror, run):
+    """(ours, the mirror's) outputs of the generator, NHWC."""
+    generator, batch = state_lib.make_generator(tiny_settings().model), make_batch(0)
+    found = run(lambda params, batch: train_step.generate(generator, params, batch))(start.generator, batch)
+    with torch.no_grad():
+        expected = mirror.outputs(mirror.put(batch))
+    return jax.device_get(found), {name: x.numpy().transpose(0, 2, 3, 1) for name, x in expected.items()}
+
+
+@pytest.fixture(scope="module")
+def run(quick_compile):
+    """`run(function)(*arguments)`: jitted, compiled in little time."""
+    return lambda function: jax.jit(function, compiler_options=quick_compile)
+
+
+def _assert_close(ours, theirs, all_of_theirs):
+    """1e-3 of each array's norm. A bias ahead of a norm has no gradient but rounding: that much of the whole is let."""
+    rounding = 2e-7 * np.sqrt(sum(np.sum(leaf.astype(np.float64) ** 2) for leaf in all_of_theirs))
+    for path, expected in theirs.items():
+        error = np.linalg.norm(ours[path] - expected)
+        assert error <= 1e-3 * np.linalg.norm(expected) + rounding, f"{'/'.join(path)}: {error}"
+
+
+@pytest.mark.parametrize("name", ["image", "coarse_image", "parsing", "features"])
+def test_the_generators_outputs_are_equal(name, outputs):
+    found, expected = (side[name] for side in outputs)
+    assert np.linalg.norm(found - expected) <= 1e-3 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_the_losses_are_equal(term, ours, theirs):
+    np.testing.assert_allclose(ours[1][f"loss/{term}"], theirs[2][term].item(), rtol=1e-3)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_generators_gradients_are_equal(part, gradients, theirs):
+    found, expected = flatten_dict(gradients[0][part]), flatten_dict(theirs[0][part])
+    assert found.keys() == expected.keys()
+    _assert_close(found, expected, jax.tree.leaves(theirs[0]))
+
+
+def test_the_discriminators_gradients_are_equal(gradients, theirs):
+    found, expected = flatten_dict(gradients[1]), flatten_dict(theirs[1])
+    assert found.keys() == expected.keys()
+    _assert_close(found, expected, jax.tree.leaves(theirs[1]))
+
+
+def test_every_part_of_the_generator_has_a_gradient(theirs):
+    """Else the comparison above would say nothing of it."""
+    kernels = {path: leaf for path, leaf in flatten_dict(theirs[0]).items() if leaf.ndim > 1}
+    assert {path[0] for path in kernels} == set(PARTS)
+    assert min(np.linalg.norm(leaf) for leaf in kernels.values()) > 1e-4
+
+
+@pytest.fixture(scope="module")
+def stepped(tiny_settings, start, frozen, make_batch):
+    """The mirror after one step."""
+    moved = torch_training.Mirror(tiny_settings(), start, frozen)
+    moved.step(moved.put(make_batch(0)))
+    return moved
+
+
+def test_one_update_of_both_networks_is_equal(stepped, ours, gradients):
+    """Where a gradient is more than rounding: Adam's first update is its sign."""
+    for name, gradient in zip(("generator", "discriminator"), gradients, strict=True):
+        module, expected = getattr(stepped, name), getattr(ours[0], name)
+        found = flatten_dict(torch_weights.to_flax(module, dict(module.named_parameters()), expected))
+        scale = max(np.abs(leaf).max() for leaf in jax.tree.leaves(gradient))
+        for path, value in flatten_dict(expected).items():
+            told = np.abs(flatten_dict(gradient)[path]) > 1e-4 * scale
+            np.testing.assert_allclose(found[path][told], value[told], atol=2e-6)
+
+
+def test_the_singular_vectors_move_alike(stepped, ours, start):
+    buffers, before = dict(stepped.discriminator.named_buffers()), torch_weights.singular_vectors(start.spectral)
+    for name, expected in torch_weights.singular_vectors(ours[0].spectral).items():
+        np.testing.assert_allclose(buffers[name].numpy(), expected, atol=1e-5)
+        assert expected.size == 1 or np.abs(expected - before[name]).max() > 1e-2
+
+
+def test_parameters_come_back_as_they_went(mirror, start):
+    back = torch_weights.to_flax(mirror.generator, dict(mirror.generator.named_parameters()), start.generator)
+    jax.tree.map(np.testing.assert_array_equal, back, start.generator)
+
+
+def test_a_parameter_that_the_mirror_lacks_is_an_error(mirror, start):
+    with pytest.raises(ValueError, match="the mirror has no .*another"):
+        torch_weights.load(mirror.generator, {**start.generator, "another": {"kernel": np.zeros((1, 1))}})
+
+
+def test_a_target_that_the_mirror_has_no_form_for_is_an_error(tiny_settings, start, frozen):
+    with pytest.raises(ValueError, match="non-saturating form"):
+        torch_training.Mirror(tiny_settings(adversarial="hinge"), start, frozen)

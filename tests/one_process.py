@@ -1,0 +1,76 @@
+"""One process of a job of two, for test_distributed.py: python one_process.py FOLDER INDEX PORT.
+
+FOLDER holds settings.json, frozen.json and arrays.npz (the leaves of a state and of the frozen networks, and batches).
+Trains on every batch, saves a checkpoint, waits for a SIGTERM that reaches process 0 alone, and writes what it saw to
+INDEX.json.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from scrn_jax import distributed, interruption, restore, settings, sharding, state, train_step
+from scrn_jax.restore import QUICK_COMPILE
+
+DEVICES, PROCESSES = 2, 2
+
+
+def train(folder: Path, chosen: settings.Settings, mesh):
+    """(state after this process's share of every batch, losses of every step)."""
+    arrays = np.load(folder / "arrays.npz")
+
+    def tree(name: str, structure):
+        leaves = [arrays[f"{name}_{i}"] for i in range(structure.num_leaves)]
+        return jax.device_put(jax.tree.unflatten(structure, leaves), sharding.replicated(mesh))
+
+    current = tree("state", jax.tree.structure(jax.eval_shape(lambda: state.init_state(chosen))))
+    names = json.loads((folder / "frozen.json").read_text())
+    frozen = tree("frozen", jax.tree.structure(names))
+    replicated = sharding.replicated(mesh)
+    step = jax.jit(
+        train_step.make_train_step(chosen), in_shardings=(replicated, replicated, sharding.data(mesh)),
+        out_shardings=(replicated, replicated), donate_argnums=0, compiler_options=QUICK_COMPILE,
+    )  # fmt: skip
+    share, losses = chosen.train.batch_size // PROCESSES, []
+    own = slice(jax.process_index() * share, (jax.process_index() + 1) * share)
+    for number in range(int(arrays["steps"])):
+        batch = {key.split("/")[1]: arrays[key][own] for key in arrays.files if key.startswith(f"batch{number}/")}
+        current, metrics = step(current, frozen, sharding.put_batch(batch, mesh))
+        losses.append({k: float(v) for k, v in jax.device_get(metrics).items() if k.startswith("loss/")})
+    return current, losses
+
+
+def agreed_stop() -> int:
+    """The step after which this process stops when process 0 alone is sent a SIGTERM."""
+    with interruption.Interruption() as stop:
+        for step in range(1, 200):
+            if step == 3 and jax.process_index() == 0:
+                os.kill(os.getpid(), signal.SIGTERM)
+            if stop.requested(step):
+                return step
+            time.sleep(0.1)
+    return 0
+
+
+def main() -> None:
+    folder, index, port = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_num_cpu_devices", DEVICES)
+    distributed.join(distributed.Job(f"localhost:{port}", PROCESSES, index))
+    chosen = settings.from_config(json.loads((folder / "settings.json").read_text()))
+    mesh = sharding.make_mesh()
+    current, losses = train(folder, chosen, mesh)
+    with restore.open_checkpoints(chosen, folder / "run") as checkpoints:
+        checkpoints.save(int(current.step), current)
+    result = {"devices": mesh.size, "losses": losses, "stopped": agreed_stop()}
+    (folder / f"{index}.json").write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

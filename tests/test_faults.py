@@ -1,0 +1,188 @@
+"""Damaged checkpoints, a full disk, a vanished folder: what a run says, and what it leaves untouched."""
+
+import logging
+import resource
+import shutil
+import signal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from scrn_jax import interruption, restore, skips, startup
+from scrn_jax.checkpoint import UNREADABLE, Checkpoints
+from scrn_jax.errors import UserError
+
+IDENTITY = {"size": [32, 32]}
+
+
+def _like(state):
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), state)
+
+
+def _state(step: int):
+    return {"x": jax.random.normal(jax.random.key(step), (30_000,)), "step": jnp.int32(step)}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A workdir with checkpoints of steps 1 to 3."""
+    with Checkpoints(tmp_path, IDENTITY, keep=3) as checkpoints:
+        for step in (1, 2, 3):
+            checkpoints.save(step, _state(step))
+    return tmp_path
+
+
+def _truncate(workdir, step: int):
+    """Cut the largest file of a checkpoint in half."""
+    largest = max((workdir / "checkpoints" / str(step)).rglob("*"), key=lambda path: path.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
+
+
+def _steps(workdir):
+    return sorted(int(path.name) for path in (workdir / "checkpoints").iterdir() if path.name.isdigit())
+
+
+def test_a_truncated_checkpoint_is_passed_over_for_the_one_before_it(saved, caplog):
+    _truncate(saved, 3)
+    with Checkpoints(saved, IDENTITY) as checkpoints:
+        restored = checkpoints.restore(_like(_state(0)))
+    np.testing.assert_array_equal(restored["x"], _state(2)["x"])
+    (warning,) = [
+        record for record in caplog.records if record.levelno == logging.WARNING and record.name.startswith("scrn")
+    ]
+    assert f"{saved / 'checkpoints' / '3'} cannot be read and is passed over" in warning.getMessage()
+    assert _steps(saved) == [1, 2, 3], "reading alone moves nothing"
+
+
+def test_a_missing_file_is_like_a_truncated_one(saved):
+    shutil.rmtree(saved / "checkpoints" / "3" / "state" / "ocdbt.process_0")
+    with Checkpoints(saved, IDENTITY) as checkpoints:
+        assert checkpoints.restore(_like(_state(0)))["step"] == 2
+
+
+def test_a_run_that_goes_on_saves_the_damaged_steps_anew(saved):
+    _truncate(saved, 3)
+    with Checkpoints(saved, IDENTITY, keep=3) as checkpoints:
+        checkpoints.restore(_like(_state(0)))
+        checkpoints.set_aside()
+        assert _steps(saved) == [1, 2] and checkpoints.latest_step == 2
+        checkpoints.save(3, _state(3))
+    with Checkpoints(saved, IDENTITY, keep=3) as checkpoints:
+        np.testing.assert_array_equal(checkpoints.restore(_like(_state(0)))["x"], _state(3)["x"])
+    assert len(list((saved / UNREADABLE).iterdir())) == 1
+
+
+def test_when_none_can_be_read_nothing_is_moved(saved):
+    for step in (1, 2, 3):
+        _truncate(saved, step)
+    with (
+        Checkpoints(saved, IDENTITY, keep=3) as checkpoints,
+        pytest.raises(UserError, match="none of the 3 checkpoints"),
+    ):
+        checkpoints.restore(_like(_state(0)))
+    assert _steps(saved) == [1, 2, 3]
+
+
+def test_a_disk_that_is_full_ends_clearly_and_keeps_the_last_good_checkpoint(saved):
+    """A limit on the size of a file stands in for the disk's end."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with (
+            pytest.raises(
+                UserError, match="cannot be written into .*; step 3 is the newest good one.*the same command"
+            ),
+            Checkpoints(saved, IDENTITY) as checkpoints,
+        ):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+            checkpoints.save(4, _state(4))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    with Checkpoints(saved, IDENTITY) as checkpoints:
+        np.testing.assert_array_equal(checkpoints.restore(_like(_state(0)))["x"], _state(3)["x"])
+
+
+def test_a_folder_that_vanished_is_not_made_anew_with_half_a_run(saved):
+    with Checkpoints(saved, IDENTITY) as checkpoints, pytest.raises(UserError, match="has vanished"):
+        shutil.rmtree(saved)
+        checkpoints.save(4, _state(4))
+    assert not saved.exists()
+
+
+def test_an_error_of_the_run_is_not_hidden_by_one_of_its_last_write(saved):
+    with pytest.raises(KeyError, match="the news"), Checkpoints(saved, IDENTITY) as checkpoints:
+        checkpoints._manager.close()
+        checkpoints._manager.close = lambda: 1 / 0
+        raise KeyError("the news")
+
+
+def test_a_workdir_that_cannot_be_written_any_more_is_named(tmp_path):
+    message = f"cannot write into the workdir {tmp_path}.*No such file.*same command"
+    with pytest.raises(UserError, match=message), startup.workdir_at_risk(tmp_path):
+        (tmp_path / "gone" / "sheet.png").write_bytes(b"")
+
+
+@pytest.mark.parametrize("number", interruption.SIGNALS)
+def test_a_signal_asks_for_an_end_after_the_step(number):
+    before = signal.getsignal(number)
+    with interruption.Interruption() as stop:
+        assert not stop.requested(1)
+        signal.raise_signal(number)
+        assert stop.requested(2)
+        assert signal.getsignal(number) == before, "a second one must do what it always does"
+    assert signal.getsignal(number) == before
+
+
+def test_without_a_signal_the_handlers_are_given_back():
+    before = [signal.getsignal(number) for number in interruption.SIGNALS]
+    with interruption.Interruption():
+        pass
+    assert [signal.getsignal(number) for number in interruption.SIGNALS] == before
+
+
+def test_a_way_of_computing_is_not_part_of_a_checkpoints_identity(tmp_path, tiny_settings):
+    """Checkpoints from before there was rematerialisation have no such key."""
+    with restore.open_checkpoints(tiny_settings(), tmp_path) as checkpoints:
+        assert not {"model.dtype", "model.remat"} & set(checkpoints._identity)
+
+
+class _Pairs:
+    """Five pairs with names and nothing else."""
+
+    def __len__(self):
+        return 5
+
+    def names(self, index):
+        return f"source{index}.png", f"target{index}.png"
+
+
+class _Saved:
+    latest_step = 6
+
+
+def test_the_pairs_of_a_skipped_step_are_those_of_its_batch(tiny_settings):
+    from input_pipeline.order import training_order
+
+    settings = tiny_settings(train={"batch_size": 2})
+    order = [int(i) for i, _ in training_order(5, 2, seed=0).take(10).as_numpy_iterator()]
+    for step in (1, 3):
+        expected = [(f"source{i}.png", f"target{i}.png") for i in order[2 * step - 2 : 2 * step]]
+        assert skips.pair_names(settings, _Pairs(), step) == expected
+
+
+def test_a_skipped_update_is_said_with_its_pairs(tiny_settings, caplog):
+    settings = tiny_settings()
+    skips.check(7, {"skipped_in_row": 0.0}, settings, _Pairs(), _Saved())
+    assert not caplog.records
+    skips.check(7, {"skipped_in_row": 2.0}, settings, _Pairs(), _Saved())
+    source, target = skips.pair_names(settings, _Pairs(), 7)[0]
+    assert "step 7" in caplog.text and "2 in a row" in caplog.text and f"{source} -> {target}" in caplog.text
+
+
+def test_too_many_skipped_in_a_row_end_the_run(tiny_settings):
+    settings = tiny_settings(optim={"max_skipped": 3})
+    with pytest.raises(UserError, match="last 3 updates were not finite.*newest checkpoint is step 6.*learning_rate"):
+        skips.check(7, {"skipped_in_row": 3.0}, settings, _Pairs(), _Saved())

@@ -1,0 +1,115 @@
+"""Gradient accumulation and rematerialisation save memory and change nothing else."""
+
+import jax
+import jax.extend.core
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from scrn_jax import settings as settings_lib
+from scrn_jax import train_step
+from scrn_jax.errors import UserError
+from scrn_jax.models.coarse import CoarseGenerator
+from scrn_jax.restore import QUICK_COMPILE
+
+
+@pytest.fixture(scope="module")
+def both(tiny_settings, trainer, frozen, first_state, make_batch, quick_compile):
+    """(state, metrics) after one step on a batch of 4: at once, and as 2 parts of 2."""
+    # The face loss averages over the samples that have a face: parts with as many of them weigh alike.
+    batch = {**make_batch(0), "face_box": np.tile(np.float32([4, 4, 12, 12]), (4, 1))}
+    parts = train_step.make_train_step(tiny_settings(train={"accumulate": 2}))
+    in_parts = jax.jit(parts, compiler_options=quick_compile)(first_state, frozen, batch)
+    return jax.device_get((trainer.step(trainer.put(first_state), batch), in_parts))
+
+
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+def test_two_parts_give_the_whole_batchs_gradient(network, both, adam_of):
+    """There are no batch statistics. Up to rounding, which the kinks of L1 and ReLU amplify."""
+
+    def gradient(state):
+        # After one step, Adam's running mean is a tenth of the gradient.
+        return np.concatenate(
+            [leaf.ravel() for leaf in jax.tree.leaves(adam_of(getattr(state, f"{network}_optimizer")).mu)]
+        )
+
+    whole, parts = (gradient(state) for state, _ in both)
+    assert np.linalg.norm(parts - whole) < 1e-4 * np.linalg.norm(whole)
+
+
+def test_two_parts_give_the_whole_batchs_losses(both):
+    (_, whole), (_, parts) = both
+    assert set(parts) == set(whole)
+    for name in whole:
+        rtol = 1e-5 if name.startswith(("loss/", "weighted/")) else 1e-4
+        np.testing.assert_allclose(parts[name], whole[name], rtol=rtol, err_msg=name)
+
+
+def test_two_parts_move_the_spectral_statistics_once(both):
+    (whole, _), (parts, _) = both
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), whole.spectral, parts.spectral)
+
+
+def test_parts_are_dealt_so_that_every_device_has_its_share():
+    """Rows 0 to 3 of 8 lie on the first of two devices: each of 4 parts takes one of them."""
+    seen = []
+
+    def record(state, frozen, batch):
+        seen.append(batch["x"].shape)
+        return jnp.zeros(()), {"mean": batch["x"].mean()}
+
+    def parts_of(x):
+        return train_step.mean_over_parts(record, 4, None, None, {"x": x})[1]["mean"]
+
+    rows = jnp.arange(8.0)
+    assert parts_of(rows) == 3.5 and set(seen) == {(2,)}
+    gradient = jax.grad(lambda x: train_step.mean_over_parts(
+        lambda _, __, batch: (jnp.zeros(()), {"mean": batch["x"].prod()}), 4, None, None, {"x": x}
+    )[1]["mean"])(rows)  # fmt: skip
+    # A part's product differentiated by one of its rows is the other one: 0 goes with 4, 1 with 5, and so on.
+    np.testing.assert_array_equal(4 * gradient, [4, 5, 6, 7, 0, 1, 2, 3])
+
+
+def test_a_batch_that_parts_cannot_share_is_refused(tiny_settings):
+    with pytest.raises(UserError, match=r"batch_size is 4, which does not divide into config\.train\.accumulate = 3"):
+        tiny_settings(train={"accumulate": 3})
+
+
+def _coarse(remat: bool):
+    """(loss of the coarse generator's parameters, parameters)."""
+    keys = jax.random.split(jax.random.key(0), 4)
+    image = jax.random.uniform(keys[0], (2, 16, 24, 3))
+    rows, columns = jax.random.uniform(keys[1], (2, 36, 16)), jax.random.uniform(keys[2], (2, 36, 24))
+    code = rows, columns, jax.random.uniform(keys[3], (2, 16, 24, 16))
+    model = CoarseGenerator(width=4, blocks=2, remat=remat)
+    params = jax.jit(model.init, compiler_options=QUICK_COMPILE)(jax.random.key(1), image, code)["params"]
+    return lambda params: jnp.mean(model.apply({"params": params}, image, code)[1] ** 2), params
+
+
+def test_rematerialised_blocks_have_the_same_parameters_and_gradient():
+    plain, params = _coarse(remat=False)
+    remat, same = _coarse(remat=True)
+    jax.tree.map(np.testing.assert_array_equal, params, same)
+    found, expected = (jax.jit(jax.grad(loss), compiler_options=QUICK_COMPILE)(params) for loss in (remat, plain))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-8), found, expected)
+
+
+def test_rematerialised_blocks_keep_less_for_the_way_back():
+    def kept(remat: bool) -> int:
+        loss, params = _coarse(remat)
+        backward = jax.eval_shape(lambda params: jax.vjp(loss, params)[1], params)
+        return sum(leaf.size for leaf in jax.tree.leaves(backward))
+
+    assert kept(remat=True) < 0.9 * kept(remat=False)
+
+
+def test_the_config_key_reaches_the_blocks(tiny_settings):
+    generator = train_step.Networks.from_settings(tiny_settings(model={"remat": True})).generator
+    assert generator.remat and not settings_lib.Model().remat
+
+
+def test_every_blocks_gamma_is_a_metric(both):
+    state, metrics = both[0]
+    gamma = state.generator["coarse_generator"]["block_1"]["CrissCrossAttention_0"]["gamma"]
+    assert [name for name in metrics if name.startswith("attention_gamma")] == ["attention_gamma/block_1"]
+    assert metrics["attention_gamma/block_1"] == gamma != 0
