@@ -1,21 +1,22 @@
-"""What do the convolution's own gradients (scrn_jax/models/conv_gradients.py) give on the shapes of the models?
+"""What do the convolution's own gradients (scrn_jax/convolutions.py) give on the shapes of the models?
 
     python -m benchmarks.convolutions            # the demo's shapes, batch 4
     python -m benchmarks.convolutions --full     # the paper's, batch 1
 
-Times the weight gradient as XLA does it and in each of our ways, and, on tiny grids, the convolution with gradients;
-all ways of a shape run in turn. Prints the least and median milliseconds and writes
-benchmarks/results/convolutions_PRESET-MACHINE.json.
+Times the weight gradient as XLA does it and in each of our ways, the convolution itself by XLA and by Winograd, and,
+for stride 2 and on tiny grids, the convolution with gradients; all ways of a shape run in turn. Prints the least and
+median milliseconds and writes benchmarks/results/convolutions_PRESET-MACHINE.json.
 """
 
 import argparse
 import statistics
+from functools import partial
 
 import jax
 import numpy as np
 
 from benchmarks import machine, timing
-from scrn_jax.models import conv_gradients
+from scrn_jax import convolutions
 
 # (what, input, kernel, dilation), all with the padding that keeps the grid.
 DEMO = (
@@ -34,8 +35,19 @@ FULL = (
     ("parsing's last", (1, 256, 176, 64), (3, 3, 64, 8), 1),
     ("image encoder's first", (1, 256, 176, 3), (7, 7, 3, 64), 1),
     ("decoder's middle", (1, 128, 88, 128), (3, 3, 128, 128), 1),
+    ("RefineArea's first, maps", (1, 256, 176, 8), (7, 7, 8, 128), 1),
+    ("RefineArea's last", (1, 64, 44, 512), (3, 3, 512, 512), 1),
     ("coarse block", (1, 64, 44, 256), (3, 3, 256, 256), 2),
     ("coarse block's first", (1, 64, 44, 512), (3, 3, 512, 256), 2),
+)
+# Stride 2: the encoders' and the discriminator's.
+DEMO_STRIDED = (
+    ("encoder's second", (4, 64, 44, 16), (4, 4, 16, 32), 1),
+    ("discriminator's first", (12, 64, 44, 8), (4, 4, 8, 8), 1),
+)
+FULL_STRIDED = (
+    ("encoder's second", (1, 256, 176, 64), (4, 4, 64, 128), 1),
+    ("discriminator's first", (3, 256, 176, 32), (4, 4, 32, 32), 1),
 )
 # AlexNet's last three at 64x44.
 TINY = tuple((f"AlexNet's conv{i}", (4, 3, 1, a), (3, 3, a, b), 1) for i, a, b in ((3, 192, 384), (4, 384, 256)))
@@ -47,55 +59,66 @@ def _arrays(shape, kernel, gradient_like: bool):
     return [jax.device_put(rng.standard_normal(each).astype(np.float32)) for each in (shape, last)]
 
 
-def weight_gradients(x, kernel, padding, dilation) -> dict:
+def weight_gradients(x, kernel, window: convolutions.Window) -> dict:
     """Each way to the weight gradient, as a compiled function of (input, output's gradient)."""
-    kernel = jax.ShapeDtypeStruct(kernel, x.dtype)
+    shape = jax.ShapeDtypeStruct(kernel, x.dtype)
 
-    def xla(x, g):
-        plain = lambda kernel: conv_gradients.plain(x, kernel, padding, dilation)  # noqa: E731
-        return jax.linear_transpose(plain, kernel)(g)[0]
+    def by_patches(x, g, kernel, window):
+        return jax.linear_transpose(lambda kernel: convolutions.patches(x, kernel, window), kernel)(g)[0]
 
-    def nine(x, g):
-        """A product per tap."""
-        plain = lambda kernel: conv_gradients.patches(x, kernel, padding, dilation)  # noqa: E731
-        return jax.linear_transpose(plain, kernel)(g)[0]
-
-    ways = {
-        "XLA": xla,
-        "patches": nine,
-        "swapped": lambda x, g: conv_gradients.swapped(x, g, kernel, padding, dilation),
-    }
-    if dilation == (1, 1) and x.shape[1] % 2 == x.shape[2] % 2 == 0:
-        ways["packed"] = lambda x, g: conv_gradients.packed(x, g, kernel, padding, dilation)
-    return ways
+    ways = {"XLA": convolutions.plain_weight_gradient, "patches": by_patches, "swapped": convolutions.swapped}
+    if window.dilation == (1, 1) and x.shape[1] % 2 == x.shape[2] % 2 == 0:
+        ways["packed"] = convolutions.packed
+    if kernel[-1] % convolutions.PIECE == 0 and kernel[-1] > convolutions.PIECE:
+        ways["pieces"] = convolutions.in_pieces
+    if kernel[:2] == (3, 3):
+        ways["winograd"] = convolutions.WINOGRAD.weight_gradient
+    return {name: partial(way, kernel=shape, window=window) for name, way in ways.items()}
 
 
-def tiny_grids(padding, dilation) -> dict:
-    """The whole convolution with both gradients, as XLA does it and by patches."""
-    ways = {"XLA": conv_gradients.plain, "patches": conv_gradients.patches}
+def convolutions_alone(x, kernel, window: convolutions.Window) -> dict:
+    """The convolution itself, by XLA and by Winograd, as a compiled function of (input, kernel)."""
+    ways = {"XLA": convolutions.plain}
+    if kernel[:2] == (3, 3):
+        ways["winograd"] = convolutions.WINOGRAD.forward
+    return {name: partial(way, window=window) for name, way in ways.items()}
 
-    def with_gradients(way):
-        return jax.value_and_grad(lambda x, w: (way(x, w, padding, dilation) ** 2).sum(), (0, 1))
+
+def with_gradients(x, kernel, window: convolutions.Window) -> dict:
+    """The whole convolution with both gradients, as XLA does it and in the way for its shape."""
+    ways = {"XLA": convolutions.plain, "patches": convolutions.patches}
+    if window.strides != (1, 1):
+        ways = {
+            "XLA": convolutions.plain,
+            "folded": convolutions.choose(x, jax.ShapeDtypeStruct(kernel, x.dtype), window),
+        }
+
+    def gradients(way):
+        return jax.value_and_grad(lambda x, w: (way(x, w, window) ** 2).sum(), (0, 1))
+
+    return {name: gradients(way) for name, way in ways.items()}
 
     return {name: with_gradients(way) for name, way in ways.items()}
 
 
-def measure(shapes, repeats: int, tiny: bool) -> list[dict]:
-    """A row a shape: least and median milliseconds of each way."""
+def measure(shapes, repeats: int, ways_of, of_kernel: bool, stride: int = 1) -> list[dict]:
+    """A row a shape: least and median milliseconds of each way that `ways_of` names, a function of input and kernel
+    (`of_kernel`) or of input and output's gradient.
+    """
     rows = []
     for what, shape, kernel, rate in shapes:
-        padding, dilation = ((rate * (kernel[0] // 2),) * 2,) * 2, (rate, rate)
-        arrays = _arrays(shape, kernel, gradient_like=not tiny)
-        ways = tiny_grids(padding, dilation) if tiny else weight_gradients(arrays[0], kernel, padding, dilation)
+        margin = (kernel[0] - stride) // 2 * rate
+        window = convolutions.Window(((margin, margin),) * 2, (stride, stride), (rate, rate))
+        arrays = _arrays(shape, kernel, gradient_like=not of_kernel)
+        ways = ways_of(arrays[0], kernel, window)
         compiled = {name: jax.jit(way).lower(*arrays).compile() for name, way in ways.items()}
         sides = {name: lambda c=call, a=arrays: jax.block_until_ready(c(*a)) for name, call in compiled.items()}
         row = {"what": what, "shape": f"{'x'.join(map(str, shape))}, {kernel[0]}x{kernel[1]} to {kernel[3]}"}
-        seconds = timing.alternate(sides, repeats)
-        for name in ("XLA", "swapped", "packed", "patches"):
-            each = seconds.get(name)
-            row[f"{name} ms"] = each and f"{1e3 * min(each):.3g} ({1e3 * statistics.median(each):.3g})"
+        for name, each in timing.alternate(sides, repeats).items():
+            row[f"{name} ms"] = f"{1e3 * min(each):.3g} ({1e3 * statistics.median(each):.3g})"
         rows.append(row)
-    return rows
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return [{name: row.get(name) for name in names} for row in rows]
 
 
 def main(arguments=None) -> None:
@@ -104,15 +127,18 @@ def main(arguments=None) -> None:
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--repeats", type=int, default=15)
     flags = parser.parse_args(arguments)
-    rows = measure(FULL if flags.full else DEMO, flags.repeats, tiny=False)
-    print("weight gradient, least (median) ms\n")
-    machine.print_table(rows)
-    results = {"rounds": flags.repeats, "weight gradients": rows}
+    shapes, strided, preset = (FULL, FULL_STRIDED, "full") if flags.full else (DEMO, DEMO_STRIDED, "demo")
+    tables = {
+        "weight gradients": measure(shapes, flags.repeats, weight_gradients, of_kernel=False),
+        "convolutions alone": measure(shapes, flags.repeats, convolutions_alone, of_kernel=True),
+        "stride 2, with gradients": measure(strided, flags.repeats, with_gradients, of_kernel=True, stride=2),
+    }
     if not flags.full:
-        results["tiny grids, with gradients"] = measure(TINY, flags.repeats, tiny=True)
-        print("\ntiny grids: convolution with both gradients\n")
-        machine.print_table(results["tiny grids, with gradients"])
-    print(f"\n{machine.save('convolutions_full' if flags.full else 'convolutions_demo', results)}")
+        tables["tiny grids, with gradients"] = measure(TINY, flags.repeats, with_gradients, of_kernel=True)
+    for what, rows in tables.items():
+        print(f"\n{what}, least (median) ms\n")
+        machine.print_table(rows)
+    print(f"\n{machine.save(f'convolutions_{preset}', {'rounds': flags.repeats, **tables})}")
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ def measure(settings_list, values, what: str, repeats: int) -> list[dict]:
             "time ratio": timing.median_ratio(seconds[value], seconds[first]),
             "GFLOP": compiled[value].gigaflops, "memory MB": compiled[value].memory_mb,
             "memory ratio": compiled[value].memory_mb / compiled[first].memory_mb,
+            "compile s": compiled[value].compile_seconds,
         }
         for value in values
     ]  # fmt: skip

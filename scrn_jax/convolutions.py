@@ -1,25 +1,93 @@
 """`lax.conv_general_dilated` with the same numbers, computed otherwise where XLA is slow on a CPU.
 
-XLA's CPU back end is slow at weight gradients with few output channels: for the last layer of a decoder, 7x7 from 64
-channels to 3, by more than an order of magnitude. Here is the choice:
+Every network here convolves by `convolution`, as `nn.Conv(..., conv_general_dilated=convolution)`; `computed` chooses
+between it and XLA's own way. docs/performance.md has what each gives. On a CPU the choice is, for stride 1:
 
-- fewer output than input channels: input and output's gradient change places (`swapped`);
-- few channels on both sides: compute blocks of 2x2 outputs as one pixel with four times the channels (`packed`);
 - grids of fewer pixels than the kernel has taps: gather patches, one matrix product (`patches`);
-- anything else, strides included: as XLA does it.
+- 3x3 over many channels: a quarter of the products (`winograd`);
+- few channels on both sides: the weight gradient in blocks of 2x2 outputs, as one pixel of four times the channels
+  (`packed`);
+- fewer output than input channels: input and output's gradient change places in the weight gradient (`swapped`);
+- few input and many output channels: the weight gradient in pieces of the outputs (`in_pieces`);
+- no padding at all: with a padding of 1, whose results are cut off (`framed`);
 
-docs/performance.md has what each gives. Use it as `nn.Conv(..., conv_general_dilated=conv_gradients.convolution)`.
+for stride 2: the input's gradient as that of a convolution of stride 1 over pixels folded 2x2 (`folded`); anything else
+as XLA does it.
 """
 
+import contextlib
+import contextvars
+import dataclasses
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from scrn_jax import winograd
+
 FEW = 16  # channels on both sides up to which `packed` wins
-BLOCK = 2  # pixels a side of its blocks
+FEW_INPUTS, PIECE = 8, 32  # input channels up to which, and output channels into which, `in_pieces` cuts
+MANY, WIDE = 128, 512  # channels on both sides, and pixels, from which Winograd's way wins
+BLOCK = 2  # pixels a side of the blocks of `packed` and `folded`
 NHWC = ("NHWC", "HWIO", "NHWC")
+
+CHOICES = ("auto", "own", "plain")
+_choice = contextvars.ContextVar("convolutions", default="auto")
+
+
+@contextlib.contextmanager
+def computed(choice: str):
+    """How `convolution` computes in whatever is traced meanwhile: `own`, `plain` (XLA's), or `auto`, own on a CPU."""
+    token = _choice.set(choice)
+    try:
+        yield
+    finally:
+        _choice.reset(token)
+
+
+def _is_own() -> bool:
+    choice = _choice.get()
+    return choice == "own" or (choice == "auto" and jax.default_backend() == "cpu")
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """How a kernel moves over NHWC features: everything of a convolution but its arrays."""
+
+    padding: tuple[tuple[int, int], tuple[int, int]]
+    strides: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    precision: Any = None
+
+
+def plain(x, kernel, window: Window):
+    """The convolution as XLA does it."""
+    return lax.conv_general_dilated(
+        x, kernel, window.strides, window.padding, rhs_dilation=window.dilation, dimension_numbers=NHWC,
+        precision=window.precision,
+    )  # fmt: skip
+
+
+def plain_input_gradient(kernel, gradient, x, window: Window):
+    """The input's gradient as XLA does it; of `x` only shape and dtype count."""
+    return jax.linear_transpose(lambda x: plain(x, kernel, window), x)(gradient)[0]
+
+
+def plain_weight_gradient(x, gradient, kernel, window: Window):
+    """The kernel's gradient as XLA does it; of `kernel` only shape and dtype count."""
+    return jax.linear_transpose(lambda kernel: plain(x, kernel, window), kernel)(gradient)[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """How a convolution is computed, and its two gradients."""
+
+    forward: Callable = plain
+    input_gradient: Callable = plain_input_gradient
+    weight_gradient: Callable = plain_weight_gradient
 
 
 def convolution(
@@ -28,80 +96,118 @@ def convolution(
 ):  # fmt: skip
     """As `lax.conv_general_dilated` for two-dimensional NHWC features, as `nn.Conv` calls it.
 
-    Reverse-mode derivatives only (as of any `jax.custom_vjp`), wherever a rule of its own applies.
+    Reverse-mode derivatives only (as of any `jax.custom_vjp`), wherever a way of its own applies.
     """
-    dilation, strides, dimension_numbers = tuple(rhs_dilation or (1, 1)), tuple(strides), dimension_numbers or NHWC
-    if not isinstance(padding, str):
-        padding = tuple(tuple(side) for side in padding)
-    as_it_is = partial(
-        lax.conv_general_dilated, window_strides=strides, padding=padding, lhs_dilation=lhs_dilation,
-        rhs_dilation=dilation, dimension_numbers=dimension_numbers, feature_group_count=feature_group_count,
-        precision=precision,
-    )  # fmt: skip
+    dimension_numbers = dimension_numbers or NHWC
     layouts = [lax.conv_dimension_numbers(x_BxHxWxC.shape, kernel_KxLxCxF.shape, d) for d in (dimension_numbers, NHWC)]
     dense = feature_group_count == 1 and tuple(lhs_dilation or (1, 1)) == (1, 1) and layouts[0] == layouts[1]
-    if not dense or strides != (1, 1) or isinstance(padding, str):
-        return as_it_is(x_BxHxWxC, kernel_KxLxCxF)
-    rows, columns, before, after = kernel_KxLxCxF.shape
-    height, width = jax.eval_shape(as_it_is, x_BxHxWxC, kernel_KxLxCxF).shape[1:3]
+    if not _is_own() or not dense or isinstance(padding, str):
+        return lax.conv_general_dilated(
+            x_BxHxWxC, kernel_KxLxCxF, strides, padding, lhs_dilation=lhs_dilation, rhs_dilation=rhs_dilation,
+            dimension_numbers=dimension_numbers, feature_group_count=feature_group_count, precision=precision,
+        )  # fmt: skip
+    window = Window(
+        tuple(tuple(side) for side in padding), tuple(strides), tuple(rhs_dilation or (1, 1)), precision
+    )  # fmt: skip
+    way = choose(x_BxHxWxC, kernel_KxLxCxF, window)
+    return way(x_BxHxWxC, kernel_KxLxCxF, window)
+
+
+def choose(x, kernel, window: Window) -> Callable:
+    """The way for arrays of these shapes and dtypes: a function of (x, kernel, window)."""
+    rows, columns, before, after = kernel.shape
+    height, width = jax.eval_shape(partial(plain, window=window), x, kernel).shape[1:3]
+    if window.strides != (1, 1):
+        foldable = (
+            window.strides == (BLOCK, BLOCK) and window.dilation == (1, 1) and rows % BLOCK == columns % BLOCK == 0
+        )
+        even = all((side + sum(ends)) % BLOCK == 0 for side, ends in zip(x.shape[1:3], window.padding, strict=True))
+        return partial(_convolve, way=Way(input_gradient=folded)) if foldable and even else plain
     if height * width < rows * columns:
-        return patches(x_BxHxWxC, kernel_KxLxCxF, padding, dilation, precision)
-    even = height % BLOCK == width % BLOCK == 0 and dilation == (1, 1)
+        return patches
+    if _suits_winograd(x, kernel, window):
+        return partial(_convolve, way=WINOGRAD)
+    even = height % BLOCK == width % BLOCK == 0 and window.dilation == (1, 1)
     if even and max(before, after) <= FEW:
-        return _convolve(x_BxHxWxC, kernel_KxLxCxF, padding, dilation, precision, packed)
+        return partial(_convolve, way=Way(weight_gradient=packed))
+    if window.padding == ((0, 0), (0, 0)) and min(rows, columns) > 1 and height * width >= WIDE:
+        return partial(_convolve, way=Way(framed))
     if after < before:
-        return _convolve(x_BxHxWxC, kernel_KxLxCxF, padding, dilation, precision, swapped)
-    return as_it_is(x_BxHxWxC, kernel_KxLxCxF)
+        return partial(_convolve, way=Way(weight_gradient=swapped))
+    if before <= FEW_INPUTS and after > PIECE and after % PIECE == 0 and height * width > WIDE:
+        return partial(_convolve, way=Way(weight_gradient=in_pieces))
+    return plain
 
 
-def plain(x, kernel, padding, dilation, precision=None):
-    """The convolution of stride 1 as XLA does it."""
-    return lax.conv_general_dilated(
-        x, kernel, (1, 1), padding, rhs_dilation=dilation, dimension_numbers=NHWC, precision=precision
-    )
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _convolve(x, kernel, window: Window, way: Way):
+    return way.forward(x, kernel, window)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
-def _convolve(x, kernel, padding, dilation, precision, weight_gradient):
-    """The plain convolution with a weight gradient of one's choice."""
-    return plain(x, kernel, padding, dilation, precision)
+def _forward(x, kernel, window: Window, way: Way):
+    return way.forward(x, kernel, window), (x, kernel)
 
 
-def _forward(x, kernel, padding, dilation, precision, weight_gradient):
-    return plain(x, kernel, padding, dilation, precision), (x, kernel)
-
-
-def _backward(padding, dilation, precision, weight_gradient, saved, gradient):
+def _backward(window: Window, way: Way, saved, gradient):
     x, kernel = saved
-    (of_x,) = jax.linear_transpose(lambda x: plain(x, kernel, padding, dilation, precision), x)(gradient)
-    return of_x, weight_gradient(x, gradient, kernel, padding, dilation, precision)
+    return way.input_gradient(kernel, gradient, x, window), way.weight_gradient(x, gradient, kernel, window)
 
 
 _convolve.defvjp(_forward, _backward)
 
 
-def swapped(x, gradient, kernel, padding, dilation, precision=None):
+def _suits_winograd(x, kernel, window: Window) -> bool:
+    same = window.padding == tuple((d, d) for d in window.dilation) and window.dilation[0] == window.dilation[1]
+    large = min(kernel.shape[2:]) >= MANY and x.shape[1] * x.shape[2] >= WIDE
+    return kernel.shape[:2] == (3, 3) and same and large and x.dtype == jnp.float32
+
+
+def _winograd(x, kernel, window: Window):
+    return winograd.convolve(x, kernel, window.dilation[0], window.precision)
+
+
+def _winograd_input_gradient(kernel, gradient, x, window: Window):
+    return _winograd(gradient, kernel[::-1, ::-1].swapaxes(2, 3), window)
+
+
+def _winograd_weight_gradient(x, gradient, kernel, window: Window):
+    return winograd.weight_gradient(x, gradient, window.dilation[0], window.precision)
+
+
+WINOGRAD = Way(_winograd, _winograd_input_gradient, _winograd_weight_gradient)
+
+
+def framed(x, kernel, window: Window):
+    """The convolution with one more pixel of padding, which XLA computes several times as fast, cut off again."""
+    return plain(x, kernel, dataclasses.replace(window, padding=((1, 1), (1, 1))))[:, 1:-1, 1:-1]
+
+
+def swapped(x, gradient, kernel, window: Window):
     """The weight gradient with input and output gradient in each other's place.
 
     dW[i] = sum_y x[y + d i - p] g[y] = sum_u g[u + d (K - 1 - i) - (d (K - 1) - p)] x[u]: the gradient of a convolution
     that leads from g to x, with flipped taps.
     """
-    reach = [d * (taps - 1) for d, taps in zip(dilation, kernel.shape, strict=False)]
-    back = tuple((far - low, far - high) for far, (low, high) in zip(reach, padding, strict=True))
+    reach = [d * (taps - 1) for d, taps in zip(window.dilation, kernel.shape, strict=False)]
+    back = tuple((far - low, far - high) for far, (low, high) in zip(reach, window.padding, strict=True))
     mirrored = jax.ShapeDtypeStruct((*kernel.shape[:2], kernel.shape[3], kernel.shape[2]), kernel.dtype)
-    convolve = partial(plain, gradient, padding=back, dilation=dilation, precision=precision)
-    (found,) = jax.linear_transpose(convolve, mirrored)(x)
+    found = plain_weight_gradient(gradient, x, mirrored, dataclasses.replace(window, padding=back))
     return found[::-1, ::-1].swapaxes(2, 3)
 
 
-def packed(x, gradient, kernel, padding, dilation, precision=None):
+def in_pieces(x, gradient, kernel, window: Window):
+    """The weight gradient of `PIECE` outputs at a time; the number of outputs must be a multiple of it."""
+    few = jax.ShapeDtypeStruct((*kernel.shape[:3], PIECE), kernel.dtype)
+    pieces = jnp.split(gradient, gradient.shape[-1] // PIECE, axis=-1)
+    return jnp.concatenate([plain_weight_gradient(x, piece, few, window) for piece in pieces], axis=-1)
+
+
+def packed(x, gradient, kernel, window: Window):
     """The weight gradient of `convolve_blocks`, which the undilated convolution equals on even output grids."""
-    del dilation
-    (found,) = jax.linear_transpose(lambda kernel: convolve_blocks(x, kernel, padding, precision), kernel)(gradient)
-    return found
+    return jax.linear_transpose(lambda kernel: convolve_blocks(x, kernel, window), kernel)(gradient)[0]
 
 
-def convolve_blocks(x_BxHxWxC, kernel_KxLxCxF, padding, precision=None):
+def convolve_blocks(x_BxHxWxC, kernel_KxLxCxF, window: Window):
     """A convolution whose every pixel is a block of 2x2: input 4C, output 4F channels, half the taps (and one).
 
     The kernel of a block's output (i, j) is the kernel moved by (i, j) within a frame of whole blocks. The zeros in the
@@ -109,36 +215,60 @@ def convolve_blocks(x_BxHxWxC, kernel_KxLxCxF, padding, precision=None):
     """
     (rows, columns, before, after), (batch, height, width, _) = kernel_KxLxCxF.shape, x_BxHxWxC.shape
     blocks, taps, ends = [], [], []
-    for side, size, (low, high) in zip((height, width), (rows, columns), padding, strict=True):
+    for side, size, (low, high) in zip((height, width), (rows, columns), window.padding, strict=True):
         blocks.append((side + low + high - size + 1) // BLOCK)
         taps.append(-(-(size + BLOCK - 1) // BLOCK))
         ends.append(BLOCK * (blocks[-1] + taps[-1] - 1) - side - low)
-    x = jnp.pad(x_BxHxWxC, ((0, 0), (padding[0][0], ends[0]), (padding[1][0], ends[1]), (0, 0)))
-    groups = [blocks[axis] + taps[axis] - 1 for axis in (0, 1)]
-    x = x.reshape(batch, groups[0], BLOCK, groups[1], BLOCK, before).transpose(0, 1, 3, 2, 4, 5)
+    (top, _), (left, _) = window.padding
+    x = jnp.pad(x_BxHxWxC, ((0, 0), (top, ends[0]), (left, ends[1]), (0, 0)))
     frame = [BLOCK * taps[0] - rows, BLOCK * taps[1] - columns]
     moved = [
         jnp.pad(kernel_KxLxCxF, ((i, frame[0] - i), (j, frame[1] - j), (0, 0), (0, 0)))
         for i in range(BLOCK) for j in range(BLOCK)
     ]  # fmt: skip
-    kernel = jnp.stack(moved, axis=3).reshape(taps[0], BLOCK, taps[1], BLOCK, before, -1).transpose(0, 2, 1, 3, 4, 5)
-    kernel = kernel.reshape(*taps, BLOCK**2 * before, BLOCK**2 * after)
-    y = plain(x.reshape(batch, *groups, -1), kernel, ((0, 0), (0, 0)), (1, 1), precision)
+    kernel = _fold_kernel(jnp.stack(moved, axis=3).reshape(*(BLOCK * n for n in taps), before, -1))
+    y = plain(_fold(x), kernel, Window(((0, 0), (0, 0)), precision=window.precision))
     y = y.reshape(batch, *blocks, BLOCK, BLOCK, after).transpose(0, 1, 3, 2, 4, 5)
     return y.reshape(batch, BLOCK * blocks[0], BLOCK * blocks[1], after)
 
 
-def patches(x_BxHxWxC, kernel_KxLxCxF, padding, dilation, precision=None):
-    """The convolution as one product of the patches (B H W, K L C) with the kernel."""
-    rows, columns, before, after = kernel_KxLxCxF.shape
-    x = jnp.pad(x_BxHxWxC, ((0, 0), *padding, (0, 0)))
-    height = x.shape[1] - dilation[0] * (rows - 1)
-    width = x.shape[2] - dilation[1] * (columns - 1)
+def folded(kernel, gradient, x, window: Window):
+    """The input's gradient of stride 2, even taps and an even padded frame: that of stride 1 over folded pixels."""
+    beside = ((0, 0), *window.padding, (0, 0))
+    inner = Window(((0, 0), (0, 0)), precision=window.precision)
+
+    def convolve(x):
+        return plain(_fold(jnp.pad(x, beside)), _fold_kernel(kernel), inner)
+
+    return jax.linear_transpose(convolve, x)(gradient)[0]
+
+
+def _fold(x_BxHxWxC):
+    """Blocks of 2x2 pixels as one pixel each: (B, H/2, W/2, 4C), channels by row and column in the block."""
+    b, h, w, c = x_BxHxWxC.shape
+    x = x_BxHxWxC.reshape(b, h // BLOCK, BLOCK, w // BLOCK, BLOCK, c).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(b, h // BLOCK, w // BLOCK, -1)
+
+
+def _fold_kernel(kernel_KxLxCxF):
+    """The kernel for folded pixels: (K/2, L/2, 4C, F)."""
+    *_, before, after = kernel_KxLxCxF.shape
+    return _fold(kernel_KxLxCxF.reshape(1, *kernel_KxLxCxF.shape[:2], -1)).reshape(
+        kernel_KxLxCxF.shape[0] // BLOCK, kernel_KxLxCxF.shape[1] // BLOCK, BLOCK**2 * before, after
+    )
+
+
+def patches(x_BxHxWxC, kernel_KxLxCxF, window: Window):
+    """The convolution of stride 1 as one product of the patches (B H W, K L C) with the kernel."""
+    rows, columns, _, after = kernel_KxLxCxF.shape
+    down, across = window.dilation
+    x = jnp.pad(x_BxHxWxC, ((0, 0), *window.padding, (0, 0)))
+    height, width = x.shape[1] - down * (rows - 1), x.shape[2] - across * (columns - 1)
     views = [
-        x[:, i * dilation[0] : i * dilation[0] + height, j * dilation[1] : j * dilation[1] + width]
+        x[:, i * down : i * down + height, j * across : j * across + width]
         for i in range(rows) for j in range(columns)
     ]  # fmt: skip
     kernel = kernel_KxLxCxF.reshape(-1, after)
     return lax.dot_general(
-        jnp.concatenate(views, axis=-1), kernel, (((3,), (0,)), ((), ())), precision=precision
-    )  # fmt: skip
+        jnp.concatenate(views, axis=-1), kernel, (((3,), (0,)), ((), ())), precision=window.precision
+    )

@@ -1,5 +1,7 @@
 """The CPU's convolution gives the plain one's values and gradients, whichever way it takes."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,116 +9,148 @@ import numpy as np
 import pytest
 from jax import lax
 
-from scrn_jax.models import conv_gradients as gradients
+from scrn_jax import convolutions
+from scrn_jax.convolutions import NHWC, Window
 
 ONE, TWO = (1, 1), (2, 2)
-# (input, kernel, padding, dilation): one for each way, then what each must get right besides.
+
+
+def _same(padding: int):
+    return ((padding, padding), (padding, padding))
+
+
+# (input, kernel, window) for each way, then what each must get right besides.
 CASES = {
-    "few channels": ((2, 10, 8, 3), (7, 7, 3, 4), ((3, 3), (3, 3)), ONE),
-    "few channels, even kernel": ((2, 9, 7, 3), (4, 2, 3, 4), ((1, 1), (1, 1)), ONE),
-    "few channels, uneven padding": ((1, 8, 6, 5), (3, 3, 5, 2), ((0, 2), (2, 0)), ONE),
-    "fewer outputs": ((2, 8, 7, 20), (3, 3, 20, 5), ((1, 1), (1, 1)), ONE),
-    "fewer outputs, odd grid": ((2, 7, 5, 6), (3, 5, 6, 2), ((1, 1), (2, 2)), ONE),
-    "fewer outputs, dilated": ((2, 8, 6, 20), (3, 3, 20, 5), ((2, 2), (2, 2)), TWO),
-    "fewer outputs, uneven padding": ((1, 7, 7, 6), (2, 3, 6, 2), ((0, 1), (2, 0)), ONE),
-    "fewer outputs, no padding": ((1, 9, 7, 6), (3, 3, 6, 2), ((0, 0), (0, 0)), ONE),
-    "more outputs": ((2, 7, 5, 4), (3, 3, 4, 20), ((1, 1), (1, 1)), ONE),
-    "tiny grid": ((2, 3, 1, 20), (3, 3, 20, 7), ((1, 1), (1, 1)), ONE),
-    "tiny grid, dilated": ((2, 2, 3, 4), (3, 3, 4, 6), ((2, 2), (2, 2)), TWO),
+    "few channels": ((2, 10, 8, 3), (7, 7, 3, 4), Window(_same(3))),
+    "few channels, even kernel": ((2, 9, 7, 3), (4, 2, 3, 4), Window(_same(1))),
+    "few channels, uneven padding": ((1, 8, 6, 5), (3, 3, 5, 2), Window(((0, 2), (2, 0)))),
+    "fewer outputs": ((2, 8, 7, 20), (3, 3, 20, 5), Window(_same(1))),
+    "fewer outputs, odd grid": ((2, 7, 5, 6), (3, 5, 6, 2), Window(((1, 1), (2, 2)))),
+    "fewer outputs, dilated": ((2, 8, 6, 20), (3, 3, 20, 5), Window(_same(2), dilation=TWO)),
+    "fewer outputs, uneven padding": ((1, 7, 7, 6), (2, 3, 6, 2), Window(((0, 1), (2, 0)))),
+    "fewer outputs, no padding": ((1, 9, 7, 6), (3, 3, 6, 2), Window(_same(0))),
+    "more outputs": ((2, 7, 5, 4), (3, 3, 4, 20), Window(_same(1))),
+    "many from few": ((1, 27, 20, 4), (3, 3, 4, 96), Window(_same(1))),
+    "no padding": ((1, 30, 27, 20), (3, 4, 20, 6), Window(_same(0))),
+    "tiny grid": ((2, 3, 1, 20), (3, 3, 20, 7), Window(_same(1))),
+    "tiny grid, dilated": ((2, 2, 3, 4), (3, 3, 4, 6), Window(_same(2), dilation=TWO)),
+    "stride 2": ((2, 8, 6, 3), (4, 4, 3, 5), Window(_same(1), TWO)),
+    "stride 2, uneven kernel and padding": ((1, 7, 6, 3), (2, 4, 3, 5), Window(((1, 0), (0, 2)), TWO)),
+    "many channels": ((1, 24, 24, 128), (3, 3, 128, 128), Window(_same(1))),
+    "many channels, odd grid": ((2, 27, 23, 128), (3, 3, 128, 136), Window(_same(1))),
+    "many channels, dilated": ((1, 26, 23, 136), (3, 3, 136, 128), Window(_same(2), dilation=TWO)),
 }
+# The way that each first case of its kind must take: part of which gradient, or of the convolution itself.
+TAKEN = {
+    "few channels": "packed", "fewer outputs": "swapped", "many from few": "in_pieces", "tiny grid": "patches",
+    "no padding": "framed", "stride 2": "folded", "many channels": "winograd.convolve",
+}  # fmt: skip
 
 
-def _plain(x, kernel, padding, dilation):
-    return lax.conv_general_dilated(
-        x, kernel, ONE, padding, rhs_dilation=dilation, dimension_numbers=gradients.NHWC, precision="highest"
-    )
+def _plain(x, kernel, window):
+    return convolutions.plain(x, kernel, Window(window.padding, window.strides, window.dilation, "highest"))
+
+
+def _ours(x, kernel, window):
+    return convolutions.convolution(x, kernel, window.strides, window.padding, rhs_dilation=window.dilation)
 
 
 def _case(name):
-    x, kernel, padding, dilation = CASES[name]
+    x, kernel, window = CASES[name]
     rng = np.random.default_rng(0)
     x, kernel = (rng.standard_normal(shape).astype(np.float32) for shape in (x, kernel))
-    shape = jax.eval_shape(lambda: _plain(x, kernel, padding, dilation)).shape
-    return x, kernel, padding, dilation, rng.standard_normal(shape).astype(np.float32)
+    shape = jax.eval_shape(partial(_plain, window=window), x, kernel).shape
+    return x, kernel, window, rng.standard_normal(shape).astype(np.float32)
 
 
-def _both(name, run):
+def _both(name):
     """(values and gradients of ours, of the plain one), each (y, dx, dW)."""
-    x, kernel, padding, dilation, g = _case(name)
-
-    def ours(x, kernel):
-        return gradients.convolution(x, kernel, ONE, padding, rhs_dilation=dilation)
-
-    def theirs(x, kernel):
-        return _plain(x, kernel, padding, dilation)
+    x, kernel, window, g = _case(name)
 
     def all_of(function):
-        y, pull = jax.vjp(function, x, kernel)
+        y, pull = jax.vjp(partial(function, window=window), x, kernel)
         return y, *pull(g)
 
-    return run(lambda: all_of(ours))(), run(lambda: all_of(theirs))()
+    return jax.jit(lambda: all_of(_ours))(), jax.jit(lambda: all_of(_plain))()
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_values_and_gradients_are_the_plain_convolutions(name, run):
-    for found, expected in zip(*_both(name, run), strict=True):
+def test_values_and_gradients_are_the_plain_convolutions(name):
+    for found, expected in zip(*_both(name), strict=True):
         np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if "tiny" not in name])
-def test_the_swapped_weight_gradient_is_exact_for_any_shape(name, run):
-    x, kernel, padding, dilation, g = _case(name)
-    (expected,) = jax.linear_transpose(lambda kernel: _plain(x, kernel, padding, dilation), kernel)(g)
-    found = run(lambda: gradients.swapped(x, g, kernel, padding, dilation))()
+@pytest.mark.parametrize("name", [name for name in CASES if "tiny" not in name and "stride" not in name])
+def test_the_swapped_weight_gradient_is_exact_for_any_shape(name):
+    x, kernel, window, g = _case(name)
+    expected = jax.jit(lambda: convolutions.plain_weight_gradient(x, g, kernel, window))()
+    found = jax.jit(lambda: convolutions.swapped(x, g, kernel, window))()
     np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
 
 
-def test_blocks_of_four_pixels_give_the_convolution(run):
-    x, kernel, padding, dilation, _ = _case("few channels")
-    found = run(lambda: gradients.convolve_blocks(x, kernel, padding))()
-    np.testing.assert_allclose(found, _plain(x, kernel, padding, dilation), atol=1e-4)
+def test_blocks_of_four_pixels_give_the_convolution():
+    x, kernel, window, _ = _case("few channels")
+    found = jax.jit(lambda: convolutions.convolve_blocks(x, kernel, window))()
+    np.testing.assert_allclose(found, _plain(x, kernel, window), atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("name", "way"), [("few channels", "packed"), ("fewer outputs", "swapped"), ("tiny grid", "patches")]
-)
+@pytest.mark.parametrize(("name", "way"), TAKEN.items())
 def test_each_shape_takes_its_way(name, way, monkeypatch):
-    def taken(*_):
+    def taken(*_, **__):
         raise LookupError(way)
 
-    monkeypatch.setattr(gradients, way, taken)
-    x, kernel, padding, dilation, _ = _case(name)
+    monkeypatch.setattr(f"scrn_jax.convolutions.{way}", taken)
+    x, kernel, window, _ = _case(name)
     with pytest.raises(LookupError, match=way):
-        jax.grad(lambda k: gradients.convolution(x, k, ONE, padding, rhs_dilation=dilation).sum())(kernel)
+        jax.grad(lambda x, k: _ours(x, k, window).sum(), (0, 1))(x, kernel)
 
 
-def test_a_stride_goes_xlas_way_with_the_same_gradient():
-    x, kernel, padding, _, _ = _case("fewer outputs")
+@pytest.mark.parametrize("strides", [(3, 3), (2, 1)])
+def test_another_stride_goes_xlas_way_with_the_same_gradient(strides):
+    x, kernel, window, _ = _case("fewer outputs")
 
     def loss(conv):
-        return jax.grad(lambda k: jnp.sum(conv(x, k, (2, 2), padding, dimension_numbers=gradients.NHWC) ** 2))(kernel)
+        return jax.grad(lambda k: jnp.sum(conv(x, k, strides, window.padding, dimension_numbers=NHWC) ** 2))(kernel)
 
-    np.testing.assert_array_equal(loss(gradients.convolution), loss(lax.conv_general_dilated))
+    np.testing.assert_array_equal(loss(convolutions.convolution), loss(lax.conv_general_dilated))
 
 
 def test_another_layout_goes_xlas_way():
-    x, kernel, padding, _, _ = _case("fewer outputs")
+    x, kernel, window, _ = _case("fewer outputs")
     layout = ("NCHW", "HWIO", "NCHW")
-    found = gradients.convolution(x.transpose(0, 3, 1, 2), kernel, ONE, padding, dimension_numbers=layout)
-    np.testing.assert_allclose(found.transpose(0, 2, 3, 1), _plain(x, kernel, padding, ONE), atol=1e-4)
+    found = convolutions.convolution(x.transpose(0, 3, 1, 2), kernel, ONE, window.padding, dimension_numbers=layout)
+    np.testing.assert_allclose(found.transpose(0, 2, 3, 1), _plain(x, kernel, window), atol=1e-4)
 
 
 def test_in_a_flax_convolution_parameters_and_numbers_stay():
     x = np.random.default_rng(0).standard_normal((2, 8, 6, 12)).astype(np.float32)
     plain = nn.Conv(3, (7, 7), padding=3)
-    ours = nn.Conv(3, (7, 7), padding=3, conv_general_dilated=gradients.convolution)
+    ours = nn.Conv(3, (7, 7), padding=3, conv_general_dilated=convolutions.convolution)
     variables = plain.init(jax.random.key(0), x)
     jax.tree.map(np.testing.assert_array_equal, ours.init(jax.random.key(0), x), variables)
     np.testing.assert_allclose(ours.apply(variables, x), plain.apply(variables, x), atol=1e-5)
 
 
-def test_bfloat16_stays_bfloat16():
-    x, kernel, padding, _, _ = _case("few channels")
+@pytest.mark.parametrize("name", ["few channels", "many channels"])
+def test_bfloat16_stays_bfloat16(name):
+    x, kernel, window, _ = _case(name)
     x, kernel = x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16)
-    gradient = jax.grad(lambda k: gradients.convolution(x, k, ONE, padding).astype(jnp.float32).sum())(kernel)
+    gradient = jax.grad(lambda k: _ours(x, k, window).astype(jnp.float32).sum())(kernel)
     assert gradient.dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize(("choice", "backend", "own"), [
+    ("auto", "cpu", True), ("auto", "gpu", False), ("own", "gpu", True), ("plain", "cpu", False),
+])  # fmt: skip
+def test_a_cpu_takes_the_own_ways_unless_told_otherwise(choice, backend, own, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    x, kernel, window, _ = _case("fewer outputs")
+    with convolutions.computed(choice):
+        traced = jax.make_jaxpr(lambda k: _ours(x, k, window))(kernel)
+    assert ("custom_vjp" in str(traced)) == own
+
+
+def test_a_choice_ends_with_its_scope():
+    with pytest.raises(KeyError), convolutions.computed("plain"):
+        raise KeyError
+    assert convolutions._choice.get() == "auto"

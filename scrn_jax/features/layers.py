@@ -7,6 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from scrn_jax.convolutions import convolution
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -40,6 +42,7 @@ def conv(
         padding=((rows, rows), (columns, columns)),
         dtype=dtype,
         precision=precision,
+        conv_general_dilated=convolution,
         kernel_init=nn.initializers.he_normal(),
         name=name,
     )

@@ -10,9 +10,6 @@ from scrn_jax.models import layers
 from scrn_jax.models.attention import CrissCrossAttention
 from scrn_jax.models.pose_conv import PoseConv
 
-DILATION = 2
-dilated_conv3 = partial(nn.Conv, kernel_size=(3, 3), padding=DILATION, kernel_dilation=DILATION)
-
 
 def _pad_last(x, multiple: int):
     return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, -x.shape[-1] % multiple)])
@@ -79,9 +76,9 @@ class DilatedPair(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        x = dilated_conv3(self.features, dtype=self.dtype)(x)
+        x = layers.dilated_conv3(self.features, dtype=self.dtype)(x)
         x = nn.relu(layers.instance_norm(dtype=self.dtype)(x))
-        x = dilated_conv3(self.features, dtype=self.dtype)(x)
+        x = layers.dilated_conv3(self.features, dtype=self.dtype)(x)
         return layers.instance_norm(dtype=self.dtype)(x) if self.norm_last else x
 
 

@@ -5,15 +5,18 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jax import lax
+
+from scrn_jax.convolutions import NHWC, convolution
 
 Dtype = Any
 
-conv3 = partial(nn.Conv, kernel_size=(3, 3), padding=1)
-conv7 = partial(nn.Conv, kernel_size=(7, 7), padding=3)
+_conv = partial(nn.Conv, conv_general_dilated=convolution)
+conv3 = partial(_conv, kernel_size=(3, 3), padding=1)
+dilated_conv3 = partial(_conv, kernel_size=(3, 3), padding=2, kernel_dilation=2)
+conv7 = partial(_conv, kernel_size=(7, 7), padding=3)
 conv1 = partial(nn.Conv, kernel_size=(1, 1))
 # Halves an even side exactly: (n + 2 - 4) / 2 + 1 = n / 2.
-down_conv = partial(nn.Conv, kernel_size=(4, 4), strides=(2, 2), padding=1)
+down_conv = partial(_conv, kernel_size=(4, 4), strides=(2, 2), padding=1)
 # Flax's defaults (variance as E[x^2] - E[x]^2, eps 1e-6) lose digits on near-constant channels; these are PyTorch's.
 instance_norm = partial(nn.InstanceNorm, epsilon=1e-5, use_fast_variance=False)
 layer_norm = partial(nn.GroupNorm, num_groups=1, epsilon=1e-5, use_fast_variance=False)
@@ -24,9 +27,7 @@ def conv2d(x_BxHxWxC, kernel_KxKxCxF, *, stride: int = 1, padding=0):
     """Plain convolution with symmetric zero padding; `padding` an int, or ((top, bottom), (left, right))."""
     if isinstance(padding, int):
         padding = ((padding, padding), (padding, padding))
-    return lax.conv_general_dilated(
-        x_BxHxWxC, kernel_KxKxCxF, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
+    return convolution(x_BxHxWxC, kernel_KxKxCxF, (stride, stride), padding, dimension_numbers=NHWC)
 
 
 def stride2_transposed_conv3(x_BxHxWxC, kernel_3x3xCxK):

@@ -9,7 +9,6 @@ from torch import nn
 from torch.nn import functional
 
 from scrn_jax.models import layers
-from scrn_jax.models.coarse import dilated_conv3
 
 
 def _random(*shape, seed=0):
@@ -25,7 +24,7 @@ CONVOLUTIONS = {
     "conv3": (layers.conv3, {"padding": 1}),
     "conv7": (layers.conv7, {"padding": 3}),
     "down_conv": (layers.down_conv, {"stride": 2, "padding": 1}),
-    "dilated_conv3": (dilated_conv3, {"padding": 2, "dilation": 2}),
+    "layers.dilated_conv3": (layers.dilated_conv3, {"padding": 2, "dilation": 2}),
 }
 
 
