@@ -19,7 +19,7 @@ def measure(settings, repeats: int, ours: Callable, theirs: Callable) -> dict:
     run, compiled = ours(workload.Ours(settings, state, frozen))
     mirror = torch_training.Mirror(settings, state, frozen)
     run_mirror = theirs(mirror, mirror.put(workload.random_batch(settings)))
-    wall, processor = timing.alternate_both({OURS: run, THEIRS: run_mirror}, repeats)
+    wall, processor = timing.alternate_both({OURS: run, THEIRS: run_mirror}, repeats, settle=1)
     rows = timing.summary(wall, THEIRS, processor)
     for row in rows:
         row["images/s"] = 1e3 * settings.train.batch_size / row["median ms"]

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import machine, timing, workload
+from scrn_jax import objective
 from scrn_jax import state as state_lib
-from scrn_jax import train_step
 from scrn_jax.models import coarse, layers, refine
 from scrn_jax.person import heatmaps
 
@@ -96,7 +96,7 @@ def compiled_parts(settings) -> dict[str, tuple[list[workload.Compiled], tuple, 
 
 def _judges(settings) -> dict[str, tuple[list[workload.Compiled], tuple, int]]:
     """The discriminator on three kinds of images, and the frozen networks."""
-    networks = train_step.Networks.from_settings(settings)
+    networks = objective.Networks.from_settings(settings)
     frozen = jax.device_put(workload.frozen_networks())
     image = jnp.tanh(_random_like(jax.ShapeDtypeStruct((settings.train.batch_size, *settings.size, 3), jnp.float32)))
     images = jnp.concatenate([image] * 3)

@@ -12,10 +12,13 @@ def alternate(sides: Mapping[str, Run], repeats: int) -> dict[str, list[float]]:
     return alternate_both(sides, repeats)[0]
 
 
-def alternate_both(sides: Mapping[str, Run], repeats: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+def alternate_both(
+    sides: Mapping[str, Run], repeats: int, settle: int = 0
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """(seconds, processor seconds of all threads) of each call, a list a side; every second round in reverse order.
 
-    A side is a function that returns when its work is done. A first call each is not counted.
+    A side is a function that returns when its work is done. A first call each is not counted, nor are `settle` calls
+    before each one that is: after another side's turn memory and caches are not what they are in a row of calls.
     """
     for run in sides.values():
         run()
@@ -23,6 +26,8 @@ def alternate_both(sides: Mapping[str, Run], repeats: int) -> tuple[dict[str, li
     processor: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(repeats):
         for name in list(sides)[:: 1 if turn % 2 == 0 else -1]:
+            for _ in range(settle):
+                sides[name]()
             start, start_processor = time.perf_counter(), time.process_time()
             sides[name]()
             wall[name].append(time.perf_counter() - start)

@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from scrn_jax import networks, train_step
 from scrn_jax import settings as settings_lib
 from scrn_jax import state as state_lib
-from scrn_jax import train_step
 from scrn_jax.features import weights
 
 SMALL_LOSSES = {"cor": 0.02, "l1": 10.0, "adv": 0.2, "per": 1.0, "par": 1.0, "face": 1.0}
@@ -138,7 +138,7 @@ class Ours:
     def forward(self):
         """(function that generates some batches of images and waits for the last, `Compiled`)."""
         generator, params = state_lib.make_generator(self.settings.model), jax.device_put(self.host_state.generator)
-        images = Compiled(lambda p, batch: train_step.generate(generator, p, batch)["image"], params, self.batch)
+        images = Compiled(lambda p, batch: networks.generate(generator, p, batch)["image"], params, self.batch)
 
         def run(batches: int = 1):
             for _ in range(batches):

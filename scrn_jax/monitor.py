@@ -31,7 +31,7 @@ class Monitor:
             self._lines = open(workdir / METRICS_FILE, "a", encoding="utf-8")  # noqa: SIM115 (closed in __exit__)
         self._step, self._last_step, self._batch_size = first_step, last_step, batch_size
         self._sums: dict[str, float] = {}
-        self._count = 0
+        self._counts: dict[str, int] = {}
         self._reported = time.monotonic()
 
     def __enter__(self) -> "Monitor":
@@ -43,16 +43,16 @@ class Monitor:
             self._tensorboard.close()
 
     def add(self, metrics: Mapping[str, float]) -> None:
-        """Take in one step's scalars."""
+        """Take in one step's scalars; one that only some steps have is averaged over those."""
         for name, value in metrics.items():
             self._sums[name] = self._sums.get(name, 0.0) + float(value)
-        self._count += 1
+            self._counts[name] = self._counts.get(name, 0) + 1
 
     def report(self, step: int) -> dict[str, float]:
         """Write the means since the last report under `step` and print a line; returns what was written."""
         now = time.monotonic()
         pace = (step - self._step) / max(now - self._reported, 1e-9)
-        means = {name: total / self._count for name, total in self._sums.items()}
+        means = {name: total / self._counts[name] for name, total in self._sums.items()}
         means["images_per_second"] = pace * self._batch_size
         means["seconds/step"] = 1 / max(pace, 1e-9)
         self._write(step, means)
@@ -62,7 +62,7 @@ class Monitor:
             "step %d/%d  %s  %.3g images/s  %s left",
             step, self._last_step, shown, means["images_per_second"], format_duration(left),
         )  # fmt: skip
-        self._sums, self._count, self._step, self._reported = {}, 0, step, now
+        self._sums, self._counts, self._step, self._reported = {}, {}, step, now
         return means
 
     def picture(self, step: int, name: str, image_HxWx3: np.ndarray) -> None:

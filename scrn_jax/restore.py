@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 # Keys of config.model that say how to compute, not what: a run may change them on the way.
-NOT_OF_THE_MODEL = ("dtype", "remat")
+NOT_OF_THE_MODEL = ("dtype", "remat", "convolutions")
 
 
 def open_checkpoints(settings: Settings, workdir: Path) -> Checkpoints:
@@ -26,19 +26,18 @@ def open_checkpoints(settings: Settings, workdir: Path) -> Checkpoints:
 
 
 def newest(settings: Settings, mesh, checkpoints: Checkpoints) -> state.TrainState:
-    """The state of the newest checkpoint that can be read, replicated over the mesh; UserError when none fits."""
-    replicated = sharding.replicated(mesh)
-    shapes = jax.eval_shape(lambda: state.init_state(settings))
-    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated), shapes)
+    """The state of the newest checkpoint that can be read, placed on the mesh; UserError when none fits."""
+    shapes = state.shapes(settings)
+    placement = sharding.parameters(shapes, mesh)
+    like = jax.tree.map(lambda x, to: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=to), shapes, placement)
     return checkpoints.restore(like)
 
 
 def newest_or_fresh(settings: Settings, mesh, checkpoints: Checkpoints) -> state.TrainState:
     """The newest checkpoint's state, or a fresh one when the workdir has none yet."""
     if checkpoints.latest_step is None:
-        fresh = jax.jit(
-            lambda: state.init_state(settings), out_shardings=sharding.replicated(mesh), compiler_options=QUICK_COMPILE
-        )
+        placement = sharding.parameters(state.shapes(settings), mesh)
+        fresh = jax.jit(lambda: state.init_state(settings), out_shardings=placement, compiler_options=QUICK_COMPILE)
         return fresh()
     current = newest(settings, mesh, checkpoints)
     checkpoints.set_aside()

@@ -6,8 +6,8 @@ from PIL import Image
 
 from input_pipeline import pairs
 from scrn_jax import sharding, sheet, state
+from scrn_jax.networks import INPUTS, generate
 from scrn_jax.settings import Settings
-from scrn_jax.train_step import INPUTS, generate
 
 
 class Samples:
@@ -19,8 +19,9 @@ class Samples:
             iter(pairs.eval_batches(source, batch_size=len(spread), size=settings.size, indices=spread.tolist()))
         )
         generator = state.make_generator(settings.model)
-        self._inputs = jax.device_put({key: self._batch[key] for key in INPUTS}, sharding.replicated(mesh))
-        self._generate = jax.jit(lambda params, batch: generate(generator, params, batch))
+        replicated = sharding.replicated(mesh)
+        self._inputs = jax.device_put({key: self._batch[key] for key in INPUTS}, replicated)
+        self._generate = jax.jit(lambda params, batch: generate(generator, params, batch), out_shardings=replicated)
 
     def draw(self, params) -> Image.Image:
         """The sheet of these pairs under the generator's `params`; columns as in `sheet.COLUMNS`."""

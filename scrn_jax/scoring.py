@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scrn_jax import sharding, train_step
+from scrn_jax import networks, sharding
 from scrn_jax.metrics import lpips, psnr, ssim
 from scrn_jax.metrics.face import face_l1
-from scrn_jax.train_step import INPUTS
+from scrn_jax.networks import INPUTS
 
 ROWS = ("generated", "coarse", "copy_source", "mean_image")
 METRICS = ("ssim", "psnr", "lpips", "face_l1")
@@ -55,10 +55,15 @@ class Scorer:
         self._baseline = jax.device_put(baseline_HxWx3, replicated)
 
         def outputs(params, batch):
-            return train_step.generate(generator, params, batch)
+            return networks.generate(generator, params, batch)
 
         self.generate: Callable[..., Any] = jax.jit(outputs, in_shardings=(replicated, data), out_shardings=replicated)
-        self._score = jax.jit(score, in_shardings=(replicated, data, data, data), out_shardings=replicated)
+
+        def figures(lpips_params, *arrays):
+            # Pictures come whole from the generator, and the mean image as one: each device scores its share of them.
+            return score(lpips_params, *jax.lax.with_sharding_constraint(arrays, data))
+
+        self._score = jax.jit(figures, out_shardings=replicated)
 
     def run(self, params, batches: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, np.ndarray]]:
         """Every row's figures for every pair: {row: {metric: (N,) float32}}, in the order of the batches.

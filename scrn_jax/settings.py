@@ -10,7 +10,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from scrn_jax import losses
+from scrn_jax import convolutions, losses
 from scrn_jax.errors import UserError
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -38,7 +38,8 @@ def _one_of(section, where: str, name: str, choices):
 class Model:
     """The generator's and the discriminator's size; see `models.scrn.SCRN` for the fields.
 
-    dtype and remat say how it is computed; they may change between two starts of a run.
+    dtype, remat and convolutions (the step's: own, plain or auto, see `scrn_jax.convolutions`) say how it is computed;
+    they may change between two starts of a run.
     """
 
     width: int = 64
@@ -49,10 +50,12 @@ class Model:
     discriminator_width: int = 32
     dtype: str = "float32"
     remat: bool = False
+    convolutions: str = "auto"
 
     def __post_init__(self):
         _positive(self, "model", "width", "blocks", "discriminator_width")
         _one_of(self, "model", "dtype", DTYPES)
+        _one_of(self, "model", "convolutions", convolutions.CHOICES)
         # The style encoder doubles its grid twice afterwards.
         for name, least in (("parsing_multiples", 1), ("style_multiples", 2)):
             multiples = getattr(self, name)
@@ -101,15 +104,19 @@ class Optim:
 class Train:
     """Length and cadence of a run, in steps; `batch_size` is global, over all devices. 0 switches a cadence off.
 
-    accumulate: parts that a batch is worked on in, one after the other, for batches that memory does not hold. keep:
-    newest checkpoints kept; keep_every: also keep for good those at multiples of it.
+    accumulate: parts that a batch is worked on in, one after the other, for batches that memory does not hold.
+    parsing_steps: so many steps at first in which only the parsing block learns, see `staging`.
+    term_norms_every: how often to log the gradient norm of every loss term, see `term_norms`. keep: newest checkpoints
+    kept; keep_every: also keep for good those at multiples of it.
     """
 
     steps: int = 120_000
     batch_size: int = 6
     accumulate: int = 1
+    parsing_steps: int = 0
     flip: bool = True
     log_every: int = 50
+    term_norms_every: int = 0
     sheet_every: int = 1000
     sheet_pairs: int = 6
     checkpoint_every: int = 1000
@@ -118,7 +125,9 @@ class Train:
 
     def __post_init__(self):
         _positive(self, "train", "steps", "batch_size", "accumulate", "log_every", "sheet_pairs", "keep")
-        _not_negative(self, "train", "sheet_every", "checkpoint_every", "keep_every")
+        _not_negative(
+            self, "train", "parsing_steps", "term_norms_every", "sheet_every", "checkpoint_every", "keep_every"
+        )
         if self.batch_size % self.accumulate:
             raise UserError(
                 f"config.train.batch_size is {self.batch_size}, which does not divide into config.train.accumulate = "
@@ -143,7 +152,8 @@ class Settings:
     """A whole config.
 
     size: (height, width) in pixels. adversarial, parsing: the forms of Eq. 7 and Eq. 9, see `losses`. data: checked by
-    `input_pipeline.sources`.
+    `input_pipeline.sources`. compilation_cache: "auto", a folder, or "" for none, see `compilation.keep_programs`.
+    fsdp: devices that share one copy of the parameters, see `sharding`.
     """
 
     data: Mapping[str, Any]
@@ -151,6 +161,8 @@ class Settings:
     size: tuple[int, int] = (256, 176)
     adversarial: str = "non_saturating"
     parsing: str = "l1"
+    compilation_cache: str = "auto"
+    fsdp: int = 1
     model: Model = Model()
     loss: losses.LossWeights = losses.LossWeights()
     features: Features = Features()
@@ -163,6 +175,13 @@ class Settings:
         _not_negative(self.loss, "loss", *terms)
         if not any(getattr(self.loss, term) for term in terms):
             raise UserError("every weight in config.loss is 0: there is nothing to train; give one of them a weight")
+        if self.train.parsing_steps and not self.loss.par:
+            raise UserError(
+                "config.train.parsing_steps trains the parsing block by config.loss.par alone, which is 0; give it a "
+                "weight, or set parsing_steps to 0"
+            )
+        if self.fsdp < 1:
+            raise UserError(f"config.fsdp must be 1 or more devices, got {self.fsdp}")
         _one_of(self, "", "adversarial", losses.ADVERSARIAL_FORMS)
         _one_of(self, "", "parsing", losses.PARSING_FORMS)
         pair = isinstance(self.size, tuple) and len(self.size) == 2

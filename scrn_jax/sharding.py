@@ -1,5 +1,6 @@
-"""Where arrays live: one mesh axis `data` over every device; the batch is split, everything else replicated."""
+"""Where arrays live: a mesh of `data` x `fsdp` devices. Both split the batch, `fsdp` the parameters, too."""
 
+import math
 from collections.abc import Mapping
 
 import jax
@@ -9,13 +10,21 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from scrn_jax.errors import UserError
 
-DATA_AXIS = "data"
+DATA_AXIS, FSDP_AXIS = "data", "fsdp"
+SMALL = 1024  # numbers; an array of fewer is not worth the messages that splitting it costs
 
 
-def make_mesh(devices=None) -> Mesh:
-    """One axis over `devices` (default: all of them, of every process)."""
+def make_mesh(devices=None, fsdp: int = 1) -> Mesh:
+    """A mesh over `devices` (default: all of them, of every process), `fsdp` of which share a copy of the parameters.
+
+    Raises:
+      UserError: `fsdp` does not divide the number of devices.
+    """
     devices = jax.devices() if devices is None else devices
-    return jax.make_mesh((len(devices),), (DATA_AXIS,), devices=devices, axis_types=(AxisType.Auto,))
+    if len(devices) % fsdp:
+        raise UserError(f"config.fsdp is {fsdp}, which {len(devices)} devices cannot be grouped by; choose a divisor")
+    shape = len(devices) // fsdp, fsdp
+    return jax.make_mesh(shape, (DATA_AXIS, FSDP_AXIS), devices=devices, axis_types=(AxisType.Auto,) * 2)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -25,7 +34,32 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 def data(mesh: Mesh) -> NamedSharding:
     """Split along the first axis, the batch."""
-    return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
+    return NamedSharding(mesh, PartitionSpec((DATA_AXIS, FSDP_AXIS)))
+
+
+def parameters(tree, mesh: Mesh):
+    """The sharding of every array (or its shape) of `tree`: in equal parts over `fsdp`, or replicated.
+
+    Split is the largest dimension that divides evenly, of equal ones the last. Arrays without one, arrays of fewer
+    than `SMALL` numbers, and with one device a copy all of them, are replicated.
+    """
+    parts = mesh.shape[FSDP_AXIS]
+
+    def place(leaf) -> NamedSharding:
+        fitting = [axis for axis, size in enumerate(leaf.shape) if size % parts == 0]
+        if parts == 1 or math.prod(leaf.shape) < SMALL or not fitting:
+            return replicated(mesh)
+        split = max(fitting, key=lambda axis: (leaf.shape[axis], axis))
+        return NamedSharding(mesh, PartitionSpec(*(FSDP_AXIS if axis == split else None for axis in range(leaf.ndim))))
+
+    return jax.tree.map(place, tree)
+
+
+def gathered(tree, mesh: Mesh):
+    """Arrays placed by `parameters` as a whole on every device; the same arrays where they are so already."""
+    if mesh.shape[FSDP_AXIS] == 1:
+        return tree
+    return jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(tree)
 
 
 def check_batch_size(batch_size: int, mesh: Mesh, name: str) -> None:

@@ -120,7 +120,7 @@ def forward_gigaflops(settings: Settings) -> float:
 
 def describe(settings: Settings, mesh, train_pairs: int, test_pairs: int) -> None:
     """Log devices, data and the model's size: parameters by part, and operations per image."""
-    shapes = jax.eval_shape(lambda: state.init_state(settings))
+    shapes = state.shapes(settings)
     parts = {name: _millions(part) for name, part in shapes.generator.items()}
     device = jax.devices()[0].device_kind
     log.info("%d x %s; %d training pairs, %d test pairs", mesh.size, device, train_pairs, test_pairs)

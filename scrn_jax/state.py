@@ -36,6 +36,11 @@ def make_optimizer(optim: settings_lib.Optim) -> optax.GradientTransformation:
     return optax.chain(clip, optax.scale_by_adam(b1=optim.b1, b2=optim.b2))
 
 
+def shapes(settings: settings_lib.Settings) -> TrainState:
+    """The shapes and dtypes of a state (jax.ShapeDtypeStruct), of which nothing is computed."""
+    return jax.eval_shape(lambda: init_state(settings))
+
+
 def init_state(settings: settings_lib.Settings) -> TrainState:
     """The state before the first step, a pure function of the settings (jit it with the shardings wanted)."""
     generator_key, discriminator_key = jax.random.split(jax.random.key(settings.seed))

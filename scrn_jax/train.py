@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from input_pipeline import pairs
-from scrn_jax import evaluate, restore, sharding, skips, startup, state, train_step
+from scrn_jax import compilation, evaluate, programs, restore, sharding, skips, startup, state
 from scrn_jax.checkpoint import Checkpoints
 from scrn_jax.features import weights
 from scrn_jax.interruption import Interruption
@@ -47,7 +47,8 @@ def train(settings: Settings, workdir: Path, profile_steps: int = 0) -> None:
       UserError: bad data, a checkpoint of another model, a folder that cannot be written, a run that diverged.
     """
     startup.claim_workdir(workdir)
-    mesh = sharding.make_mesh()
+    compilation.keep_programs(settings.compilation_cache)
+    mesh = sharding.make_mesh(fsdp=settings.fsdp)
     sharding.check_batch_parts(settings.train.batch_size, settings.train.accumulate, mesh)
     train_source, test_source = startup.open_sources(settings)
     frozen = jax.device_put(load_frozen(settings), sharding.replicated(mesh))
@@ -62,7 +63,8 @@ def train(settings: Settings, workdir: Path, profile_steps: int = 0) -> None:
     if (step := int(current.step)) < settings.train.steps:
         log.info("stopped as asked, and saved step %d; run the same command again to go on", step)
         return
-    evaluate.evaluate_params(settings, workdir, mesh, current.ema, step, train_source, test_source)
+    params = sharding.gathered(current.ema, mesh)
+    evaluate.evaluate_params(settings, workdir, mesh, params, step, train_source, test_source)
 
 
 def load_frozen(settings: Settings) -> dict[str, Any]:
@@ -75,17 +77,6 @@ def load_frozen(settings: Settings) -> dict[str, Any]:
     return frozen
 
 
-def jit_step(settings: Settings, mesh):
-    """The training step, compiled once: state donated and replicated, batch split over the devices."""
-    replicated = sharding.replicated(mesh)
-    return jax.jit(
-        train_step.make_train_step(settings),
-        in_shardings=(replicated, replicated, sharding.data(mesh)),
-        out_shardings=(replicated, replicated),
-        donate_argnums=0,
-    )
-
-
 def open_batches(run: Run, first: int):
     """This process's share of the batches after step `first`."""
     options = run.settings.train
@@ -95,24 +86,22 @@ def open_batches(run: Run, first: int):
     )  # fmt: skip
 
 
-def compile_step(run: Run, current: state.TrainState, batch):
-    """The step for states and batches like these, ahead of the first one, with a line on the memory that it needs."""
-    log.info("compiling the training step, once; then the first lines appear")
-    lowered = jit_step(run.settings, run.mesh).lower(current, run.frozen, sharding.put_batch(batch, run.mesh))
-    compiled = lowered.compile()
-    startup.describe_memory(compiled)
-    return compiled
+def compile_for_batches(run: Run, current: state.TrainState, batches):
+    """(the training step, compiled for the first of the batches; all the batches)."""
+    example = next(batches)
+    placed = sharding.put_batch(example, run.mesh)
+    step_fn = programs.compile_step(run.settings, run.mesh, current, run.frozen, placed)
+    return step_fn, itertools.chain([example], batches)
 
 
 def run_steps(run: Run, current: state.TrainState, checkpoints: Checkpoints) -> state.TrainState:
     """Step from `current.step` to the end; the metrics of a step are read while the next one runs."""
-    options, first, pace = run.settings.train, int(current.step), Pace()
+    options, first, pace = run.settings.train, int(jax.device_get(current.step)), Pace()
     if first >= options.steps:
         log.info("already at step %d of %d", first, options.steps)
         return current
-    batches = open_batches(run, first)
-    example = next(batches)
-    step_fn, batches = compile_step(run, current, example), itertools.chain([example], batches)
+    step_fn, batches = compile_for_batches(run, current, open_batches(run, first))
+    term_norms = programs.jit_term_norms(run.settings, run.mesh)
     samples = Samples(run.settings, run.mesh, run.test_source, options.sheet_pairs)
     with (
         Monitor(run.workdir, first_step=first, last_step=options.steps, batch_size=options.batch_size) as monitor,
@@ -132,10 +121,13 @@ def run_steps(run: Run, current: state.TrainState, checkpoints: Checkpoints) -> 
         for step in range(first + 1, options.steps + 1):
             with pace.of("input_wait"):
                 batch = next(batches)
-            current, metrics = step_fn(current, run.frozen, sharding.put_batch(batch, run.mesh))
+            batch, norms = sharding.put_batch(batch, run.mesh), {}
+            if due(step, options.term_norms_every, options.steps):
+                norms = term_norms(current, run.frozen, batch)
+            current, metrics = step_fn(current, run.frozen, batch)
             if unread:
                 read(*unread)
-            unread = step, metrics
+            unread = step, {**metrics, **norms}
             profile.after(step, metrics)
             if due(step, options.sheet_every, options.steps):
                 draw(run.workdir, samples, step, current, monitor)

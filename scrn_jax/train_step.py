@@ -1,80 +1,16 @@
 """One training step: a pure function that updates G and D from one forward pass of the generator."""
 
-import dataclasses
-from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from scrn_jax import losses
+from scrn_jax import convolutions, objective, staging
 from scrn_jax import settings as settings_lib
 from scrn_jax import state as state_lib
-from scrn_jax.features.alexnet import AlexNet
-from scrn_jax.features.vgg import VGG
-from scrn_jax.models.discriminator import Discriminator
-from scrn_jax.models.scrn import SCRN
-from scrn_jax.networks import INPUTS, make_discriminator, make_generator, to_float
-from scrn_jax.networks import generate as generate  # also under this name
 from scrn_jax.state import TrainState
-
-CORRESPONDENCE_TAP = "conv3_1"
-VGG_DEPTHS = {"vgg16": 16, "vgg19": 19}
-
-
-@dataclasses.dataclass(frozen=True)
-class Networks:
-    """The modules a step computes with; hashable, so that they can be closed over without being traced."""
-
-    generator: SCRN
-    discriminator: Discriminator
-    vgg: VGG
-    alexnet: AlexNet
-
-    @classmethod
-    def from_settings(cls, settings: settings_lib.Settings) -> "Networks":
-        """The networks that a config describes."""
-        dtype = settings_lib.DTYPES[settings.model.dtype]
-        return cls(
-            generator=make_generator(settings.model),
-            discriminator=make_discriminator(settings.model),
-            vgg=VGG(depth=VGG_DEPTHS[settings.features.correspondence], taps=(CORRESPONDENCE_TAP,), dtype=dtype),
-            alexnet=AlexNet(dtype=dtype),
-        )
-
-
-def prepare(batch: Mapping[str, jax.Array], regions: int) -> dict[str, jax.Array]:
-    """A batch as it crossed the bus (uint8 and joints) to what the networks take."""
-    return {
-        **batch,
-        "source_image": to_float(batch["source_image"]),
-        "target_image": to_float(batch["target_image"]),
-        "target_parsing": jax.nn.one_hot(batch["target_parsing"], regions),
-    }
-
-
-def target_features(networks: Networks, frozen, target_image, weights: losses.LossWeights):
-    """The frozen networks' view of the target, computed once a step: ({tap: array} of VGG, of AlexNet)."""
-    vgg = networks.vgg.apply({"params": frozen["vgg"]}, target_image) if weights.cor else {}
-    alexnet = networks.alexnet.apply({"params": frozen["alexnet"]}, target_image) if weights.per else {}
-    return vgg, alexnet
-
-
-def generator_terms(networks: Networks, frozen, outputs, batch, fake_logits, settings: settings_lib.Settings):
-    """The raw terms of Eq. 4 by name, those with weight 0 left out."""
-    weights, adversarial = settings.loss, settings.adversarial
-    vgg, alexnet = target_features(networks, frozen, batch["target_image"], weights)
-    image, target = outputs["image"], batch["target_image"]
-    terms = {
-        "cor": lambda: losses.correspondence(outputs["features"], vgg[CORRESPONDENCE_TAP]),
-        "l1": lambda: losses.l1(image, outputs["coarse_image"], target),
-        "adv": lambda: sum(losses.adversarial_generator(logits, adversarial) for logits in fake_logits),
-        "per": lambda: losses.perceptual(networks.alexnet.apply({"params": frozen["alexnet"]}, image), alexnet),
-        "par": lambda: losses.parsing(outputs["parsing"], batch["target_parsing"], settings.parsing),
-        "face": lambda: losses.face(image, target, batch["face_box"]),
-    }
-    return {name: term() for name, term in terms.items() if getattr(weights, name)}
 
 
 def mean_over_parts(gradients, parts: int, state: TrainState, frozen, batch):
@@ -112,43 +48,27 @@ def _update(optimizer, gradient, optimizer_state, params, learning_rate):
     return optax.apply_updates(params, jax.tree.map(lambda d: -learning_rate * d, direction)), optimizer_state
 
 
-def make_train_step(settings: settings_lib.Settings):
+def make_train_step(settings: settings_lib.Settings, gather=lambda state: state):
     """Build step(state, frozen, batch) -> (state, metrics), pure and ready for `jax.jit` with the state donated.
 
     `frozen` is {"vgg": params, "alexnet": params}, an argument so that its 60 MB do not become constants.
     Metrics are float32 scalars: `loss/*` raw terms, `weighted/*` times their weights, gradient norms, D's accuracy,
     and every Coarse Block's attention gamma. With `train.accumulate` above 1 the batch is worked on in so many parts.
+    `gather` gives the state that the networks compute with, from one whose parameters lie in parts on several devices.
     """
-    networks = Networks.from_settings(settings)
-    weights, optim = settings.loss, settings.optim
-    weighted = [field.name for field in dataclasses.fields(weights) if getattr(weights, field.name)]
+    networks, optim = objective.Networks.from_settings(settings), settings.optim
     optimizer = state_lib.make_optimizer(optim)
     schedule = optax.linear_schedule(optim.learning_rate, 0.0, settings.train.steps)
-
-    def discriminate(params, spectral, batch, outputs):
-        """Logits of (real, I_g, I_crs) from one call, and the moved spectral statistics."""
-        images = jnp.concatenate([batch["target_image"], outputs["image"], outputs["coarse_image"]])
-        logits, updates = networks.discriminator.apply(
-            {"params": params, "spectral": spectral}, images, update_stats=True, mutable=["spectral"]
-        )
-        return jnp.split(logits, 3), updates["spectral"]
+    discriminator_loss = partial(objective.discriminator_loss, networks, settings)
 
     def generator_loss(params, state, frozen, batch):
-        outputs = networks.generator.apply({"params": params}, **{key: batch[key] for key in INPUTS})
-        (_, *fakes), _ = discriminate(state.discriminator, state.spectral, batch, outputs)
-        terms = generator_terms(networks, frozen, outputs, batch, fakes, settings)
-        return sum(getattr(weights, name) * value for name, value in terms.items()), (terms, outputs)
-
-    def discriminator_loss(params, state, batch, outputs):
-        (real, *fakes), spectral = discriminate(params, state.spectral, batch, outputs)
-        pairs = [losses.adversarial_discriminator(real, fake, settings.adversarial) for fake in fakes]
-        loss = pairs[0][0] + sum(on_fake for _, on_fake in pairs)
-        accuracy = {"real": jnp.mean(real > 0), "fake": jnp.mean(jnp.concatenate(fakes) < 0)}
-        return loss, (spectral, accuracy)
+        terms, outputs = objective.generate_and_judge(networks, settings, params, state, frozen, batch)
+        weights = staging.weights_at(settings, state.step)
+        return sum(weights[name] * value for name, value in terms.items()), (terms, outputs)
 
     def gradients(state: TrainState, frozen, batch) -> tuple[Any, dict[str, Any]]:
         """D's moved spectral statistics, and what is a mean over the batch: gradients, losses, accuracies."""
-        batch = prepare(batch, networks.generator.regions)
+        batch = objective.prepare(batch, networks.generator.regions)
         (g_loss, (terms, outputs)), g_gradient = jax.value_and_grad(generator_loss, has_aux=True)(
             state.generator, state, frozen, batch
         )
@@ -164,7 +84,10 @@ def make_train_step(settings: settings_lib.Settings):
         }
 
     def step(state: TrainState, frozen, batch) -> tuple[TrainState, dict[str, Any]]:
-        spectral, means = mean_over_parts(gradients, settings.train.accumulate, state, frozen, batch)
+        state = staging.begin(settings, optimizer, state)
+        weights = staging.weights_at(settings, state.step)
+        with convolutions.computed(settings.model.convolutions):
+            spectral, means = mean_over_parts(gradients, settings.train.accumulate, gather(state), frozen, batch)
         g_gradient, d_gradient = means["generator"], means["discriminator"]
         g_loss, d_loss = means["losses"]["generator"], means["losses"]["discriminator"]
         g_norm, d_norm = optax.tree.norm(g_gradient), optax.tree.norm(d_gradient)
@@ -176,7 +99,8 @@ def make_train_step(settings: settings_lib.Settings):
             optimizer, d_gradient, state.discriminator_optimizer, state.discriminator, rate * optim.discriminator_ratio
         )
         # Short at first, so that the average forgets the random start.
-        decay = jnp.minimum(optim.ema_decay, (1.0 + state.step) / (10.0 + state.step))
+        age = staging.steps_in_stage(settings, state.step)
+        decay = jnp.minimum(optim.ema_decay, (1.0 + age) / (10.0 + age))
         ema = jax.tree.map(lambda average, new: decay * average + (1 - decay) * new, state.ema, generator)
         moved = state.replace(
             generator=generator,
@@ -187,11 +111,12 @@ def make_train_step(settings: settings_lib.Settings):
             ema=ema,
             skipped_in_row=jnp.zeros_like(state.skipped_in_row),
         )
+        moved = staging.hold(settings, state, moved)
         stayed = state.replace(skipped=state.skipped + 1, skipped_in_row=state.skipped_in_row + 1)
         state = _finite_or(moved, stayed, finite).replace(step=state.step + 1)
         metrics = {
             **{f"loss/{name}": value for name, value in means["losses"].items()},
-            **{f"weighted/{name}": getattr(weights, name) * means["losses"][name] for name in weighted},
+            **{f"weighted/{name}": weight * means["losses"][name] for name, weight in weights.items()},
             **{f"discriminator_accuracy/{name}": value for name, value in means["accuracy"].items()},
             "gradient_norm/generator": g_norm,
             "gradient_norm/discriminator": d_norm,

@@ -7,8 +7,8 @@ import pytest
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 4)
 
+from scrn_jax import programs, sharding, state  # noqa: E402
 from scrn_jax import settings as settings_lib  # noqa: E402
-from scrn_jax import sharding, state, train_step  # noqa: E402
 from scrn_jax.features import weights  # noqa: E402
 
 # Compiling is most of these tests' time and their arrays are tiny: optimise little.
@@ -94,21 +94,15 @@ class Trainer:
     """The tiny training step over the first `devices` virtual devices, jitted as the training loop does."""
 
     def __init__(self, settings, frozen, devices: int):
-        self.mesh = sharding.make_mesh(jax.devices()[:devices])
-        replicated = sharding.replicated(self.mesh)
-        self.frozen = jax.device_put(frozen, replicated)
-        self.jitted = jax.jit(
-            train_step.make_train_step(settings),
-            in_shardings=(replicated, replicated, sharding.data(self.mesh)),
-            out_shardings=(replicated, replicated),
-            donate_argnums=0,
-            compiler_options=QUICK_COMPILE,
-        )
+        self.mesh = sharding.make_mesh(jax.devices()[:devices], settings.fsdp)
+        self.frozen = jax.device_put(frozen, sharding.replicated(self.mesh))
+        self.jitted = programs.jit_step(settings, self.mesh, compiler_options=QUICK_COMPILE)
 
     def put(self, state_on_host):
         """A state from host memory to the devices."""
         # A copy: on a CPU the devices may otherwise share the host's memory, which donation overwrites.
-        return jax.device_put(jax.tree.map(np.array, state_on_host), sharding.replicated(self.mesh))
+        state_on_host = jax.tree.map(np.array, state_on_host)
+        return jax.device_put(state_on_host, sharding.parameters(state_on_host, self.mesh))
 
     def step(self, state_on_devices, batch):
         """One step; the state given is donated."""
@@ -121,6 +115,12 @@ class Trainer:
             state_on_devices, step_metrics = self.step(state_on_devices, batch)
             metrics.append(jax.device_get(step_metrics))
         return state_on_devices, metrics
+
+
+@pytest.fixture(scope="session")
+def trainer_of(frozen):
+    """Builds the step of some settings on one device, or on more; each compiles anew."""
+    return lambda settings, devices=1: Trainer(settings, frozen, devices)
 
 
 @pytest.fixture(scope="session")

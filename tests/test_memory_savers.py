@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from scrn_jax import objective, train_step
 from scrn_jax import settings as settings_lib
-from scrn_jax import train_step
 from scrn_jax.errors import UserError
 from scrn_jax.models.coarse import CoarseGenerator
 from scrn_jax.restore import QUICK_COMPILE
@@ -104,7 +104,7 @@ def test_rematerialised_blocks_keep_less_for_the_way_back():
 
 
 def test_the_config_key_reaches_the_blocks(tiny_settings):
-    generator = train_step.Networks.from_settings(tiny_settings(model={"remat": True})).generator
+    generator = objective.Networks.from_settings(tiny_settings(model={"remat": True})).generator
     assert generator.remat and not settings_lib.Model().remat
 
 

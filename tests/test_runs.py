@@ -37,6 +37,8 @@ def start(shared):
             "JAX_PLATFORMS": "cpu",
             "JAX_COMPILATION_CACHE_DIR": str(shared / "compiled"),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            # Compiling is most of a start: optimise little.
+            "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
         }
         command = [sys.executable, "-m", "scrn_jax.main", *map(str, arguments)]
         return subprocess.Popen(
@@ -91,6 +93,11 @@ def test_a_run_reports_every_row_and_metric(finished):
     assert set(report["rows"]) == set(scoring.ROWS)
     for row in report["rows"].values():
         assert set(row) == set(scoring.METRICS) and all(np.isfinite(value) for value in row.values())
+
+
+def test_a_run_has_one_program_for_its_step(finished, shared):
+    """Whatever it draws, saves and logs: a second one, for another placement or shape, would lie beside it."""
+    assert len(list((shared / "compiled").glob("jit_step-*-cache"))) == 1
 
 
 def test_a_run_draws_sheets_on_the_way(finished):

@@ -1,6 +1,5 @@
 """Scores of known pictures, padding left out, faces counted only where there is one."""
 
-import jax
 import numpy as np
 import pytest
 
@@ -10,7 +9,7 @@ from scrn_jax.metrics import lpips
 
 @pytest.fixture(scope="module")
 def figures(tiny_settings, first_state, make_batch):
-    """Two batches of four with one padded sample, whose targets equal their sources, under an untrained generator."""
+    """Two batches of four with one padded sample, whose targets equal their sources, on four devices."""
     batches = []
     for number in range(2):
         batch = make_batch(number)
@@ -19,7 +18,7 @@ def figures(tiny_settings, first_state, make_batch):
         batches.append(batch)
     baseline = np.full(batches[0]["target_image"].shape[1:], 0.5, np.float32)
     generator = state.make_generator(tiny_settings().model)
-    scorer = scoring.Scorer(generator, sharding.make_mesh(jax.devices()[:1]), lpips.load_params("alex"), baseline)
+    scorer = scoring.Scorer(generator, sharding.make_mesh(fsdp=2), lpips.load_params("alex"), baseline)
     return batches, scorer.run(first_state.ema, batches)
 
 

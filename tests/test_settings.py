@@ -81,6 +81,11 @@ MISTAKES = {
     "negative clip": ({"optim": {"clip": -1.0}}, r"config\.optim\.clip must be"),
     "negative ratio": ({"optim": {"discriminator_ratio": -0.1}}, r"config\.optim\.discriminator_ratio must be"),
     "negative cadence": ({"train": {"sheet_every": -1}}, r"config\.train\.sheet_every must be"),
+    "a first stage without its loss": (
+        {"train": {"parsing_steps": 5}, "loss": {"par": 0.0}}, r"parsing_steps.*config\.loss\.par.*is 0"),
+    "negative stage": ({"train": {"parsing_steps": -1}}, r"config\.train\.parsing_steps must be"),
+    "no device for the parameters": ({"fsdp": 0}, r"config\.fsdp must be 1 or more devices, got 0"),
+    "negative cadence of the norms": ({"train": {"term_norms_every": -1}}, r"config\.train\.term_norms_every must be"),
     "negative limit": ({"eval": {"limit": -1}}, r"config\.eval\.limit must be"),
 }  # fmt: skip
 

@@ -7,8 +7,8 @@ import torch
 from flax.traverse_util import flatten_dict
 
 from benchmarks import torch_training, torch_weights
+from scrn_jax import networks
 from scrn_jax import state as state_lib
-from scrn_jax import train_step
 
 TERMS = ("cor", "l1", "adv", "per", "par", "face", "generator", "discriminator")
 PARTS = ("parsing_block", "coarse_generator", "refine_area_block", "style_encoder", "inject_style_block", "decoder",
@@ -66,7 +66,7 @@ def gradients(ours, adam_of):
 def outputs(tiny_settings, start, make_batch, mirror, run):
     """(ours, the mirror's) outputs of the generator, NHWC."""
     generator, batch = state_lib.make_generator(tiny_settings().model), make_batch(0)
-    found = run(lambda params, batch: train_step.generate(generator, params, batch))(start.generator, batch)
+    found = run(lambda params, batch: networks.generate(generator, params, batch))(start.generator, batch)
     with torch.no_grad():
         expected = mirror.outputs(mirror.put(batch))
     return jax.device_get(found), {name: x.numpy().transpose(0, 2, 3, 1) for name, x in expected.items()}

@@ -1,0 +1,73 @@
+"""The gradient of every weighted term by itself: they add up to the step's, and a norm is what it says."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from scrn_jax import objective, state, term_norms
+
+TERMS = ("cor", "l1", "adv", "per", "par", "face")
+
+
+@pytest.fixture(scope="module")
+def gradients(tiny_settings, first_state, frozen, make_batch, quick_compile):
+    """{term: flat gradient of the weighted term}, worked on by themselves."""
+    run = jax.jit(term_norms.make_term_gradient(tiny_settings()), compiler_options=quick_compile)
+    flat = {}
+    for name, shares in zip(TERMS, np.eye(6, dtype=np.float32), strict=True):
+        tree = jax.device_get(run(shares, first_state, frozen, make_batch(0)))
+        flat[name] = jax.tree.map(np.ravel, tree)
+    return flat
+
+
+def _vector(tree):
+    return np.concatenate(jax.tree.leaves(tree))
+
+
+def test_the_terms_gradients_add_up_to_the_steps(gradients, trainer, first_state, make_batch, adam_of):
+    moved, _ = trainer.step(trainer.put(first_state), make_batch(0))
+    # After one step, Adam's running mean is a tenth of the gradient.
+    step = 10 * _vector(jax.tree.map(np.ravel, jax.device_get(adam_of(moved.generator_optimizer).mu)))
+    total = sum(_vector(tree) for tree in gradients.values())
+    assert np.linalg.norm(total - step) < 1e-4 * np.linalg.norm(step)
+
+
+def test_the_parsing_terms_gradient_reaches_the_parsing_block_alone(gradients):
+    reached = {name for name, part in gradients["par"].items() if np.any(_vector(part))}
+    assert reached == {"parsing_block"}
+
+
+def test_a_norm_worked_out_by_hand(tiny_settings, monkeypatch):
+    """A generator of two numbers whose l1 term is 3 a + 4 b: with weight 5 the norm is 5 * 5."""
+    settings = tiny_settings(loss={"cor": 0.0, "adv": 0.0, "per": 0.0, "par": 2.0, "face": 0.0})
+
+    def terms(networks, settings, params, state, frozen, batch):
+        a, b = params["a"], params["b"]
+        return {"l1": 3 * a + 4 * b, "par": batch["source_image"].mean() * a}, {}
+
+    monkeypatch.setattr(objective, "generate_and_judge", terms)
+    batch = {
+        "source_image": np.full((2, 1, 1, 3), 255, np.uint8),  # 1 in the networks' range
+        "target_image": np.zeros((2, 1, 1, 3), np.uint8),
+        "target_parsing": np.zeros((2, 1, 1), np.uint8),
+    }
+    blank = jax.tree.map(lambda _: None, jax.eval_shape(lambda: state.init_state(settings)))
+    two = blank.replace(generator={"a": jnp.float32(0.3), "b": jnp.float32(-2.0)})
+    norms = term_norms.make_term_norms(settings)(two, {}, batch)
+    assert {name: float(norm) for name, norm in norms.items()} == {
+        "gradient_norm/terms/l1": 25.0, "gradient_norm/terms/par": 2.0}  # fmt: skip
+
+
+def test_parts_of_a_batch_give_the_gradient_of_their_mean(tiny_settings, monkeypatch):
+    """Two parts whose gradients are 2 and -2 cancel out; a mean of the parts' norms would be 2."""
+    loss = {"cor": 0.0, "adv": 0.0, "per": 0.0, "par": 0.0, "face": 0.0, "l1": 1.0}
+    settings = tiny_settings(loss=loss, train={"accumulate": 2})
+    monkeypatch.setattr(
+        objective, "generate_and_judge", lambda n, s, params, *rest: ({"l1": params["a"] * rest[-1]["slope"].sum()}, {})
+    )
+    batch = {name: np.zeros((4, 1, 1), np.uint8) for name in ("source_image", "target_image", "target_parsing")}
+    batch["slope"] = np.array([1.0, -1.0, 1.0, -1.0], np.float32)
+    blank = jax.tree.map(lambda _: None, jax.eval_shape(lambda: state.init_state(settings)))
+    norms = term_norms.make_term_norms(settings)(blank.replace(generator={"a": jnp.float32(1)}), {}, batch)
+    assert float(norms["gradient_norm/terms/l1"]) == 0
