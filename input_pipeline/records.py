@@ -98,7 +98,9 @@ class RecordSource:
         try:
             return ArrayRecordDataSource(files)
         except (ValueError, RuntimeError, OSError) as error:
-            raise UserError(f"{self._directory}: damaged shards ({error}); prepare the data set again") from error
+            broken = next((file for file in files if not _opens(file)), self._directory)
+            reason = " ".join(str(error).split()) or "it was cut off"
+            raise UserError(f"{broken}: a damaged shard ({reason}); prepare the data set again") from error
 
     def __len__(self) -> int:
         return len(self._records)
@@ -122,6 +124,15 @@ class RecordSource:
     def where(self, index: int, key: str) -> str:
         """How an error message names the entry `key` of pair `index`."""
         return f"{self._directory}, split {self._split}, record {index}, {key}"
+
+
+def _opens(file: str) -> bool:
+    """Whether a shard can be opened at all, which reads its index from its end."""
+    try:
+        ArrayRecordDataSource([file])
+    except (ValueError, RuntimeError, OSError):
+        return False
+    return True
 
 
 def find_prepared(directory: Path) -> Path:

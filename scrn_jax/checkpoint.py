@@ -3,6 +3,8 @@
 import contextlib
 import json
 import logging
+import os
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,14 +12,16 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from absl import logging as absl_logging
 from flax.traverse_util import flatten_dict
 from orbax.checkpoint import checkpoint_managers as policies
 
-from scrn_jax import sharding
+from scrn_jax import distributed, sharding
 from scrn_jax.errors import UserError
 
 log = logging.getLogger(__name__)
 
+_LIBRARY_LOG = absl_logging.get_absl_logger()  # what Orbax logs with
 FOLDER, UNREADABLE = "checkpoints", "unreadable_checkpoints"
 
 
@@ -39,13 +43,22 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def __enter__(self) -> "Checkpoints":
+        _LIBRARY_LOG.addFilter(_is_not_of_orbax)
         return self
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, kind, error, _):
+        try:
+            self._close(kind, error)
+        finally:
+            _LIBRARY_LOG.removeFilter(_is_not_of_orbax)
+
+    def _close(self, kind, error) -> None:
         if kind is None:
             with self._writing():
                 self._manager.close()
             return
+        if distributed.is_of_a_lost_peer(error):
+            return  # Closing would wait for that process.
         # What ended the run is the news, not what its last write met on the way.
         with contextlib.suppress(Exception):
             self._manager.close()
@@ -70,6 +83,11 @@ class Checkpoints:
         items = ocp.args.Composite(state=ocp.args.StandardSave(state), identity=ocp.args.JsonSave(self._identity))
         with self._writing():
             self._manager.save(step, args=items, force=True)
+
+    def wait(self) -> None:
+        """Return once everything that was saved is on the disk; UserError as `save`."""
+        with self._writing():
+            self._manager.wait_until_finished()
 
     def restore(self, like) -> Any:
         """The newest state that can be read, in the structure and shardings of `like` (jax.ShapeDtypeStruct).
@@ -137,9 +155,20 @@ class Checkpoints:
             good = [int(path.name) for path in self._folder.glob("*") if path.name.isdigit()]
             kept = f"step {max(good)} is the newest good one" if good else "there is none yet"
             raise UserError(
-                f"a checkpoint cannot be written into {self._folder}: {_first_line(error)}; {kept}. Make room or mend "
+                f"a checkpoint cannot be written into {self._folder}: {_reason(error)}; {kept}. Make room or mend "
                 "the folder and run the same command again: it goes on from there"
             ) from error
+
+
+def _is_not_of_orbax(record: logging.LogRecord) -> bool:
+    """False for what Orbax logs: hundreds of lines of tracebacks about an error that it also raises."""
+    return "orbax" not in Path(record.pathname).parts
+
+
+def _reason(error: Exception) -> str:
+    """The operating system's word for what went wrong, where TensorStore's long message has it, or the first line."""
+    code = re.search(r"os_error_code='(\d+)'", str(error))
+    return os.strerror(int(code[1])) if code else _first_line(error)
 
 
 def _first_line(error: Exception) -> str:

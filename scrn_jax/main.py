@@ -40,18 +40,20 @@ def main() -> None:
         raise UserError("--mode export needs an --output, a new folder for the model")
     # After the flags, so that --help and mistyped flags answer at once.
     with console.silent_stderr():
-        from scrn_jax import evaluate, export, settings, startup, train
+        from scrn_jax import compilation, evaluate, export, settings, startup, train
 
     distributed.join(distributed.job_from_flags())
     workdir = Path(flags.FLAGS.workdir).expanduser()
     chosen = startup.read_config(workdir) if config is None else settings.from_config(config)
-    match mode:
-        case "train":
-            train.train(chosen, workdir, flags.FLAGS.profile_steps)
-        case "evaluate":
-            evaluate.evaluate(chosen, workdir)
-        case "export":
-            export.export(chosen, workdir, Path(flags.FLAGS.output).expanduser())
+    compilation.keep_programs(chosen.compilation_cache)
+    with distributed.peers_at_risk():
+        match mode:
+            case "train":
+                train.train(chosen, workdir, flags.FLAGS.profile_steps)
+            case "evaluate":
+                evaluate.evaluate(chosen, workdir)
+            case "export":
+                export.export(chosen, workdir, Path(flags.FLAGS.output).expanduser())
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """One process of a job of two, for test_distributed.py: python one_process.py FOLDER INDEX PORT.
 
 FOLDER holds settings.json, frozen.json and arrays.npz (the leaves of a state and of the frozen networks, and batches).
-Trains on every batch, saves a checkpoint, waits for a SIGTERM that reaches process 0 alone, and writes what it saw to
-INDEX.json.
+Trains on every batch, saves a checkpoint after the first SAVED, waits for a SIGTERM that reaches process 0 alone, and
+writes what it saw to INDEX.json. At the end process 1 is killed while both work on, and process 0 has to notice.
 """
 
 import json
@@ -18,11 +18,11 @@ import numpy as np
 from scrn_jax import distributed, interruption, restore, settings, sharding, state, train_step
 from scrn_jax.restore import QUICK_COMPILE
 
-DEVICES, PROCESSES = 2, 2
+DEVICES, PROCESSES, SAVED, HEARTBEAT = 2, 2, 3, 10
 
 
 def train(folder: Path, chosen: settings.Settings, mesh):
-    """(state after this process's share of every batch, losses of every step)."""
+    """Train on this process's share of every batch; the losses of every step."""
     arrays = np.load(folder / "arrays.npz")
 
     def tree(name: str, structure):
@@ -40,10 +40,13 @@ def train(folder: Path, chosen: settings.Settings, mesh):
     share, losses = chosen.train.batch_size // PROCESSES, []
     own = slice(jax.process_index() * share, (jax.process_index() + 1) * share)
     for number in range(int(arrays["steps"])):
+        if number == SAVED:
+            with restore.open_checkpoints(chosen, folder / "run") as checkpoints:
+                checkpoints.save(number, current)
         batch = {key.split("/")[1]: arrays[key][own] for key in arrays.files if key.startswith(f"batch{number}/")}
         current, metrics = step(current, frozen, sharding.put_batch(batch, mesh))
         losses.append({k: float(v) for k, v in jax.device_get(metrics).items() if k.startswith("loss/")})
-    return current, losses
+    return losses
 
 
 def agreed_stop() -> int:
@@ -58,18 +61,31 @@ def agreed_stop() -> int:
     return 0
 
 
+def work_on_until_killed(mesh) -> None:
+    """Add up over all devices for a minute; process 1 does not live through it."""
+    ones = sharding.put_batch({"x": np.ones(DEVICES, np.float32)}, mesh)["x"]
+    total = jax.jit(jax.numpy.sum, out_shardings=sharding.replicated(mesh))
+    end = time.monotonic() + 60
+    with distributed.peers_at_risk():
+        for turn in range(100_000):
+            jax.device_get(total(ones))
+            if turn == 10 and jax.process_index() == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if time.monotonic() > end:
+                return
+            time.sleep(0.01)
+
+
 def main() -> None:
     folder, index, port = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", DEVICES)
-    distributed.join(distributed.Job(f"localhost:{port}", PROCESSES, index))
+    distributed.join(distributed.Job(f"localhost:{port}", PROCESSES, index, HEARTBEAT))
     chosen = settings.from_config(json.loads((folder / "settings.json").read_text()))
     mesh = sharding.make_mesh()
-    current, losses = train(folder, chosen, mesh)
-    with restore.open_checkpoints(chosen, folder / "run") as checkpoints:
-        checkpoints.save(int(current.step), current)
-    result = {"devices": mesh.size, "losses": losses, "stopped": agreed_stop()}
+    result = {"devices": mesh.size, "losses": train(folder, chosen, mesh), "stopped": agreed_stop()}
     (folder / f"{index}.json").write_text(json.dumps(result))
+    work_on_until_killed(mesh)
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def test_a_disk_that_is_full_ends_clearly_and_keeps_the_last_good_checkpoint(sav
     try:
         with (
             pytest.raises(
-                UserError, match="cannot be written into .*; step 3 is the newest good one.*the same command"
+                UserError, match="cannot be written into .*: File too large; step 3 is the newest.*the same command"
             ),
             Checkpoints(saved, IDENTITY) as checkpoints,
         ):
@@ -103,6 +103,18 @@ def test_a_disk_that_is_full_ends_clearly_and_keeps_the_last_good_checkpoint(sav
         signal.signal(signal.SIGXFSZ, ignored)
     with Checkpoints(saved, IDENTITY) as checkpoints:
         np.testing.assert_array_equal(checkpoints.restore(_like(_state(0)))["x"], _state(3)["x"])
+
+
+def test_what_orbax_logs_about_its_errors_is_not_said_again(tmp_path, caplog):
+    """It also raises them, and a full disk would fill the screen with tracebacks before the one line that says so."""
+    noise = logging.LogRecord("absl", logging.ERROR, "/site-packages/orbax/checkpoint/x.py", 1, "noise", (), None)
+    other = logging.LogRecord("absl", logging.ERROR, "/site-packages/other/x.py", 1, "news", (), None)
+    with Checkpoints(tmp_path, IDENTITY), caplog.at_level(logging.ERROR, "absl"):
+        for record in (noise, other):
+            logging.getLogger("absl").handle(record)
+        assert "news" in caplog.text and "noise" not in caplog.text
+    logging.getLogger("absl").handle(noise)
+    assert "noise" in caplog.text
 
 
 def test_a_folder_that_vanished_is_not_made_anew_with_half_a_run(saved):
