@@ -29,7 +29,7 @@ from jax import lax
 from scrn_jax import winograd
 
 FEW = 16  # channels on both sides up to which `packed` wins
-FEW_INPUTS, PIECE = 8, 32  # input channels up to which, and output channels into which, `in_pieces` cuts
+FEW_INPUTS, PIECE = 8, 32  # input channels up to which `in_pieces` wins, given many outputs; outputs a piece
 MANY, WIDE = 128, 512  # channels on both sides, and pixels, from which Winograd's way wins
 BLOCK = 2  # pixels a side of the blocks of `packed` and `folded`
 NHWC = ("NHWC", "HWIO", "NHWC")
@@ -134,7 +134,7 @@ def choose(x, kernel, window: Window) -> Callable:
         return partial(_convolve, way=Way(framed))
     if after < before:
         return partial(_convolve, way=Way(weight_gradient=swapped))
-    if before <= FEW_INPUTS and after > PIECE and after % PIECE == 0 and height * width > WIDE:
+    if before <= FEW_INPUTS and after >= MANY and after % PIECE == 0 and height * width > WIDE:
         return partial(_convolve, way=Way(weight_gradient=in_pieces))
     return plain
 

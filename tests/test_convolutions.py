@@ -30,7 +30,7 @@ CASES = {
     "fewer outputs, uneven padding": ((1, 7, 7, 6), (2, 3, 6, 2), Window(((0, 1), (2, 0)))),
     "fewer outputs, no padding": ((1, 9, 7, 6), (3, 3, 6, 2), Window(_same(0))),
     "more outputs": ((2, 7, 5, 4), (3, 3, 4, 20), Window(_same(1))),
-    "many from few": ((1, 27, 20, 4), (3, 3, 4, 96), Window(_same(1))),
+    "many from few": ((1, 27, 20, 4), (3, 3, 4, 128), Window(_same(1))),
     "no padding": ((1, 30, 27, 20), (3, 4, 20, 6), Window(_same(0))),
     "tiny grid": ((2, 3, 1, 20), (3, 3, 20, 7), Window(_same(1))),
     "tiny grid, dilated": ((2, 2, 3, 4), (3, 3, 4, 6), Window(_same(2), dilation=TWO)),
