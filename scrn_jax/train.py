@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from input_pipeline import pairs
-from scrn_jax import compilation, evaluate, programs, restore, sharding, skips, startup, state
+from scrn_jax import evaluate, programs, restore, sharding, skips, startup, state
 from scrn_jax.checkpoint import Checkpoints
 from scrn_jax.features import weights
 from scrn_jax.interruption import Interruption
@@ -47,7 +47,6 @@ def train(settings: Settings, workdir: Path, profile_steps: int = 0) -> None:
       UserError: bad data, a checkpoint of another model, a folder that cannot be written, a run that diverged.
     """
     startup.claim_workdir(workdir)
-    compilation.keep_programs(settings.compilation_cache)
     mesh = sharding.make_mesh(fsdp=settings.fsdp)
     sharding.check_batch_parts(settings.train.batch_size, settings.train.accumulate, mesh)
     train_source, test_source = startup.open_sources(settings)
