@@ -11,6 +11,9 @@ between it and XLA's own way. docs/performance.md has what each gives. On a CPU 
 - few input and many output channels: the weight gradient in pieces of the outputs (`in_pieces`);
 - no padding at all: with a padding of 1, whose results are cut off (`framed`);
 
+where a single core computes (`computed_by_a_core`): kernels of 3, 5 or 7 taps by `winograd` if that pays, others of few
+taps by `patches`;
+
 for stride 2: the input's gradient as that of a convolution of stride 1 over pixels folded 2x2 (`folded`); anything else
 as XLA does it.
 """
@@ -18,6 +21,7 @@ as XLA does it.
 import contextlib
 import contextvars
 import dataclasses
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -30,22 +34,45 @@ from scrn_jax import winograd
 
 FEW = 16  # channels on both sides up to which `packed` wins
 FEW_INPUTS, PIECE = 8, 32  # input channels up to which `in_pieces` wins, given many outputs; outputs a piece
-MANY, WIDE = 128, 512  # channels on both sides, and pixels, from which Winograd's way wins
+MANY, WIDE = 128, 512  # channels on both sides, and pixels, from which Winograd's way wins with 3x3 taps
+# A single core's time by Winograd's way, as a share of the plain time, is about the share of the products that are left
+# times 1 + CHANNEL (1/C + 1/F), for what it costs to transform features, + KERNEL / tiles, for the kernel; from LIMIT
+# on it is not worth the rounding.
+CHANNEL, KERNEL, LIMIT = 30, 50, 0.9
+MOST_TAPS = 9  # of a kernel up to which a single core is faster with `patches`
 BLOCK = 2  # pixels a side of the blocks of `packed` and `folded`
 NHWC = ("NHWC", "HWIO", "NHWC")
 
 CHOICES = ("auto", "own", "plain")
 _choice = contextvars.ContextVar("convolutions", default="auto")
+_core = contextvars.ContextVar("core", default=False)
 
 
 @contextlib.contextmanager
 def computed(choice: str):
     """How `convolution` computes in whatever is traced meanwhile: `own`, `plain` (XLA's), or `auto`, own on a CPU."""
-    token = _choice.set(choice)
+    with _set(_choice, choice):
+        yield
+
+
+@contextlib.contextmanager
+def computed_by_a_core():
+    """Tells that a single core computes whatever is traced meanwhile, other cores being busy with their own.
+
+    XLA's plain convolutions use all cores, what Winograd's way adds to its products only one: with a core for each
+    there is more to gain.
+    """
+    with _set(_core, True):
+        yield
+
+
+@contextlib.contextmanager
+def _set(variable: contextvars.ContextVar, value):
+    token = variable.set(value)
     try:
         yield
     finally:
-        _choice.reset(token)
+        variable.reset(token)
 
 
 def _is_own() -> bool:
@@ -116,6 +143,10 @@ def convolution(
 def choose(x, kernel, window: Window) -> Callable:
     """The way for arrays of these shapes and dtypes: a function of (x, kernel, window)."""
     rows, columns, before, after = kernel.shape
+    if _core.get():
+        if _suits_winograd(x, kernel, window):
+            return partial(_convolve, way=WINOGRAD)
+        return patches if rows * columns <= MOST_TAPS else plain
     height, width = jax.eval_shape(partial(plain, window=window), x, kernel).shape[1:3]
     if window.strides != (1, 1):
         foldable = (
@@ -157,24 +188,39 @@ _convolve.defvjp(_forward, _backward)
 
 
 def _suits_winograd(x, kernel, window: Window) -> bool:
-    same = window.padding == tuple((d, d) for d in window.dilation) and window.dilation[0] == window.dilation[1]
-    large = min(kernel.shape[2:]) >= MANY and x.shape[1] * x.shape[2] >= WIDE
-    return kernel.shape[:2] == (3, 3) and same and large and x.dtype == jnp.float32
+    taps, channels = kernel.shape[:2], kernel.shape[2:]
+    known = taps != (1, 1) and all(each in winograd.POINTS for each in taps)
+    uniform = window.strides == (1, 1) and window.dilation[0] == window.dilation[1]
+    if not known or not uniform or x.dtype != jnp.float32:
+        return False
+    if not _core.get():
+        same = window.padding == tuple((d, d) for d in window.dilation)
+        return taps == (3, 3) and same and min(channels) >= MANY and x.shape[1] * x.shape[2] >= WIDE
+    layout = winograd.Layout.of(x.shape, kernel.shape, window.padding, window.dilation[0])
+    tiles = x.shape[0] * math.prod(layout.tiles) * layout.dilation**2
+    return layout.share * (1 + CHANNEL * sum(1 / count for count in channels) + KERNEL / tiles) < LIMIT
 
 
 def _winograd(x, kernel, window: Window):
-    return winograd.convolve(x, kernel, window.dilation[0], window.precision)
+    return winograd.convolve(x, kernel, window.padding, window.dilation[0], window.precision)
 
 
 def _winograd_input_gradient(kernel, gradient, x, window: Window):
-    return _winograd(gradient, kernel[::-1, ::-1].swapaxes(2, 3), window)
+    return _winograd(gradient, kernel[::-1, ::-1].swapaxes(2, 3), _back(window, kernel))
 
 
 def _winograd_weight_gradient(x, gradient, kernel, window: Window):
-    return winograd.weight_gradient(x, gradient, window.dilation[0], window.precision)
+    return winograd.weight_gradient(x, gradient, kernel.shape, window.padding, window.dilation[0], window.precision)
 
 
 WINOGRAD = Way(_winograd, _winograd_input_gradient, _winograd_weight_gradient)
+
+
+def _back(window: Window, kernel) -> Window:
+    """The window of a convolution of stride 1 that leads from the output's grid back to the input's."""
+    reach = [d * (taps - 1) for d, taps in zip(window.dilation, kernel.shape, strict=False)]
+    padding = tuple((far - low, far - high) for far, (low, high) in zip(reach, window.padding, strict=True))
+    return dataclasses.replace(window, padding=padding)
 
 
 def framed(x, kernel, window: Window):
@@ -188,10 +234,8 @@ def swapped(x, gradient, kernel, window: Window):
     dW[i] = sum_y x[y + d i - p] g[y] = sum_u g[u + d (K - 1 - i) - (d (K - 1) - p)] x[u]: the gradient of a convolution
     that leads from g to x, with flipped taps.
     """
-    reach = [d * (taps - 1) for d, taps in zip(window.dilation, kernel.shape, strict=False)]
-    back = tuple((far - low, far - high) for far, (low, high) in zip(reach, window.padding, strict=True))
     mirrored = jax.ShapeDtypeStruct((*kernel.shape[:2], kernel.shape[3], kernel.shape[2]), kernel.dtype)
-    found = plain_weight_gradient(gradient, x, mirrored, dataclasses.replace(window, padding=back))
+    found = plain_weight_gradient(gradient, x, mirrored, _back(window, kernel))
     return found[::-1, ::-1].swapaxes(2, 3)
 
 
@@ -259,16 +303,17 @@ def _fold_kernel(kernel_KxLxCxF):
 
 
 def patches(x_BxHxWxC, kernel_KxLxCxF, window: Window):
-    """The convolution of stride 1 as one product of the patches (B H W, K L C) with the kernel."""
-    rows, columns, _, after = kernel_KxLxCxF.shape
-    down, across = window.dilation
+    """The convolution as one product of the patches (B H W, K L C) with the kernel."""
     x = jnp.pad(x_BxHxWxC, ((0, 0), *window.padding, (0, 0)))
-    height, width = x.shape[1] - down * (rows - 1), x.shape[2] - across * (columns - 1)
-    views = [
-        x[:, i * down : i * down + height, j * across : j * across + width]
-        for i in range(rows) for j in range(columns)
-    ]  # fmt: skip
-    kernel = kernel_KxLxCxF.reshape(-1, after)
+    views = [x]
+    for axis, taps in enumerate(kernel_KxLxCxF.shape[:2]):
+        stride, dilation = window.strides[axis], window.dilation[axis]
+        reach = x.shape[axis + 1] - dilation * (taps - 1)  # first places of a patch
+        views = [
+            lax.slice_in_dim(view, i * dilation, i * dilation + reach, stride, axis + 1)
+            for view in views for i in range(taps)
+        ]  # fmt: skip
+    kernel = kernel_KxLxCxF.reshape(-1, kernel_KxLxCxF.shape[-1])
     return lax.dot_general(
         jnp.concatenate(views, axis=-1), kernel, (((3,), (0,)), ((), ())), precision=window.precision
     )

@@ -40,6 +40,25 @@ CASES = {
     "many channels, odd grid": ((2, 27, 23, 128), (3, 3, 128, 136), Window(_same(1))),
     "many channels, dilated": ((1, 26, 23, 136), (3, 3, 136, 128), Window(_same(2), dilation=TWO)),
 }
+# The same where a single core computes.
+OF_A_CORE = {
+    "3x3": ((2, 18, 23, 64), (3, 3, 64, 72), Window(_same(1))),
+    "3x3, no padding": ((1, 19, 22, 64), (3, 3, 64, 64), Window(_same(0))),
+    "3x3, uneven padding, dilated": ((1, 19, 18, 64), (3, 3, 64, 64), Window(((2, 0), (1, 2)), dilation=TWO)),
+    "5x5": ((2, 17, 19, 64), (5, 5, 64, 72), Window(_same(2))),
+    "7 rows": ((2, 16, 15, 64), (7, 1, 64, 72), Window(((3, 3), (0, 0)))),
+    "7 columns": ((2, 17, 20, 64), (1, 7, 64, 72), Window(((0, 0), (3, 3)))),
+    "3x5": ((2, 11, 9, 64), (3, 5, 64, 64), Window(((1, 1), (2, 2)))),
+    "1x1": ((2, 5, 6, 20), (1, 1, 20, 7), Window(_same(0))),
+    "1x1, stride 2": ((2, 5, 6, 20), (1, 1, 20, 7), Window(_same(0), TWO)),
+    "stride 2": ((2, 9, 12, 12), (3, 3, 12, 8), Window(_same(0), TWO)),
+    "strides 3 and 2, uneven padding, dilated": ((2, 9, 12, 5), (2, 3, 5, 8), Window(((1, 0), (0, 2)), (3, 2), TWO)),
+    "many taps, stride 4": ((1, 30, 26, 3), (11, 11, 3, 8), Window(_same(2), (4, 4))),
+}
+OF_A_CORE_TAKEN = {
+    "3x3": "winograd.convolve", "5x5": "winograd.convolve", "7 rows": "winograd.convolve", "1x1": "patches",
+    "stride 2": "patches", "many taps, stride 4": "plain",
+}  # fmt: skip
 # The way that each first case of its kind must take: part of which gradient, or of the convolution itself.
 TAKEN = {
     "few channels": "packed", "fewer outputs": "swapped", "many from few": "in_pieces", "tiny grid": "patches",
@@ -56,7 +75,7 @@ def _ours(x, kernel, window):
 
 
 def _case(name):
-    x, kernel, window = CASES[name]
+    x, kernel, window = (CASES | {f"a core: {key}": case for key, case in OF_A_CORE.items()})[name]
     rng = np.random.default_rng(0)
     x, kernel = (rng.standard_normal(shape).astype(np.float32) for shape in (x, kernel))
     shape = jax.eval_shape(partial(_plain, window=window), x, kernel).shape
@@ -78,6 +97,25 @@ def _both(name):
 def test_values_and_gradients_are_the_plain_convolutions(name):
     for found, expected in zip(*_both(name), strict=True):
         np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", OF_A_CORE)
+def test_values_and_gradients_of_a_core_are_the_plain_convolutions(name):
+    with convolutions.computed_by_a_core():
+        found, expected = _both(f"a core: {name}")
+    for ours, plain in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, plain, atol=2e-5 * np.abs(plain).max())
+
+
+@pytest.mark.parametrize(("name", "way"), OF_A_CORE_TAKEN.items())
+def test_each_shape_takes_its_way_on_a_core(name, way, monkeypatch):
+    def taken(*_, **__):
+        raise LookupError(way)
+
+    x, kernel, window, _ = _case(f"a core: {name}")
+    monkeypatch.setattr(f"scrn_jax.convolutions.{way}", taken)
+    with pytest.raises(LookupError, match=way), convolutions.computed_by_a_core():
+        _ours(x, kernel, window)
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if "tiny" not in name and "stride" not in name])
@@ -154,3 +192,9 @@ def test_a_choice_ends_with_its_scope():
     with pytest.raises(KeyError), convolutions.computed("plain"):
         raise KeyError
     assert convolutions._choice.get() == "auto"
+
+
+def test_whose_the_cores_are_ends_with_its_scope():
+    with pytest.raises(KeyError), convolutions.computed_by_a_core():
+        raise KeyError
+    assert not convolutions._core.get()

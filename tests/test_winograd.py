@@ -16,20 +16,37 @@ def test_the_customary_points_give_the_published_matrices():
     np.testing.assert_array_equal(inputs, [[-1, 0, 1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, -1, 0, 1]])
 
 
-@pytest.mark.parametrize("tile", [2, 3, 4])
-def test_the_matrices_give_the_correlation(tile):
+@pytest.mark.parametrize("taps", [1, 3, 5, 7])
+def test_the_matrices_give_the_correlation(taps):
+    each = winograd.filter_of(taps)
     rng = np.random.default_rng(0)
-    x, w = rng.standard_normal(tile + 2), rng.standard_normal(3)
-    output, kernel, inputs = winograd.matrices(winograd.POINTS[: tile + 1], tile, 3)
-    np.testing.assert_allclose(output @ ((kernel @ w) * (inputs @ x)), np.correlate(x, w, "valid"), atol=1e-12)
+    x, w = rng.standard_normal(each.window), rng.standard_normal(taps)
+    np.testing.assert_allclose(each.output @ ((each.kernel @ w) * (each.inputs @ x)), np.correlate(x, w, "valid"))
 
 
-def test_the_rounding_error_is_a_few_times_the_plain_convolutions():
-    """Against PyTorch in float64; the customary points 0, +-1, +-2 would give more than 2e-6 here."""
+def test_a_tile_of_six_or_ten_places():
+    assert [(each.tile, each.window) for each in map(winograd.filter_of, (1, 3, 5, 7))] == [
+        (1, 1), (4, 6), (2, 6), (4, 10),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("taps", "sides", "share"), [((3, 3), (16, 8), 1 / 4), ((5, 5), (4, 6), 9 / 25), ((1, 7), (5, 8), 10 / 28)]
+)
+def test_the_share_of_the_products_that_are_left(taps, sides, share):
+    padding = tuple((count // 2, count // 2) for count in taps)
+    assert winograd.Layout.of((1, *sides, 2), (*taps, 2, 3), padding, 1).share == pytest.approx(share)
+
+
+# The customary points 0, +-1, +-2 would give more than 2e-6 for 3x3 taps.
+@pytest.mark.parametrize(("taps", "most"), [((3, 3), 2e-6), ((5, 5), 2e-6), ((7, 1), 4e-6)])
+def test_the_rounding_error_is_a_few_times_the_plain_convolutions(taps, most):
+    """Against PyTorch in float64."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((1, 32, 32, 256)).astype(np.float32)
-    w = rng.standard_normal((3, 3, 256, 64)).astype(np.float32)
+    w = rng.standard_normal((*taps, 256, 64)).astype(np.float32)
     inputs, kernel = torch.tensor(x).double().permute(0, 3, 1, 2), torch.tensor(w).double().permute(3, 2, 0, 1)
-    exact = torch.nn.functional.conv2d(inputs, kernel, padding=1).permute(0, 2, 3, 1).numpy()
-    found = jax.jit(winograd.convolve)(x, w)
-    assert np.sqrt(np.mean((found - exact) ** 2) / np.mean(exact**2)) < 2e-6
+    sides = tuple(count // 2 for count in taps)
+    exact = torch.nn.functional.conv2d(inputs, kernel, padding=sides).permute(0, 2, 3, 1).numpy()
+    found = jax.jit(lambda: winograd.convolve(x, w, tuple((side, side) for side in sides)))()
+    assert np.sqrt(np.mean((found - exact) ** 2) / np.mean(exact**2)) < most

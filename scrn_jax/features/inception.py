@@ -1,16 +1,20 @@
 """The Inception-v3 of the Frechet Inception Distance, as pytorch-fid has it: images to their 2048 pool3 features."""
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from scrn_jax.features import layers
 
 INPUT_SIDE = 299
 FEATURES = 2048
+LAST_OF_FRONT = "Mixed_6a"
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,19 @@ def conv_paths() -> list[tuple[str, ...]]:
     return paths
 
 
+class _Weights(nn.Module):
+    """A convolution's parameters by themselves: a kernel (K, L, C, F) and a bias (F,)."""
+
+    conv: Conv
+    inputs: int
+
+    @nn.compact
+    def __call__(self) -> tuple[jax.Array, jax.Array]:
+        shape = (*self.conv.kernel, self.inputs, self.conv.features)
+        kernel = self.param("kernel", nn.initializers.he_normal(), shape)
+        return kernel, self.param("bias", nn.initializers.zeros, (self.conv.features,))
+
+
 class _Block(nn.Module):
     """Branches over the same grid, their outputs concatenated."""
 
@@ -134,14 +151,40 @@ class _Block(nn.Module):
 
     @nn.compact
     def __call__(self, x_BxHxWxC: jax.Array) -> jax.Array:
+        heads = self._heads(x_BxHxWxC)
         outputs = []
         for branch in self.branches:
-            x = _pool(branch.pool, x_BxHxWxC)
-            for step in branch.steps:
+            if branch in heads:
+                x, steps = heads[branch], branch.steps[1:]
+            else:
+                x, steps = _pool(branch.pool, x_BxHxWxC), branch.steps
+            for step in steps:
                 convs = step if isinstance(step, tuple) else (step,)
                 x = jnp.concatenate([_apply(conv, x, self.dtype, self.precision) for conv in convs], -1)
             outputs.append(x)
         return jnp.concatenate(outputs, -1)
+
+    def _heads(self, x_BxHxWxC: jax.Array) -> dict[Branch, jax.Array]:
+        """The result of each branch's 1x1 convolution with which it begins, all of them computed as one.
+
+        An average and a 1x1 convolution may change places, and after the convolution there is less to average.
+        """
+        branches = [each for each in self.branches if each.pool in (None, "average") and _begins_1x1(each)]
+        if not branches:
+            return {}
+        weights = [_Weights(branch.steps[0], x_BxHxWxC.shape[-1], name=branch.steps[0].name)() for branch in branches]
+        kernel = jnp.concatenate([kernel for kernel, _ in weights], -1).astype(self.dtype)
+        y = layers.convolution(x_BxHxWxC.astype(self.dtype), kernel, (1, 1), ((0, 0), (0, 0)), precision=self.precision)
+        ends = np.cumsum([branch.steps[0].features for branch in branches])[:-1]
+        return {
+            branch: nn.relu(_pool(branch.pool, part) + bias.astype(self.dtype))
+            for branch, part, (_, bias) in zip(branches, jnp.split(y, ends, -1), weights, strict=True)
+        }
+
+
+def _begins_1x1(branch: Branch) -> bool:
+    first = branch.steps[0] if branch.steps else None
+    return isinstance(first, Conv) and first.kernel == (1, 1) and first.stride == 1
 
 
 class Inception(nn.Module):
@@ -150,26 +193,35 @@ class Inception(nn.Module):
     Attributes:
       dtype: compute type of the convolutions; parameters and outputs are float32.
       precision: of the convolutions, as in jax.lax; by default full float32 also on GPUs.
+      part: of the network, for callers who compute it in pieces: what begins with images and ends with the grid of the
+        block `LAST_OF_FRONT` ("front"), what goes on from there ("back"), or both ("all").
     """
 
     dtype: Any = jnp.float32
     precision: Any = jax.lax.Precision.HIGHEST
+    part: str = "all"
 
     @nn.compact
-    def __call__(self, images_BxHxWx3: jax.Array) -> jax.Array:
-        """Returns float32 (B, 2048) features of images in [-1, 1] of any size, resized to 299x299 bilinearly (each
-        output pixel from its four neighbours, as PyTorch's interpolate does it, without a filter against aliasing)."""
-        count = images_BxHxWx3.shape[0]
-        x = jax.image.resize(
-            images_BxHxWx3.astype(jnp.float32), (count, INPUT_SIDE, INPUT_SIDE, 3), "bilinear", antialias=False
-        )
+    def __call__(self, x_BxHxWxC: jax.Array) -> jax.Array:
+        """Returns float32 (B, 2048) features of images (B, H, W, 3) in [-1, 1] of any size, resized to 299x299
+        bilinearly (each output pixel from its four neighbours, as PyTorch's interpolate does it, without a filter
+        against aliasing)."""
+        x, names = x_BxHxWxC, list(BLOCKS)
+        middle = names.index(LAST_OF_FRONT) + 1
+        if self.part != "back":
+            x = self._stem(x)
+        for name in {"all": names, "front": names[:middle], "back": names[middle:]}[self.part]:
+            x = _Block(BLOCKS[name], self.dtype, self.precision, name=name)(x)
+        return x if self.part == "front" else x.astype(jnp.float32).mean((1, 2))
+
+    def _stem(self, images_BxHxWx3: jax.Array) -> jax.Array:
+        shape = (images_BxHxWx3.shape[0], INPUT_SIDE, INPUT_SIDE, 3)
+        x = jax.image.resize(images_BxHxWx3.astype(jnp.float32), shape, "bilinear", antialias=False)
         for stage in STEM:
             for conv in stage:
                 x = _apply(conv, x, self.dtype, self.precision)
-            x = layers.max_pool(x, 3, 2)
-        for name, branches in BLOCKS.items():
-            x = _Block(branches, self.dtype, self.precision, name=name)(x)
-        return x.astype(jnp.float32).mean((1, 2))
+            x = _pool("reducing max", x)
+        return x
 
 
 def _apply(conv: Conv, x_BxHxWxC: jax.Array, dtype: Any, precision: Any) -> jax.Array:
@@ -180,11 +232,29 @@ def _apply(conv: Conv, x_BxHxWxC: jax.Array, dtype: Any, precision: Any) -> jax.
 
 def _pool(kind: str | None, x_BxHxWxC: jax.Array) -> jax.Array:
     """3x3 pools; the average counts the pixels inside the grid only, as TensorFlow does."""
-    around = ((1, 1), (1, 1))
     if kind == "average":
-        return nn.avg_pool(x_BxHxWxC, (3, 3), padding=around, count_include_pad=False)
+        counts = _of_threes(jnp.add, jnp.ones((1, *x_BxHxWxC.shape[1:3], 1), x_BxHxWxC.dtype), outside=0)
+        return _of_threes(jnp.add, x_BxHxWxC, outside=0) / counts
     if kind == "max":
-        return nn.max_pool(x_BxHxWxC, (3, 3), padding=around)
+        return _of_threes(jnp.maximum, x_BxHxWxC, outside=-jnp.inf)
     if kind == "reducing max":
-        return layers.max_pool(x_BxHxWxC, 3, 2)
+        return _of_threes(jnp.maximum, x_BxHxWxC, stride=2)
     return x_BxHxWxC
+
+
+def _of_threes(combine: Callable, x_BxHxWxC: jax.Array, stride: int = 1, outside: float | None = None) -> jax.Array:
+    """What `combine` gives for the three neighbours along the rows, then along the columns.
+
+    XLA reduces windows several times as slowly on a CPU.
+
+    Args:
+      outside: the value around the grid, which keeps its size; None for windows inside the grid only.
+    """
+    x = x_BxHxWxC
+    if outside is not None:
+        x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=outside)
+    for axis in (1, 2):
+        end = x.shape[axis] - 2
+        parts = [jax.lax.slice_in_dim(x, i, i + end, stride, axis) for i in range(3)]
+        x = functools.reduce(combine, parts)
+    return x

@@ -21,6 +21,10 @@ Opener = Callable[[str], BinaryIO]
 _DOWNLOAD_CHUNK = 1 << 20
 
 
+class MissingWeights(UserError):
+    """Weights that are at no place where they were looked for."""
+
+
 @dataclass(frozen=True)
 class Loaded:
     """Weights and where they came from.
@@ -71,7 +75,7 @@ def find(
     if loaded is None and source == "download":
         loaded = _from_download(name, known, tried, opener or urllib.request.urlopen)
     if loaded is None:
-        raise UserError(_missing(name, known, tried))
+        raise MissingWeights(_missing(name, known, tried))
     return loaded
 
 

@@ -33,7 +33,9 @@ def define_flags() -> None:
     text("reference_joints", None, "Annotation CSV of the references.")
     yes("allow_missing", False, "Measure what matches, and count what is missing or extra, instead of an error.")
     text("output", None, f"Folder of the report; ./{_DEFAULT_OUTPUT} by default.")
-    flags.DEFINE_integer("batch_size", None, "Images a batch; a multiple of the number of devices.", lower_bound=1)
+    flags.DEFINE_integer(
+        "batch_size", None, "Images a batch; rounded up to a multiple of the number of devices.", lower_bound=1
+    )
     text("inception_weights", "auto", "FID's network: auto, download, or a path to an .npz or .safetensors file.")
 
 
@@ -58,7 +60,8 @@ def run() -> None:
     Raises:
       UserError: see `evaluation.evaluate`; and flags that do not go together.
     """
-    from scrn_jax.folders import evaluation, prose, report
+    from scrn_jax import compilation
+    from scrn_jax.folders import cores, evaluation, prose, report
     from scrn_jax.folders.resume import Shelf
     from scrn_jax.metrics import protocols
 
@@ -66,6 +69,8 @@ def run() -> None:
         raise UserError("give --generated or --compare, not both")
     if _FLAGS.reference is None:
         raise UserError("--reference is not set; give the folder of the true images")
+    compilation.keep_programs(compilation.AUTO)
+    cores.one_device_each()
     methods = {"generated": _path("generated")} if _FLAGS.compare is None else methods_of(_FLAGS.compare)
     request = evaluation.Request(
         methods=methods,

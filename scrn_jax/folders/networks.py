@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from scrn_jax.errors import UserError
 from scrn_jax.features import weights
 from scrn_jax.metrics.protocols import Protocol
 
@@ -59,8 +58,8 @@ def _find(name: str, source: str, record: dict[str, dict[str, str]]) -> Any:
     """The parameters, put on record; None when they are at no place where "auto" looks."""
     try:
         found = weights.find(name, source)
-    except UserError as error:
-        if source == "auto" and str(error).startswith(f"no weights for {name}"):
+    except weights.MissingWeights:
+        if source == "auto":
             return None
         raise
     # The folder says nothing about the weights and would differ between machines.

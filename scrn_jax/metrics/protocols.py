@@ -155,7 +155,10 @@ def fit(image_HxWx3: np.ndarray, frame: tuple[int, int], origin: str) -> np.ndar
     return image_HxWx3[:, extra // 2 : extra // 2 + width]
 
 
-def make_measure(chosen: Protocol) -> Callable[..., dict[str, jax.Array]]:
+Measure = Callable[..., dict[str, jax.Array]]
+
+
+def make_measure(chosen: Protocol) -> Measure:
     """The jitted function that measures a batch of pairs under a protocol.
 
     It takes (generated, reference, lpips_params, mask): images (B, H, W, 3) in the protocol's frame, uint8 or float in
@@ -163,26 +166,49 @@ def make_measure(chosen: Protocol) -> Callable[..., dict[str, jax.Array]]:
     or None. It returns (B,) figures by name: chosen.ssim's names, "psnr", "lpips_alex", and with a mask
     "mask_ssim" and "mask_lpips_alex".
     """
-    main_ssim = next(iter(chosen.ssim.values()))
+    similarities, distances = make_similarities(chosen), make_distances(chosen)
 
     @jax.jit
     def measure(
         generated: jax.Array, reference: jax.Array, lpips_params: Any = None, mask: jax.Array | None = None
     ) -> dict[str, jax.Array]:
-        generated, reference = _unit(generated), _unit(reference)
-        padded = _pad(generated, chosen.padding), _pad(reference, chosen.padding)
+        figures = similarities(generated, reference, mask)
+        return figures | (distances(generated, reference, lpips_params, mask) if lpips_params is not None else {})
+
+    return measure
+
+
+def make_similarities(chosen: Protocol) -> Measure:
+    """What of `make_measure` needs no network, a function of (generated, reference, mask): SSIM and PSNR."""
+    main_ssim = next(iter(chosen.ssim.values()))
+
+    def measure(generated: jax.Array, reference: jax.Array, mask: jax.Array | None = None) -> dict[str, jax.Array]:
+        padded = tuple(_pad(_unit(images), chosen.padding) for images in (generated, reference))
         figures = {name: parameters(*padded) for name, parameters in chosen.ssim.items()}
         figures["psnr"] = psnr(*padded)
         if mask is not None:
             figures["mask_ssim"] = masked(main_ssim)(*padded, _pad(mask[..., None], chosen.padding, 0)[..., 0])
-        if chosen.lpips and lpips_params is not None:
+        return figures
 
-            def distance(a: jax.Array, b: jax.Array) -> jax.Array:
-                return LPIPS(chosen.lpips).apply({"params": lpips_params}, a, b)
+    return measure
 
-            figures[f"lpips_{chosen.lpips}"] = distance(generated, reference)
-            if mask is not None:
-                figures[f"mask_lpips_{chosen.lpips}"] = masked(distance)(generated, reference, mask)
+
+def make_distances(chosen: Protocol) -> Measure:
+    """The rest of `make_measure`, a function of (generated, reference, lpips_params, mask): LPIPS, if there is one."""
+
+    def measure(
+        generated: jax.Array, reference: jax.Array, lpips_params: Any, mask: jax.Array | None = None
+    ) -> dict[str, jax.Array]:
+        if not chosen.lpips:
+            return {}
+
+        def distance(a: jax.Array, b: jax.Array) -> jax.Array:
+            return LPIPS(chosen.lpips).apply({"params": lpips_params}, a, b)
+
+        pair = _unit(generated), _unit(reference)
+        figures = {f"lpips_{chosen.lpips}": distance(*pair)}
+        if mask is not None:
+            figures[f"mask_lpips_{chosen.lpips}"] = masked(distance)(*pair, mask)
         return figures
 
     return measure

@@ -8,6 +8,7 @@ import sys
 import threading
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -107,9 +108,8 @@ def test_batches_come_in_order_and_the_last_one_is_short():
     assert list(batched(ahead(lambda i: i * i, range(5)), 2)) == [[0, 1], [4, 9], [16]]
 
 
-def test_a_batch_size_that_the_devices_cannot_share_is_refused():
-    with pytest.raises(UserError, match="--batch_size is 6, which 4 devices cannot share"):
-        meter_lib.Meter(protocols.protocol("patn"), Networks(), batch_size=6)
+def test_a_batch_size_that_the_devices_cannot_share_is_rounded_up():
+    assert meter_lib.Meter(protocols.protocol("patn"), Networks(), batch_size=6).batch_size == 8
 
 
 def test_the_default_batch_size_suits_any_number_of_devices(monkeypatch):
@@ -185,12 +185,23 @@ def test_one_device_gives_the_features_of_four(folders, tmp_path, monkeypatch):
     np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-6 * found[1].max())
 
 
-def test_image_by_image_and_the_whole_share_at_once_give_the_same_figures(folders):
+@pytest.mark.parametrize(("size", "calls"), [(1, 6), (2, 3), (4, 3), (6, 1)])
+def test_groups_are_the_largest_that_divide_the_share(size, calls):
+    def function(batch):
+        return {"sum": batch["a"].sum(1) + batch["b"], "group": jnp.full(len(batch["b"]), len(batch["b"]))}
+
+    batch = {"a": jnp.arange(12.0).reshape(6, 2), "b": jnp.arange(6.0)}
+    found = meter_lib._in_groups(function, batch, size)
+    np.testing.assert_array_equal(found["sum"], function(batch)["sum"])
+    assert 6 // int(found["group"][0]) == calls
+
+
+def test_in_groups_and_the_whole_share_at_once_give_the_same_figures(folders):
     paths = [sorted(folder.iterdir())[:4] for folder in folders]
     arrays = [np.stack([decode(read_bytes(path), str(path), (256, 176)) for path in side]) for side in paths]
     mesh = sharding.make_mesh(jax.devices()[:2])
     batch = sharding.put_batch(dict(zip(("generated", "reference"), arrays, strict=True)), mesh)
     work = meter_lib._measure_of(protocols.protocol("patn"))
-    one_by_one, at_once = (meter_lib._over(mesh, work, choice)(None, batch) for choice in (True, False))
+    in_groups, at_once = (meter_lib._over(mesh, work, choice)(None, batch) for choice in (True, False))
     for metric, values in at_once.items():
-        np.testing.assert_allclose(one_by_one[metric], values, rtol=0, atol=1e-5, err_msg=metric)
+        np.testing.assert_allclose(in_groups[metric], values, rtol=0, atol=1e-5, err_msg=metric)
