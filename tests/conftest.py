@@ -1,11 +1,22 @@
 """JAX as every test here sees it: four virtual CPU devices; and one tiny training step, compiled once for all files."""
 
+import os
+import shutil
+import tempfile
+
 import jax
 import numpy as np
 import pytest
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 4)
+# Workers and subprocesses find what another of them has compiled; the first process makes the folder.
+PROGRAMS, SECONDS = "JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
+OWNER = "SCRN_JAX_TESTS_OWNER"
+if PROGRAMS not in os.environ:
+    os.environ |= {PROGRAMS: tempfile.mkdtemp(prefix="programs-"), SECONDS: "1", OWNER: str(os.getpid())}
+    jax.config.update("jax_compilation_cache_dir", os.environ[PROGRAMS])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1)
 
 from scrn_jax import programs, sharding, state  # noqa: E402
 from scrn_jax import settings as settings_lib  # noqa: E402
@@ -15,6 +26,12 @@ from scrn_jax.features import weights  # noqa: E402
 from scrn_jax.restore import QUICK_COMPILE  # noqa: E402
 
 HEIGHT, WIDTH, BATCH, STEPS = 32, 36, 4, 8
+
+
+def pytest_unconfigure():
+    """Remove the compiled programs when the process ends that made their folder."""
+    if os.environ.get(OWNER) == str(os.getpid()):
+        shutil.rmtree(os.environ[PROGRAMS], ignore_errors=True)
 
 
 def tiny_config(**changes):

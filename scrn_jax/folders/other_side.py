@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from scrn_jax.features import files
-from scrn_jax.folders import listing, survey
+from scrn_jax.folders import listing, statistics, survey
 from scrn_jax.folders.passes import Item, Passes
 from scrn_jax.metrics import fid
 from scrn_jax.metrics.fid import Gaussian, Moments
@@ -17,7 +17,7 @@ class Absent(Exception):
 
 
 class OtherSide:
-    """The images that a protocol's FID compares with; each set is passed over once, for all methods.
+    """The images that a protocol's FID compares with; each set is passed over once, for all methods and evaluations.
 
     Attributes:
       record: for the report, what the last `distance` compared with; None before.
@@ -67,10 +67,18 @@ class OtherSide:
         seen = survey.survey(f"looking at {title}", root, names, self._passes.protocol.frame)
         self.record = {"images": images, **seen.as_json()}
         if seen.sha256 not in self._gaussians:
-
-            def read(name: str) -> Item:
-                return {"images": self._passes.pixels(root / name)}
-
-            state = self._passes.run(f"FID: {title}", names, read, {"images": seen.sha256})
-            self._gaussians[seen.sha256] = state.moments.gaussian(title)
+            facts = {"images": seen.sha256}
+            key = None if self._passes.has_random_features else self._passes.fingerprint(facts)
+            gaussian = statistics.kept(key) if key else None
+            if gaussian is None:
+                gaussian = self._measured(title, root, names, facts)
+                if key:
+                    statistics.keep(key, gaussian)
+            self._gaussians[seen.sha256] = gaussian
         return self._gaussians[seen.sha256]
+
+    def _measured(self, title: str, root: Path, names: list[str], facts: dict[str, str]) -> Gaussian:
+        def read(name: str) -> Item:
+            return {"images": self._passes.pixels(root / name)}
+
+        return self._passes.run(f"FID: {title}", names, read, facts).moments.gaussian(title)

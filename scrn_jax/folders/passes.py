@@ -12,7 +12,7 @@ import numpy as np
 from scrn_jax.folders import reading, survey
 from scrn_jax.folders.measuring import run
 from scrn_jax.folders.meter import Item, Meter
-from scrn_jax.folders.networks import Networks
+from scrn_jax.folders.networks import RANDOM, Networks
 from scrn_jax.folders.resume import Shelf, State
 from scrn_jax.metrics.protocols import Protocol
 
@@ -24,10 +24,12 @@ class Passes:
 
     Attributes:
       protocol: how to measure.
+      has_random_features: whether Inception's weights are random ones, whose features are worth nothing.
     """
 
     def __init__(self, protocol: Protocol, networks: Networks, batch_size: int | None, output: Path):
         self.protocol = protocol
+        self.has_random_features = networks.weights.get("inception", {}).get("sha256") == RANDOM
         self._meter = Meter(protocol, networks, batch_size)
         self._shelf = Shelf(output)
         self._grounds = {
@@ -39,8 +41,11 @@ class Passes:
 
     def run(self, title: str, items: Sequence[Any], read: Callable[[Any], Item], facts: dict[str, Any]) -> State:
         """One pass (see `measuring.run`); `facts` tell its images from those of other passes."""
-        fingerprint = survey.fingerprint({**self._grounds, **facts})
-        return run(self._meter, title, items, read, self._shelf, fingerprint)
+        return run(self._meter, title, items, read, self._shelf, self.fingerprint(facts))
+
+    def fingerprint(self, facts: dict[str, Any]) -> str:
+        """Of everything that a pass with these facts depends on."""
+        return survey.fingerprint({**self._grounds, **facts})
 
     def pixels(self, path: Path) -> np.ndarray:
         """An image in the protocol's frame, uint8 (H, W, 3)."""

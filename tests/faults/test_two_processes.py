@@ -1,7 +1,9 @@
 """Runs of two processes as a user starts them: the curve and the report of one process, and an end when one dies.
 
 They take minutes: WHOLE_RUNS=small makes them with the smallest model, WHOLE_RUNS=demo with the demo's own model, frame
-and losses; without it test_distributed.py does the same with parts of a run.
+and losses; without it test_distributed.py does the same with parts of a run. Two processes add up gradients in another
+order than one; in the demo's first steps Adam makes of this rounding what one process with two devices instead of four
+makes of it, too, which is then the measure.
 """
 
 import json
@@ -43,6 +45,19 @@ def one_process(program):
 
 
 @pytest.fixture(scope="module")
+def tolerance(program, one_process):
+    """How far losses, and a report's figures, may be apart, as shares of them."""
+    if SIZE != "demo":
+        return 1e-4, 1e-4
+    workdir = program.folder / "one of two devices"
+    code, _, err = program.run(workdir, devices=2, **CHANGES)
+    assert code == 0, err
+    apart = _apart(_losses(workdir), _losses(one_process)), _apart(_figures(workdir), _figures(one_process))
+    print(f"one process with two devices and with four: losses {apart[0]:.2g} apart, figures {apart[1]:.2g}")
+    return tuple(3 * each for each in apart)
+
+
+@pytest.fixture(scope="module")
 def start_two(program):
     """Starts two processes with two devices each as one run."""
 
@@ -70,17 +85,28 @@ def _losses(workdir: Path) -> list[float]:
     return [json.loads(line)["loss/generator"] for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_two_processes_give_the_loss_curve_of_one(one_process, two_processes):
+def _figures(workdir: Path) -> list[float]:
+    rows = json.loads((workdir / "report.json").read_text())["rows"]
+    return [value for row in sorted(rows) for _, value in sorted(rows[row].items())]
+
+
+def _apart(found: list[float], expected: list[float]) -> float:
+    """The largest difference, as a share."""
+    return max(abs(a - b) / abs(b) for a, b in zip(found, expected, strict=True))
+
+
+def test_two_processes_give_the_loss_curve_of_one(one_process, two_processes, tolerance):
     found, expected = _losses(two_processes[0]), _losses(one_process)
+    print(f"two processes and one: losses {_apart(found, expected):.2g} apart")
     assert len(found) == STEPS
-    assert found == pytest.approx(expected, rel=1e-4)
+    assert found[:3] == pytest.approx(expected[:3], rel=1e-4)
+    assert found == pytest.approx(expected, rel=tolerance[0])
 
 
-def test_two_processes_give_the_report_of_one(one_process, two_processes):
-    found, expected = (json.loads((each / "report.json").read_text()) for each in (two_processes[0], one_process))
-    assert found["count"] == expected["count"]
-    for row, figures in expected["rows"].items():
-        assert found["rows"][row] == pytest.approx(figures, rel=1e-4), row
+def test_two_processes_give_the_report_of_one(one_process, two_processes, tolerance):
+    counts = [json.loads((each / "report.json").read_text())["count"] for each in (two_processes[0], one_process)]
+    assert counts[0] == counts[1]
+    assert _figures(two_processes[0]) == pytest.approx(_figures(one_process), rel=tolerance[1])
 
 
 def test_only_the_first_of_two_processes_writes_and_speaks(one_process, two_processes):
