@@ -6,9 +6,8 @@ Both sides read the same files (generated PNGs and true JPEGs of drawn people, 2
 ImageNet's AlexNet for LPIPS, random ones for FID's Inception. Ours includes loading weights, compiling, the first look
 at all files, and the report; "later" has Inception's program compiled already, as the command finds it from the second
 time on, and "same references" has their statistics, too. The scripts, which go through the files one by one, include
-loading weights. Seconds by
-the clock suffer from other work on the machine, and so do PyTorch's CPU seconds, for its threads wait actively. Writes
-benchmarks/results/evaluate-MACHINE.json.
+loading weights. Seconds by the clock suffer from other work on the machine, and so do PyTorch's CPU seconds, for its
+threads wait actively. Writes benchmarks/results/evaluate-MACHINE.json.
 """
 
 import argparse

@@ -45,16 +45,14 @@ def one_process(program):
 
 
 @pytest.fixture(scope="module")
-def tolerance(program, one_process):
-    """How far losses, and a report's figures, may be apart, as shares of them."""
-    if SIZE != "demo":
-        return 1e-4, 1e-4
+def rounding(program, one_process):
+    """How far one process with two devices is from one with four, as shares: in its losses, in its report's figures."""
     workdir = program.folder / "one of two devices"
     code, _, err = program.run(workdir, devices=2, **CHANGES)
     assert code == 0, err
     apart = _apart(_losses(workdir), _losses(one_process)), _apart(_figures(workdir), _figures(one_process))
     print(f"one process with two devices and with four: losses {apart[0]:.2g} apart, figures {apart[1]:.2g}")
-    return tuple(3 * each for each in apart)
+    return apart
 
 
 @pytest.fixture(scope="module")
@@ -95,18 +93,33 @@ def _apart(found: list[float], expected: list[float]) -> float:
     return max(abs(a - b) / abs(b) for a, b in zip(found, expected, strict=True))
 
 
-def test_two_processes_give_the_loss_curve_of_one(one_process, two_processes, tolerance):
+not_the_demo = pytest.mark.xfail(
+    SIZE == "demo", reason="rounding grows in the demo's first steps: 2.7e-3 of the losses"
+)
+
+
+@not_the_demo
+def test_two_processes_give_the_loss_curve_of_one(one_process, two_processes):
+    found, expected = _losses(two_processes[0]), _losses(one_process)
+    assert len(found) == STEPS
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+@not_the_demo
+def test_two_processes_give_the_report_of_one(one_process, two_processes):
+    found, expected = (json.loads((each / "report.json").read_text()) for each in (two_processes[0], one_process))
+    assert found["count"] == expected["count"]
+    for row, figures in expected["rows"].items():
+        assert found["rows"][row] == pytest.approx(figures, rel=1e-4), row
+
+
+@pytest.mark.skipif(SIZE != "demo", reason="the smallest model meets 1e-4")
+def test_two_processes_are_apart_from_one_as_far_as_rounding_takes_it(one_process, two_processes, rounding):
     found, expected = _losses(two_processes[0]), _losses(one_process)
     print(f"two processes and one: losses {_apart(found, expected):.2g} apart")
-    assert len(found) == STEPS
     assert found[:3] == pytest.approx(expected[:3], rel=1e-4)
-    assert found == pytest.approx(expected, rel=tolerance[0])
-
-
-def test_two_processes_give_the_report_of_one(one_process, two_processes, tolerance):
-    counts = [json.loads((each / "report.json").read_text())["count"] for each in (two_processes[0], one_process)]
-    assert counts[0] == counts[1]
-    assert _figures(two_processes[0]) == pytest.approx(_figures(one_process), rel=tolerance[1])
+    assert found == pytest.approx(expected, rel=3 * rounding[0])
+    assert _figures(two_processes[0]) == pytest.approx(_figures(one_process), rel=3 * rounding[1])
 
 
 def test_only_the_first_of_two_processes_writes_and_speaks(one_process, two_processes):
