@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import time
+import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,22 @@ class Checkpoints:
     Args:
       workdir: the run's folder.
       identity: what must agree for a checkpoint to fit (the model's config section and frame), plain JSON.
+      unsaid: what keys of `identity` mean that a checkpoint, being older than they are, does not have.
       keep, keep_every: the newest `keep` are kept, and for good those at multiples of `keep_every` (0: none).
     """
 
-    def __init__(self, workdir: Path, identity: Mapping[str, Any], keep: int = 2, keep_every: int = 0):
+    def __init__(
+        self,
+        workdir: Path,
+        identity: Mapping[str, Any],
+        keep: int = 2,
+        keep_every: int = 0,
+        unsaid: Mapping[str, Any] = types.MappingProxyType({}),
+    ):
         rules = [policies.LatestN(keep)] + ([policies.EveryNSteps(keep_every)] if keep_every else [])
         options = ocp.CheckpointManagerOptions(preservation_policy=policies.AnyPreservationPolicy(rules))
         self._folder = (Path(workdir) / FOLDER).resolve()
-        self._identity = _flat(identity)
+        self._identity, self._unsaid = _flat(identity), _flat(dict(unsaid))
         self._unreadable: list[int] = []
         self._manager = ocp.CheckpointManager(self._folder, options=options)
 
@@ -134,7 +143,7 @@ class Checkpoints:
 
     def _check_identity(self, step: int) -> None:
         stored = self._manager.restore(step, args=ocp.args.Composite(identity=ocp.args.JsonRestore()))["identity"]
-        found = _flat(stored)
+        found = self._unsaid | _flat(stored)
         differences = [
             f"{key} is {found.get(key)} there and {self._identity.get(key)} in the config"
             for key in sorted({*found, *self._identity})

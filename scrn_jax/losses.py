@@ -39,17 +39,17 @@ def perceptual(features: Mapping[str, jax.Array], target_features: Mapping[str, 
     return sum(jnp.mean(jnp.abs(features[tap] - target_features[tap])) for tap in features)
 
 
-def parsing(parsing_BxHxWxR, target_parsing_BxHxWxR, form: str = "l1"):
-    """Eq. 9: mean abs(S_g - S_t) between the predicted distribution and the one-hot target.
+def parsing(logits_BxHxWxR, target_parsing_BxHxWxR, form: str = "l1"):
+    """Eq. 9: mean abs(S_g - S_t) between the predicted distribution, softmax(logits), and the one-hot target.
 
     `cross_entropy`: the mean of -log S_g at the true region instead. L1's gradient vanishes where the softmax is sure
     of the wrong region, so that in short runs it stays with the background; cross-entropy's is largest there.
     """
     match form:
         case "l1":
-            return jnp.mean(jnp.abs(parsing_BxHxWxR - target_parsing_BxHxWxR))
+            return jnp.mean(jnp.abs(jax.nn.softmax(logits_BxHxWxR) - target_parsing_BxHxWxR))
         case "cross_entropy":
-            return -jnp.mean(jnp.sum(target_parsing_BxHxWxR * jnp.log(parsing_BxHxWxR + 1e-6), axis=-1))
+            return -jnp.mean(jnp.sum(target_parsing_BxHxWxR * jax.nn.log_softmax(logits_BxHxWxR), axis=-1))
     raise ValueError(f"unknown parsing form {form!r}; choose one of {', '.join(PARSING_FORMS)}")
 
 

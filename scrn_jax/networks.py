@@ -23,6 +23,13 @@ def make_generator(model: settings_lib.Model) -> SCRN:
         refine_area=model.refine_area,
         parsing_multiples=model.parsing_multiples,
         style_multiples=model.style_multiples,
+        upsampling=model.upsampling,
+        parsing_detail=model.parsing_detail,
+        parsing_hints=model.parsing_hints,
+        parsing_alone=model.parsing_alone,
+        paint=model.paint,
+        style_norm=model.style_norm,
+        style_bounded=model.style_bounded,
         dtype=dtype,
         remat=model.remat,
     )

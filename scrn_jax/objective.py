@@ -27,6 +27,7 @@ class Networks:
     discriminator: Discriminator
     vgg: VGG
     alexnet: AlexNet
+    perceptual_scale: int = 1
 
     @classmethod
     def from_settings(cls, settings: settings_lib.Settings) -> "Networks":
@@ -37,7 +38,16 @@ class Networks:
             discriminator=make_discriminator(settings.model),
             vgg=VGG(depth=VGG_DEPTHS[settings.features.correspondence], taps=(CORRESPONDENCE_TAP,), dtype=dtype),
             alexnet=AlexNet(dtype=dtype),
+            perceptual_scale=settings.features.perceptual_scale,
         )
+
+    def perceive(self, params, image_BxHxWx3) -> dict[str, jax.Array]:
+        """AlexNet's features of Eq. 8 (a float32 array per tap) of pictures in [-1, 1], enlarged if so configured."""
+        batch, height, width, channels = image_BxHxWx3.shape
+        if (scale := self.perceptual_scale) > 1:
+            size = (batch, scale * height, scale * width, channels)
+            image_BxHxWx3 = jax.image.resize(image_BxHxWx3, size, "bilinear")
+        return self.alexnet.apply({"params": params}, image_BxHxWx3)
 
 
 def prepare(batch: Mapping[str, jax.Array], regions: int) -> dict[str, jax.Array]:
@@ -59,7 +69,7 @@ def term_weights(settings: settings_lib.Settings) -> dict[str, float]:
 def target_features(networks: Networks, frozen, target_image, weights: losses.LossWeights):
     """The frozen networks' view of the target, computed once a step: ({tap: array} of VGG, of AlexNet)."""
     vgg = networks.vgg.apply({"params": frozen["vgg"]}, target_image) if weights.cor else {}
-    alexnet = networks.alexnet.apply({"params": frozen["alexnet"]}, target_image) if weights.per else {}
+    alexnet = networks.perceive(frozen["alexnet"], target_image) if weights.per else {}
     return vgg, alexnet
 
 
@@ -72,8 +82,8 @@ def generator_terms(networks: Networks, frozen, outputs, batch, fake_logits, set
         "cor": lambda: losses.correspondence(outputs["features"], vgg[CORRESPONDENCE_TAP]),
         "l1": lambda: losses.l1(image, outputs["coarse_image"], target),
         "adv": lambda: sum(losses.adversarial_generator(logits, adversarial) for logits in fake_logits),
-        "per": lambda: losses.perceptual(networks.alexnet.apply({"params": frozen["alexnet"]}, image), alexnet),
-        "par": lambda: losses.parsing(outputs["parsing"], batch["target_parsing"], settings.parsing),
+        "per": lambda: losses.perceptual(networks.perceive(frozen["alexnet"], image), alexnet),
+        "par": lambda: losses.parsing(outputs["parsing_logits"], batch["target_parsing"], settings.parsing),
         "face": lambda: losses.face(image, target, batch["face_box"]),
     }
     return {name: term() for name, term in terms.items() if getattr(weights, name)}

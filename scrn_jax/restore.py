@@ -1,5 +1,6 @@
 """From a workdir to a state on the devices: the newest checkpoint, or a fresh start."""
 
+import dataclasses
 import logging
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import jax
 
 from scrn_jax import sharding, state
 from scrn_jax.checkpoint import Checkpoints
-from scrn_jax.settings import Settings, to_config
+from scrn_jax.settings import Model, Settings
 
 log = logging.getLogger(__name__)
 
@@ -20,9 +21,15 @@ NOT_OF_THE_MODEL = ("dtype", "remat", "convolutions")
 
 def open_checkpoints(settings: Settings, workdir: Path) -> Checkpoints:
     """The run's checkpoints, which fit models of the same config section and frame, in whatever way computed."""
-    model = {key: value for key, value in to_config(settings)["model"].items() if key not in NOT_OF_THE_MODEL}
-    identity = {"model": model, "size": settings.size}
-    return Checkpoints(workdir, identity, settings.train.keep, settings.train.keep_every)
+
+    def identity(model: Model):
+        return {key: value for key, value in dataclasses.asdict(model).items() if key not in NOT_OF_THE_MODEL}
+
+    options = settings.train
+    return Checkpoints(
+        workdir, {"model": identity(settings.model), "size": settings.size}, options.keep, options.keep_every,
+        unsaid={"model": identity(Model())},
+    )  # fmt: skip
 
 
 def newest(settings: Settings, mesh, checkpoints: Checkpoints) -> state.TrainState:

@@ -38,6 +38,8 @@ def _one_of(section, where: str, name: str, choices):
 class Model:
     """The generator's and the discriminator's size; see `models.scrn.SCRN` for the fields.
 
+    The defaults are the paper's. A new field's default is what models did before it came, so that older configs,
+    checkpoints and exports, which lack it, mean what they meant.
     dtype, remat and convolutions (the step's: own, plain or auto, see `scrn_jax.convolutions`) say how it is computed;
     they may change between two starts of a run.
     """
@@ -47,6 +49,13 @@ class Model:
     refine_area: bool = True
     parsing_multiples: tuple[int, ...] = (1, 2, 4, 8)
     style_multiples: tuple[int, ...] = (1, 2, 4, 4, 4)
+    upsampling: str = "transposed"
+    parsing_detail: bool = False
+    parsing_hints: bool = False
+    parsing_alone: bool = False
+    paint: str = "none"
+    style_norm: str = "frame"
+    style_bounded: bool = True
     discriminator_width: int = 32
     dtype: str = "float32"
     remat: bool = False
@@ -56,6 +65,9 @@ class Model:
         _positive(self, "model", "width", "blocks", "discriminator_width")
         _one_of(self, "model", "dtype", DTYPES)
         _one_of(self, "model", "convolutions", convolutions.CHOICES)
+        _one_of(self, "model", "upsampling", ("transposed", "nearest"))
+        _one_of(self, "model", "paint", ("none", "flat", "carried"))
+        _one_of(self, "model", "style_norm", ("frame", "region"))
         # The style encoder doubles its grid twice afterwards.
         for name, least in (("parsing_multiples", 1), ("style_multiples", 2)):
             multiples = getattr(self, name)
@@ -65,13 +77,20 @@ class Model:
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """The frozen networks of Eq. 5 and Eq. 8, and where their weights come from (`features.weights.load`)."""
+    """The frozen networks of Eq. 5 and Eq. 8, and where their weights come from (`features.weights.load`).
+
+    perceptual_scale: how many times enlarged Eq. 8's AlexNet sees pictures; its first layer has a stride of 4, so that
+    it overlooks much of a small frame.
+    """
 
     correspondence: str = "vgg19"
     correspondence_source: str = "auto"
     perceptual_source: str = "auto"
+    perceptual_scale: int = 1
 
     def __post_init__(self):
+        if not 1 <= self.perceptual_scale <= 8:
+            raise UserError(f"config.features.perceptual_scale must be 1 to 8, got {self.perceptual_scale}")
         _one_of(self, "features", "correspondence", ("vgg19", "vgg16"))
 
 
@@ -205,6 +224,13 @@ def from_config(config: Mapping[str, Any]) -> Settings:
     if not isinstance(mapping.get("data"), Mapping):
         raise UserError("the config has no `data` section; name a data set, e.g. config.data = {'name': 'mannequins'}")
     return _build(Settings, mapping, "config")
+
+
+# What we found better than the paper's letter, as config.model has it; docs/pictures.md has the figures of each.
+BETTER_PICTURES: Mapping[str, Any] = types.MappingProxyType({
+    "upsampling": "nearest", "parsing_detail": True, "parsing_hints": True, "parsing_alone": True, "paint": "carried",
+    "style_norm": "region", "style_bounded": False,
+})  # fmt: skip
 
 
 def defaults() -> dict[str, Any]:

@@ -132,3 +132,17 @@ def test_a_checkpoint_of_one_device_resumes_on_four(tmp_path, trainer_on_four, f
         resumed = restore.newest_or_fresh(settings, trainer_on_four.mesh, checkpoints)
     _, metrics = trainer_on_four.step(resumed, make_batch(0))
     assert np.isfinite(metrics["loss/generator"]) and metrics["skipped"] == 0
+
+
+def test_a_key_that_an_older_checkpoint_lacks_means_what_it_did_before(tmp_path):
+    newer = {"model": {**IDENTITY["model"], "paint": "none"}, "size": [32, 32]}
+    with Checkpoints(tmp_path, IDENTITY) as checkpoints:
+        checkpoints.save(1, {"x": jnp.float32(1)})
+    with Checkpoints(tmp_path, newer, unsaid={"model": {"paint": "none"}}) as checkpoints:
+        assert checkpoints.restore(_like({"x": jnp.float32(0)}))["x"] == 1
+    newer["model"]["paint"] = "flat"
+    with (
+        Checkpoints(tmp_path, newer, unsaid={"model": {"paint": "none"}}) as checkpoints,
+        pytest.raises(UserError, match=r"another model: model\.paint is none there and flat in the config"),
+    ):
+        checkpoints.restore(_like({"x": jnp.float32(0)}))

@@ -16,11 +16,46 @@ def _pad_last(x, multiple: int):
 
 
 class ParsingBlock(nn.Module):
-    """Poses and source parsing to the target's semantic distribution S_g (B, H, W, regions), which sums to 1 per pixel.
+    """Poses and source parsing to the target's logits of S_g (B, H, W, regions), float32.
 
     A stride-2 convolution per entry of `multiples` (the paper: four; their widths as multiples of `width`), two
-    residual blocks, as many up-sampling residual blocks, softmax. Frames whose sides are not multiples of the stride
-    are padded for it and the result is cut back.
+    residual blocks, as many up-sampling residual blocks. Frames whose sides are not multiples of the stride are padded
+    for it and the result is cut back. `maps`: the source's regions, and whatever else is known of every target pixel.
+    """
+
+    width: int
+    regions: int
+    multiples: tuple[int, ...] = (1, 2, 4, 8)
+    upsampling: str = "transposed"
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, poses_and_maps):
+        """(rows, columns) profiles of P_r and P_t and maps (B, H, W, M) -> logits (B, H, W, regions)."""
+        rows, columns, maps = poses_and_maps
+        height, width = maps.shape[1:3]
+        stride = 2 ** len(self.multiples)
+        rows, columns = _pad_last(rows, stride), _pad_last(columns, stride)
+        x = rows, columns, layers.pad_to_multiple(maps, stride)
+        conv = partial(PoseConv, taps=4, stride=2, padding=1)
+        for multiple in self.multiples:
+            x = layers.ConvNormAct(multiple * self.width, conv=conv, dtype=self.dtype)(x)
+            conv = layers.down_conv
+        for _ in range(2):
+            x = layers.ResBlock(dtype=self.dtype)(x)
+        for multiple in (*self.multiples[-2::-1], 1):
+            x = layers.UpResBlock(multiple * self.width, self.upsampling, self.dtype)(x)
+        x = layers.leaky_relu(layers.instance_norm(dtype=self.dtype)(x))
+        logits = layers.conv3(self.regions, dtype=self.dtype, name="logits")(x)
+        return logits[:, :height, :width].astype(jnp.float32)
+
+
+class DetailedParsingBlock(nn.Module):
+    """`ParsingBlock` that keeps detail: it also works on the full frame, and every scale joins its own on the way up.
+
+    In and out as `ParsingBlock`. A 3x3 layer at full size, a stride-2 layer per entry of `multiples`, two residual
+    blocks; then for each scale up: 1x1, every pixel four times, plus the scale's features from the way down, and a
+    residual block.
     """
 
     width: int
@@ -29,23 +64,25 @@ class ParsingBlock(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, poses_and_parsing):
-        rows, columns, parsing = poses_and_parsing
-        height, width = parsing.shape[1:3]
+    def __call__(self, poses_and_maps):
+        rows, columns, maps = poses_and_maps
+        height, width = maps.shape[1:3]
         stride = 2 ** len(self.multiples)
         rows, columns = _pad_last(rows, stride), _pad_last(columns, stride)
-        x = rows, columns, layers.pad_to_multiple(parsing, stride)
-        conv = partial(PoseConv, taps=4, stride=2, padding=1)
+        x = rows, columns, layers.pad_to_multiple(maps, stride)
+        x = layers.ConvNormAct(self.width, conv=partial(PoseConv, taps=3, padding=1), dtype=self.dtype)(x)
+        scales = [x]
         for multiple in self.multiples:
-            x = layers.ConvNormAct(multiple * self.width, conv=conv, dtype=self.dtype)(x)
-            conv = layers.down_conv
+            x = layers.ConvNormAct(multiple * self.width, conv=layers.down_conv, dtype=self.dtype)(x)
+            scales.append(x)
         for _ in range(2):
             x = layers.ResBlock(dtype=self.dtype)(x)
-        for multiple in (*self.multiples[-2::-1], 1):
-            x = layers.UpResBlock(multiple * self.width, dtype=self.dtype)(x)
+        for finer in scales[-2::-1]:
+            x = finer + layers.nearest_double(layers.conv1(finer.shape[-1], dtype=self.dtype)(x))
+            x = layers.ResBlock(dtype=self.dtype)(x)
         x = layers.leaky_relu(layers.instance_norm(dtype=self.dtype)(x))
         logits = layers.conv3(self.regions, dtype=self.dtype, name="logits")(x)
-        return nn.softmax(logits[:, :height, :width].astype(jnp.float32))
+        return logits[:, :height, :width].astype(jnp.float32)
 
 
 class Encoder(nn.Module):
@@ -101,10 +138,14 @@ class CoarseBlock(nn.Module):
 
 
 class CoarseGenerator(nn.Module):
-    """Source image, poses and parsing maps to F_crs (B, H/4, W/4, 4c) and I_crs (B, H, W, 3) in [-1, 1]."""
+    """Source image, poses and parsing maps to F_crs (B, H/4, W/4, 4c) and I_crs (B, H, W, 3) in [-1, 1].
+
+    `source_image` may have more channels than the picture's three, for what else is known of the target's pixels.
+    """
 
     width: int
     blocks: int
+    upsampling: str = "transposed"
     dtype: Any = jnp.float32
     remat: bool = False  # compute a block's insides again on the way back rather than keep them
 
@@ -116,4 +157,4 @@ class CoarseGenerator(nn.Module):
         block = nn.remat(CoarseBlock) if self.remat else CoarseBlock
         for t in range(self.blocks):
             pose_code, image_code = block(dtype=self.dtype, name=f"block_{t + 1}")(pose_code, image_code)
-        return image_code, layers.Decoder(self.width, dtype=self.dtype, name="decoder")(image_code)
+        return image_code, layers.Decoder(self.width, self.upsampling, self.dtype, name="decoder")(image_code)

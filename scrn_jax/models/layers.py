@@ -123,10 +123,24 @@ class ResBlock(nn.Module):
         return x + y
 
 
+UPSAMPLINGS = ("transposed", "nearest")
+
+
+def nearest_double(x_BxHxWxC):
+    """Every pixel as a block of 2x2: (B, 2H, 2W, C)."""
+    return jnp.repeat(jnp.repeat(x_BxHxWxC, 2, axis=1), 2, axis=2)
+
+
 class UpResBlock(nn.Module):
-    """Residual block that doubles the grid: (norm, act, 3x3, norm, act, up-convolution) plus an up-convolved x."""
+    """Residual block that doubles the grid: (norm, act, 3x3, norm, act, up) plus x, doubled.
+
+    upsampling: `transposed`, both ways by transposed convolutions of stride 2, whose four phases have weights of their
+    own and leave a mesh of period 2; `nearest`, every pixel four times and then a 3x3 convolution (the short way: a 1x1
+    one), which has no phases.
+    """
 
     features: int
+    upsampling: str = "transposed"
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -134,6 +148,9 @@ class UpResBlock(nn.Module):
         y = leaky_relu(instance_norm(dtype=self.dtype)(x))
         y = conv3(x.shape[-1], dtype=self.dtype)(y)
         y = leaky_relu(instance_norm(dtype=self.dtype)(y))
+        if self.upsampling == "nearest":
+            y = conv3(self.features, dtype=self.dtype)(nearest_double(y))
+            return y + nearest_double(conv1(self.features, use_bias=False, dtype=self.dtype, name="shortcut")(x))
         y = UpConv(self.features, dtype=self.dtype)(y)
         return y + UpConv(self.features, dtype=self.dtype, name="shortcut")(x)
 
@@ -145,12 +162,13 @@ class Decoder(nn.Module):
     """
 
     width: int
+    upsampling: str = "transposed"
     dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x):
         for multiple in (2, 1):
-            x = UpResBlock(multiple * self.width, dtype=self.dtype)(x)
+            x = UpResBlock(multiple * self.width, self.upsampling, self.dtype)(x)
         # Over channels too: an instance norm would give every channel, and so every colour, the same strength in every
         # picture; none at all lets the large F_g that Eq. 5 asks for saturate the tanh.
         x = leaky_relu(layer_norm(dtype=self.dtype)(x))

@@ -7,9 +7,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from scrn_jax.models import layers
-from scrn_jax.models.coarse import CoarseGenerator, ParsingBlock
-from scrn_jax.models.refine import InjectStyle, RefineArea, StyleEncoder
+from scrn_jax.models import layers, paint
+from scrn_jax.models.coarse import CoarseGenerator, DetailedParsingBlock, ParsingBlock
+from scrn_jax.models.refine import InjectStyle, PaintingDecoder, RefineArea, StyleEncoder
 from scrn_jax.person import heatmaps
 
 GRID = 4  # pixels a cell of the feature grid
@@ -30,6 +30,16 @@ class SCRN(nn.Module):
         convolution maps F_g to them; it only serves the loss.
       remat: whether the Coarse Blocks' insides are computed again for the gradient rather than kept in memory.
       dtype: dtype of convolutions and features. Parameters, norm statistics, softmax and outputs stay float32.
+
+    The defaults are the paper's letter; docs/pictures.md says what each of the following gains:
+      upsampling: `transposed` or `nearest`, see `layers.UpResBlock`.
+      parsing_detail: `coarse.DetailedParsingBlock` in place of `ParsingBlock`.
+      parsing_hints: the parsing block also sees the source's regions as the body's parts carry them to the target pose,
+        and how near each part is.
+      parsing_alone: S_g learns from Eq. 9 only; the gradients of all that uses it stop.
+      paint: what the last decoder adds to: `none` (nothing), `flat` (colours of regions) or `carried` (source pixels
+        carried by the body's parts), see `models.paint`. The image encoder sees it as well.
+      style_norm: `frame` or `region`, see `refine.InjectStyle`. style_bounded: whether codes pass a tanh.
     """
 
     width: int = 64
@@ -37,6 +47,13 @@ class SCRN(nn.Module):
     refine_area: bool = True
     parsing_multiples: tuple[int, ...] = (1, 2, 4, 8)
     style_multiples: tuple[int, ...] = (1, 2, 4, 4, 4)
+    upsampling: str = "transposed"
+    parsing_detail: bool = False
+    parsing_hints: bool = False
+    parsing_alone: bool = False
+    paint: str = "none"
+    style_norm: str = "frame"
+    style_bounded: bool = True
     regions: int = 8
     feature_channels: int = 256
     dtype: Any = jnp.float32
@@ -53,7 +70,8 @@ class SCRN(nn.Module):
 
         Returns:
           A dict: `image` I_g and `coarse_image` I_crs (B, H, W, 3) in [-1, 1]; `parsing` S_g (B, H, W, regions), a
-          distribution per pixel; `features` F_g for Eq. 5 (B, H/4, W/4, feature_channels); all float32.
+          distribution per pixel, and `parsing_logits`, its logarithm but for a constant per pixel; `features` F_g for
+          Eq. 5 (B, H/4, W/4, feature_channels); all float32.
 
         Raises:
           ValueError: a side is not a multiple of 4.
@@ -66,28 +84,53 @@ class SCRN(nn.Module):
         rows, columns = profiles(jnp.concatenate([source_pose, target_pose], axis=1))
         source_parsing = jax.nn.one_hot(source_parsing, self.regions)
 
-        parsing = ParsingBlock(self.width, self.regions, self.parsing_multiples, self.dtype, name="parsing_block")(
-            (rows, columns, source_parsing)
-        )
+        hints = []
+        if self.parsing_hints or self.paint != "none":
+            parts = paint.part_map(source_pose, target_pose, height, width)
+            hints = [paint.carry_labels(source_parsing, *parts), paint.nearness(parts[1])]
+        parsing_maps = jnp.concatenate([source_parsing, *(hints if self.parsing_hints else [])], axis=-1)
+        parsing_logits = self._parsing_block()((rows, columns, parsing_maps))
+        given = nn.softmax(parsing_logits)
+        parsing = jax.lax.stop_gradient(given) if self.parsing_alone else given
+
+        seen, painted = source_image, None
+        if self.paint != "none":
+            painted = paint.Paint.of(source_image, source_parsing, parts, parsing, carried=self.paint == "carried")
+            seen = jnp.concatenate([source_image, painted.picture, painted.weight], axis=-1)
         maps = jnp.concatenate([source_parsing, parsing], axis=-1)
-        coarse = CoarseGenerator(self.width, self.blocks, self.dtype, self.remat, name="coarse_generator")
-        coarse_features, coarse_image = coarse(source_image, (rows, columns, maps))
+        coarse = CoarseGenerator(
+            self.width, self.blocks, self.upsampling, self.dtype, self.remat, name="coarse_generator"
+        )
+        coarse_features, coarse_image = coarse(seen, (rows, columns, maps))
         refined = coarse_features
         if self.refine_area:
             refined = RefineArea(self.width, self.dtype, name="refine_area_block")(
                 coarse_features, (target_rows, target_columns, parsing)
             )
-        style_encoder = StyleEncoder(self.width, self.style_multiples, self.dtype, name="style_encoder")
+        style_encoder = StyleEncoder(
+            self.width, self.style_multiples, self.upsampling, self.style_bounded, self.dtype, name="style_encoder"
+        )
         style_codes = style_encoder(source_image, source_parsing)
-        features = InjectStyle(self.dtype, name="inject_style_block")(
+        features = InjectStyle(self.style_norm, self.dtype, name="inject_style_block")(
             refined, style_codes, layers.mean_pool(parsing, GRID)
         )
-        image = layers.Decoder(self.width, self.dtype, name="decoder")(features)
+        if painted is None:
+            image = layers.Decoder(self.width, self.upsampling, self.dtype, name="decoder")(features)
+        else:
+            guide = jnp.concatenate([parsing, painted.picture, painted.flat, painted.weight, *hints], axis=-1)
+            image = PaintingDecoder(self.width, self.dtype, name="decoder")(features, guide, painted.picture)
         if features.shape[-1] != self.feature_channels:
             features = layers.conv1(self.feature_channels, dtype=self.dtype, name="to_correspondence")(features)
         return {
             "image": image,
             "coarse_image": coarse_image,
-            "parsing": parsing,
+            "parsing": given,
+            "parsing_logits": parsing_logits,
             "features": features.astype(jnp.float32),
         }
+
+    def _parsing_block(self) -> nn.Module:
+        sizes = (self.width, self.regions, self.parsing_multiples)
+        if self.parsing_detail:
+            return DetailedParsingBlock(*sizes, self.dtype, name="parsing_block")
+        return ParsingBlock(*sizes, self.upsampling, self.dtype, name="parsing_block")

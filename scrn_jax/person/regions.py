@@ -12,6 +12,7 @@ from scrn_jax.person.images import DAMAGE, read_header
 
 NAMES = ("background", "hair", "upper clothes", "dress", "pants", "face", "upper skin", "leg")
 NUM_REGIONS = len(NAMES)
+SKIN = (5, 6, 7)  # face, upper skin, leg
 
 COLOURS = np.array(
     [

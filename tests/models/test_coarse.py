@@ -7,33 +7,36 @@ import pytest
 import torch
 from torch.nn import functional
 
-from scrn_jax.models.coarse import CoarseBlock, Encoder, ParsingBlock
+from scrn_jax.models.coarse import CoarseBlock, DetailedParsingBlock, Encoder, ParsingBlock
 from scrn_jax.person import heatmaps
 
 HEIGHT, WIDTH = 64, 44  # 44 is not a multiple of the parsing block's 16
 POSES = np.random.default_rng(0).uniform(0, 44, (1, 36, 2)).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def parsing_block(random_variables, run):
-    """(apply(rows), rows of the poses' profiles): S_g of a random parsing block."""
+LABELS = jax.nn.one_hot(np.random.default_rng(1).integers(0, 8, (1, HEIGHT, WIDTH)), 8)
+
+
+@pytest.fixture(scope="module", params=[ParsingBlock, DetailedParsingBlock])
+def parsing_block(request, random_variables, run):
+    """(apply(rows, S_r), rows of the poses' profiles): the logits of a random parsing block."""
     rows, columns = heatmaps.profiles(POSES, HEIGHT, WIDTH)
-    labels = np.random.default_rng(1).integers(0, 8, (1, HEIGHT, WIDTH))
-    module, parsing = ParsingBlock(width=4, regions=8), jax.nn.one_hot(labels, 8)
-    variables = random_variables(module, (rows, columns, parsing))
-    return run(lambda rows: module.apply(variables, (rows, columns, parsing))), rows
+    module = request.param(width=4, regions=8, multiples=(1, 2, 4, 8))
+    variables = random_variables(module, (rows, columns, LABELS))
+    return run(lambda rows, labels: module.apply(variables, (rows, columns, labels))), rows
 
 
-def test_the_parsing_is_a_distribution_at_every_pixel_of_an_odd_frame(parsing_block):
+def test_there_is_a_logit_for_every_region_at_every_pixel_of_an_odd_frame(parsing_block):
     apply, rows = parsing_block
-    parsing = np.asarray(apply(rows))
-    assert parsing.min() >= 0
-    np.testing.assert_allclose(parsing.sum(-1), np.ones((1, HEIGHT, WIDTH)), atol=1e-5)
+    logits = apply(rows, LABELS)
+    assert logits.shape == (1, HEIGHT, WIDTH, 8) and np.isfinite(logits).all()
 
 
-def test_the_parsing_depends_on_the_poses(parsing_block):
+def test_the_parsing_depends_on_poses_and_source(parsing_block):
     apply, rows = parsing_block
-    assert np.abs(apply(rows) - apply(rows[:, ::-1])).max() > 1e-3
+    logits = apply(rows, LABELS)
+    for changed in (apply(rows[:, ::-1], LABELS), apply(rows, LABELS[:, ::-1])):
+        assert np.abs(changed - logits).max() > 1e-3
 
 
 def _vector(array):

@@ -168,3 +168,31 @@ def test_padding_to_a_multiple_keeps_the_image_at_the_top_left():
     np.testing.assert_array_equal(padded[:, :3], x)
     np.testing.assert_array_equal(padded[:, 3:], 0)
     assert padded.shape == (1, 4, 4, 2)
+
+
+@pytest.mark.parametrize(("upsampling", "has_mesh"), [("nearest", False), ("transposed", True)])
+def test_only_transposed_convolutions_turn_a_flat_plane_into_a_mesh(upsampling, has_mesh, random_variables, run):
+    x = np.broadcast_to(_random(1, 1, 1, 8), (1, 6, 6, 8)) + 0
+    module = layers.UpResBlock(4, upsampling)
+    variables = random_variables(module, x)
+    inner = run(lambda: module.apply(variables, x))()[:, 4:-4, 4:-4]
+    deviation = float(np.abs(inner - inner.mean((1, 2), keepdims=True)).max())
+    assert deviation > 0.1 if has_mesh else deviation < 1e-4
+
+
+def test_up_sampling_by_nearest_pixels_equals_pytorchs_upsample_and_convolution(nchw, nhwc, oihw, run):
+    x, module = _random(1, 4, 5, 6), layers.UpResBlock(3, "nearest")
+    params = run(lambda: module.init(jax.random.key(2), x)["params"])()
+
+    def norm_act(y, name):
+        scale, bias = (_vector(params[name][key]) for key in ("scale", "bias"))
+        return functional.leaky_relu(functional.instance_norm(y, weight=scale, bias=bias), 0.1)
+
+    def conv(y, p, padding):
+        return functional.conv2d(y, oihw(p["kernel"]), _vector(p["bias"]) if "bias" in p else None, padding=padding)
+
+    y = conv(norm_act(nchw(x), "InstanceNorm_0"), params["Conv_0"], 1)
+    y = nn.functional.interpolate(norm_act(y, "InstanceNorm_1"), scale_factor=2, mode="nearest")
+    short = nn.functional.interpolate(conv(nchw(x), params["shortcut"], 0), scale_factor=2, mode="nearest")
+    expected = nhwc(conv(y, params["Conv_1"], 1) + short)
+    np.testing.assert_allclose(run(lambda: module.apply({"params": params}, x))(), expected, atol=1e-4)

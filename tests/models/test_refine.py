@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scrn_jax.models.refine import InjectStyle, RefineArea, StyleEncoder, region_means
+from scrn_jax.models.refine import InjectStyle, PaintingDecoder, RefineArea, StyleEncoder, region_means, region_norm
 from scrn_jax.person import heatmaps
 
 
@@ -148,3 +148,19 @@ def test_refine_areas_share_is_the_sigmoid_of_its_last_convolution(refine_area):
     last = {"kernel": np.zeros_like(params["fuse_out"]["kernel"]), "bias": np.full(8, np.log(3), np.float32)}
     coarse = _random(1, 4, 3, 8)
     np.testing.assert_allclose(apply({**params, "fuse_out": last}, coarse), 0.75 * coarse, rtol=1e-5)
+
+
+def test_a_region_norm_takes_away_each_regions_level_and_spread():
+    features = np.array([1.0, 3.0, 10.0, 30.0], np.float32).reshape(1, 1, 4, 1)
+    weights = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], np.float32).reshape(1, 1, 4, 2)
+    expected = [-1 / np.sqrt(1 + 1e-2), 1 / np.sqrt(1 + 1e-2), -10 / np.sqrt(100 + 1e-2), 10 / np.sqrt(100 + 1e-2)]
+    np.testing.assert_allclose(region_norm(features, weights).ravel(), expected, rtol=1e-5)
+
+
+def test_a_painting_decoder_starts_near_its_paint(run):
+    rng = np.random.default_rng(5)
+    features, guide = rng.standard_normal((1, 8, 8, 16)), rng.standard_normal((1, 32, 32, 5))
+    painted = rng.uniform(-0.9, 0.9, (1, 32, 32, 3)).astype(np.float32)
+    module = PaintingDecoder(width=4)
+    image = run(lambda *args: module.init_with_output(jax.random.key(0), *args)[0])(features, guide, painted)
+    assert np.abs(image - painted).mean() < 0.1

@@ -8,6 +8,7 @@ from flax.traverse_util import flatten_dict
 
 from scrn_jax import state
 from scrn_jax.models.scrn import SCRN
+from scrn_jax.settings import BETTER_PICTURES
 
 
 def _shapes(size=(64, 44), **fields):
@@ -57,7 +58,7 @@ def test_the_correspondence_layer_exists_only_where_the_widths_differ(small):
 def test_outputs_have_the_frames_shape(small):
     assert {name: value.shape for name, value in small[0].items()} == {
         "image": (1, 64, 44, 3), "coarse_image": (1, 64, 44, 3), "parsing": (1, 64, 44, 8),
-        "features": (1, 16, 11, 256)}  # fmt: skip
+        "parsing_logits": (1, 64, 44, 8), "features": (1, 16, 11, 256)}  # fmt: skip
 
 
 def test_bfloat16_keeps_parameters_and_outputs_in_float32():
@@ -78,8 +79,8 @@ def test_a_side_that_is_no_multiple_of_4_is_refused():
         _shapes((62, 44), width=4, blocks=1)
 
 
-@pytest.fixture(scope="module")
-def model(random_variables, run):
+@pytest.fixture(scope="module", params=[{}, BETTER_PICTURES], ids=["paper", "ours"])
+def model(request, random_variables, run):
     """(apply(**changed inputs), inputs) of a random generator on two different samples in a 32x36 frame."""
     rng = np.random.default_rng(0)
     inputs = {
@@ -88,7 +89,7 @@ def model(random_variables, run):
         "target_pose": rng.uniform(0, 31, (2, 18, 2)).astype(np.float32),
         "source_parsing": rng.integers(0, 8, (2, 32, 36)).astype(np.uint8),
     }
-    module = SCRN(width=4, blocks=1)
+    module = SCRN(width=4, blocks=1, parsing_multiples=(1, 2), style_multiples=(1, 2, 4), **request.param)
     shapes = {key: jnp.asarray(value) for key, value in inputs.items()}
     variables = random_variables(module, *shapes.values())
     apply = run(lambda inputs: module.apply(variables, **inputs))
@@ -118,3 +119,17 @@ def test_a_sample_does_not_depend_on_its_batch(model):
 def test_a_pose_without_any_joint_gives_a_finite_image(model):
     outputs = model[0](target_pose=np.full((2, 18, 2), -1, np.float32))
     assert all(np.isfinite(value).all() for value in outputs.values())
+
+
+def test_only_eq_9_trains_a_parsing_block_that_is_alone(run):
+    module = SCRN(width=4, blocks=1, parsing_multiples=(1, 2), **BETTER_PICTURES)
+    inputs = state.example_inputs((32, 32))
+
+    def pull(params, name):
+        return jnp.sum(module.apply(params, **inputs)[name] ** 2)
+
+    params = jax.jit(lambda: module.init(jax.random.key(0), **inputs))()
+    pulls = run(lambda params: {name: jax.grad(pull)(params, name)["params"]["parsing_block"]
+                                for name in ("image", "coarse_image", "features", "parsing")})(params)  # fmt: skip
+    moved = {name: any(np.any(leaf) for leaf in jax.tree.leaves(pull)) for name, pull in pulls.items()}
+    assert moved == {"image": False, "coarse_image": False, "features": False, "parsing": True}
