@@ -12,9 +12,7 @@ LEAST_AREA = 12  # pixels; the mean of fewer says more of the region's edge than
 
 
 @jax.jit
-def colour_error(
-    a_BxHxWx3: jax.Array, b_BxHxWx3: jax.Array, regions_BxHxWxR: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def colour_error(a_BxHxWx3: jax.Array, b_BxHxWx3: jax.Array, regions_BxHxWxR: jax.Array) -> tuple[jax.Array, jax.Array]:
     """How far the mean colours of regions lie apart: the mean over red, green and blue of abs(mean of a - mean of b).
 
     Both means of a region are over the same pixels. Regions count by their area; those of fewer than `LEAST_AREA`
