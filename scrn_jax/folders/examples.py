@@ -9,7 +9,7 @@ from PIL import Image
 
 from scrn_jax.folders import reading
 from scrn_jax.folders.evaluation import Method
-from scrn_jax.folders.metric_names import METRICS
+from scrn_jax.metrics.metric_names import METRICS
 
 EACH = 4  # pairs of a kind
 _DECIDING = ("lpips_alex", "lpips_vgg", "ssim")  # closest to what people see comes first

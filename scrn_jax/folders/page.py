@@ -8,8 +8,8 @@ import numpy as np
 
 from scrn_jax.folders import examples, histogram, prose
 from scrn_jax.folders.evaluation import Evaluation, Method
-from scrn_jax.folders.metric_names import METRICS, in_order, ranking
 from scrn_jax.folders.style import CSS
+from scrn_jax.metrics.metric_names import METRICS, in_order, ranking
 
 
 def html(report: Mapping[str, Any], evaluation: Evaluation) -> str:

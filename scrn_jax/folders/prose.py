@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from scrn_jax.folders.metric_names import METRICS, in_order
+from scrn_jax.metrics.metric_names import METRICS, in_order
 
 FEW_FOR_FID = 2048  # as many as Inception has features: with fewer, the covariance has no full rank
 

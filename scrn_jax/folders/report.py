@@ -12,8 +12,8 @@ from typing import Any
 from scrn_jax.features import files
 from scrn_jax.folders import page, prose
 from scrn_jax.folders.evaluation import Evaluation, Method
-from scrn_jax.folders.metric_names import in_order, orders
 from scrn_jax.folders.reading import RULES
+from scrn_jax.metrics.metric_names import in_order, orders
 from scrn_jax.metrics.published import TABLE_1
 
 _EXAMPLES = 20  # names of missing and extra images that a report lists

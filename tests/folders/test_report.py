@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from scrn_jax.errors import UserError
-from scrn_jax.folders import evaluation, examples, histogram, metric_names, prose, report
+from scrn_jax.folders import evaluation, examples, histogram, prose, report
 from scrn_jax.folders.resume import Shelf
-from scrn_jax.metrics import fid, protocols
+from scrn_jax.metrics import fid, metric_names, protocols
 from scrn_jax.metrics.fid import Moments
 from scrn_jax.metrics.published import TABLE_1
 

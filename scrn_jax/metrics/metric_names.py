@@ -36,6 +36,11 @@ METRICS: dict[str, Metric] = {
     "mask_lpips_alex": Metric("mask-LPIPS", False),
     "mask_lpips_vgg": Metric("mask-LPIPS (VGG)", False),
     "pckh": Metric("PCKh", True),
+    "face_l1": Metric("face L1", False),
+    "colour_error": Metric("colour error", False),
+    "mesh": Metric("mesh (grey levels)", False, 2),
+    "accuracy": Metric("foreground accuracy", True),
+    "miou": Metric("mIoU", True),
 }
 
 
