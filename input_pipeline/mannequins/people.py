@@ -66,9 +66,7 @@ class Person:
             raise ValueError(f"seed and identity are non-negative integers, not {seed} and {identity}")
         rng = np.random.default_rng([seed, identity, 0])
         asset = assets.load()
-        woman = bool(rng.random() < 0.62)
-        coefficients = _sample_body(rng, asset, woman)
-        look = wardrobe.sample(rng, woman)
+        _, coefficients, look = _appearance(rng, asset)
         figure = Figure(asset, coefficients, look, rng)
         return cls(
             seed,
@@ -147,6 +145,24 @@ class Person:
             side = float(np.sign(self.studio.key[0]))
             room *= shading.contact_shadow(height, width, shot.feet, shot.camera.scale, side)[:, :, None]
         return room.reshape(-1, 3)
+
+
+def known(seed: int, identity: int, index: int) -> tuple[bool, wardrobe.Look, float]:
+    """Of picture number `index` of a person, without drawing it: whether a woman, her or his look, and the yaw of the
+    body in degrees, 0 towards the camera and 90 towards the picture's right."""
+    woman, _, look = _appearance(np.random.default_rng([seed, identity, 0]), assets.load())
+    return (
+        woman,
+        look,
+        poses.sample_yaw(np.random.default_rng([seed, identity, 1, index]), FACINGS[index % len(FACINGS)]),
+    )
+
+
+def _appearance(rng: np.random.Generator, asset: assets.Asset) -> tuple[bool, np.ndarray, wardrobe.Look]:
+    """Whether a woman, shape coefficients (K,) and look."""
+    woman = bool(rng.random() < 0.62)
+    coefficients = _sample_body(rng, asset, woman)
+    return woman, coefficients, wardrobe.sample(rng, woman)
 
 
 def _sample_body(rng: np.random.Generator, asset: assets.Asset, woman: bool) -> np.ndarray:

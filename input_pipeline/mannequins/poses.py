@@ -46,15 +46,20 @@ class Pose:
 
 def sample(rng: np.random.Generator, asset: Asset, heads: np.ndarray, facing: str) -> Pose:
     """A pose without self-intersection for bone heads (B, 3); `facing` is a key of YAW_RANGES."""
-    low, high = YAW_RANGES[facing]
-    side = -1.0 if facing in ("three-quarter", "side") and rng.random() < 0.5 else 1.0
-    yaw = side * rng.uniform(low, high)
+    yaw = sample_yaw(rng, facing)
     for attempt in range(ATTEMPTS):
         families = ("hang", "hang") if attempt == ATTEMPTS - 1 else _arm_families(rng)
         local = _draw(rng, asset, heads, families)
         if not intersects(asset, pose_bones(heads, asset.parents, local), heads):
             break
     return Pose(local, yaw)
+
+
+def sample_yaw(rng: np.random.Generator, facing: str) -> float:
+    """The yaw of a pose, the first thing that `sample` draws: degrees, from -108 to 200."""
+    low, high = YAW_RANGES[facing]
+    side = -1.0 if facing in ("three-quarter", "side") and rng.random() < 0.5 else 1.0
+    return side * rng.uniform(low, high)
 
 
 def _arm_families(rng: np.random.Generator) -> tuple[str, str]:
