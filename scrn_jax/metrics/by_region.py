@@ -53,9 +53,9 @@ def parsing_scores(counts: Mapping[str, np.ndarray]) -> dict[str, float | None]:
     """How right predicted maps are over all pixels of all pairs together, from the `parsing_counts` of the pairs.
 
     Returns:
-      "accuracy": the share of the pixels that truly are foreground (any region but 0) whose label is right. "miou": the
-      mean over the regions but 0 that occur in a true map of pixels in both maps / pixels in either of them; what of the
-      background was taken for a region counts against that region. None where there is no foreground.
+      "accuracy": the share of the pixels that truly are foreground (any region but 0) whose label is right. "miou":
+      pixels in both maps / pixels in either of them, mean over the regions but 0 that occur in a true map; background
+      that was taken for a region counts against that region. None where there is no foreground.
     """
     predicted, true, both = (np.asarray(counts[name], np.int64).sum(0)[1:] for name in ("predicted", "true", "both"))
     if not true.any():

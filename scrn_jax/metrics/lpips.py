@@ -49,10 +49,38 @@ class LPIPS(nn.Module):
         stacked = 2 * jnp.concatenate([a_BxHxWx3, b_BxHxWx3]) - 1
         total = jnp.zeros(a_BxHxWx3.shape[0], jnp.float32)
         for i, feature in enumerate(_trunk(self.net, self.dtype)(stacked).values()):
-            length = jnp.sqrt(jnp.sum(jnp.square(feature), -1, keepdims=True))
-            a, b = jnp.split(feature / (length + _EPSILON), 2)
+            a, b = jnp.split(_unit(feature), 2)
             total += _Head(name=f"lin{i}")(jnp.square(a - b)).mean((1, 2))
         return total
+
+
+def _unit(feature_BxHxWxC: jax.Array) -> jax.Array:
+    length = jnp.sqrt(jnp.sum(jnp.square(feature_BxHxWxC), -1, keepdims=True))
+    return feature_BxHxWxC / (length + _EPSILON)
+
+
+def distances(net: str, params: Any, rows_RxBxHxWx3: jax.Array, target_BxHxWx3: jax.Array) -> jax.Array:
+    """`LPIPS(net)` of several batches against one, whose features are taken once: (R, B).
+
+    Takes the parameters of `load_params`; raises as `LPIPS` does. The batches are worked on one after the other by one
+    loop over target and rows, so that the network is compiled once and memory holds the features of two batches.
+    """
+    images.check(rows_RxBxHxWx3[0], target_BxHxWx3)
+    trunk = _trunk(net, jnp.float32)
+
+    def features(image):
+        return [_unit(tap) for tap in trunk.apply({"params": params["trunk"]}, 2 * image - 1).values()]
+
+    def compare(carried, image):
+        of_target, kept = carried
+        found = features(image)
+        reference = [jnp.where(of_target, new, old) for new, old in zip(found, kept, strict=True)]
+        squares = [jnp.square(a - b) for a, b in zip(found, reference, strict=True)]
+        heads = (_Head().apply({"params": params[f"lin{i}"]}, square) for i, square in enumerate(squares))
+        return (False, reference), sum(head.mean((1, 2)) for head in heads)
+
+    nothing = jax.tree.map(lambda tap: jnp.zeros(tap.shape, tap.dtype), jax.eval_shape(features, target_BxHxWx3))
+    return jax.lax.scan(compare, (True, nothing), jnp.concatenate([target_BxHxWx3[None], rows_RxBxHxWx3]))[1][1:]
 
 
 def _trunk(net: str, dtype: Any) -> nn.Module:

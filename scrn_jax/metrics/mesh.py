@@ -2,9 +2,9 @@
 
 Of every column (and row) the amplitude at a period is taken by a Fourier sum under a Hann window, as long as the
 column. Edges and textures have about the same amplitude at all neighbouring frequencies, a mesh at its own alone; so
-the mean amplitude of frequencies 2 and 3 cycles a picture away, which the window keeps apart, is taken off. What is left is about 0
-for pictures without a mesh, sharp or blurred, and A for A cos(2 pi y / period) on a picture that is smooth. It is below
-A where other structure is as strong as the mesh.
+the mean amplitude of frequencies 2 and 3 cycles a picture away, which the window keeps apart, is taken off. What is
+left is about 0 for pictures without a mesh, sharp or blurred, and A for A cos(2 pi y / period) on a picture that is
+smooth. It is below A where other structure is as strong as the mesh.
 """
 
 import jax
@@ -51,7 +51,7 @@ def _line(grey_BxHxW: jax.Array, period: int) -> jax.Array:
         for part in (waves.real, waves.imag)
     )
     amplitude = jnp.hypot(real, imaginary)
-    # At period 2 structure has a real amplitude only, whose mean is that of either part of its neighbours, times sqrt 2.
+    # At period 2 amplitudes are real; of structure their mean is that of either part of its neighbours, times sqrt 2.
     beside = (jnp.abs(real) + jnp.abs(imaginary)) / np.sqrt(2) if period == 2 else amplitude
     return (amplitude[..., 0] - beside[..., 1:].mean(-1)).mean(-1)
 

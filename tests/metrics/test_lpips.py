@@ -40,6 +40,14 @@ def test_an_image_with_itself_is_zero(net, params, pictures):
     np.testing.assert_allclose(distance, 0, atol=1e-12)
 
 
+def test_several_batches_have_the_distances_of_each(net, params, pictures, quick_compile):
+    first, second = (each.astype(np.float32) for each in pictures)
+    rows = np.stack([first, second, first[::-1]])
+    found = jax.jit(lambda params: lpips.distances(net, params, rows, second), compiler_options=quick_compile)(params)
+    alone = jax.jit(lpips.LPIPS(net).apply, compiler_options=quick_compile)
+    np.testing.assert_allclose(found, [alone({"params": params}, row, second) for row in rows], atol=1e-6)
+
+
 def test_lpips_j_equals_ours_on_the_same_weights(pictures, tmp_path, monkeypatch):
     params = lpips.load_params("vgg")
     with h5py.File(tmp_path / "vgg16_weights.h5", "w") as trunk, h5py.File(tmp_path / "lpips_lin.h5", "w") as heads:
