@@ -73,9 +73,9 @@ def outcome(variant: str, run: dict[str, Any]) -> dict[str, Any]:
         "largest norm": max(norm for norm in norms if norm is not None),
         "skipped": int(lines[-1]["skipped"]),
         "SSIM": rows["generated"]["ssim"],
-        "LPIPS": rows["generated"]["lpips"],
+        "LPIPS": rows["generated"]["lpips_alex"],
         "coarse SSIM": rows["coarse"]["ssim"],
-        "coarse LPIPS": rows["coarse"]["lpips"],
+        "coarse LPIPS": rows["coarse"]["lpips_alex"],
     }
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from input_pipeline import pairs
+from input_pipeline import facts, pairs
 from scrn_jax import exported, restore, scoring, sharding, startup, state
-from scrn_jax.metrics import lpips, report
+from scrn_jax.metrics import groups, lpips, report
+from scrn_jax.metrics.by_region import LEAST_AREA, parsing_scores
 from scrn_jax.samples import Samples
 from scrn_jax.settings import Settings, to_config
 
@@ -18,9 +19,15 @@ log = logging.getLogger(__name__)
 BASELINE_PAIRS = 512  # training pairs that the mean image averages
 REPORT_PAIRS = 8  # rows of the report's picture
 PROTOCOL = (
-    "in the config's own frame, on images rounded to 8 bits: SSIM with a 7x7 uniform window and PSNR, both for a "
-    "range of 1; LPIPS AlexNet v0.1; face L1 inside the target's face box, over the pairs with a face; means over "
-    "the pairs."
+    "in the config's own frame, on images rounded to 8 bits. Every figure is the mean over the pairs; of face L1 over "
+    "those with a face, of the colour error over those with a region of {least} pixels or more. LPIPS v0.1 on VGG16 "
+    "({judge}) and on AlexNet; SSIM with a 7x7 uniform window, and PSNR, both for a range of 1; face L1: the mean "
+    "absolute error inside the target's face box, in [0, 1]; colour error: the mean absolute difference of the mean "
+    "colours of the target's regions but the background, in [0, 1], weighted by area; mesh: by how many grey levels of "
+    "255 the amplitude at a period of 2, 3 or 4 rows or columns stands out, over the target's, the largest of the six "
+    "means over the pairs. Foreground accuracy and mIoU are of the pixels of all pairs together: the share of those "
+    "truly not background whose likeliest region in S_g is right, and the mean over the regions but the background. "
+    "Flat paint takes the likeliest region of S_g everywhere."
 )
 
 
@@ -52,14 +59,16 @@ def evaluate_params(settings: Settings, workdir: Path, mesh, params, step: int, 
     sharding.check_batch_size(options.batch_size, mesh, "config.eval.batch_size")
     batches = {"batch_size": options.batch_size, "size": settings.size}
     baseline = scoring.mean_image(pairs.eval_batches(train_source, **batches, limit=BASELINE_PAIRS))
-    scorer = scoring.Scorer(state.make_generator(settings.model), mesh, lpips.load_params("alex"), baseline)
+    own = options.judge == "own"
+    weights = {net: lpips.load_params(net) for net in (("alex", "vgg") if own else ("alex",))}
+    judge = None if own else lpips.load_lpips_j()
+    scorer = scoring.Scorer(state.make_generator(settings.model), mesh, weights, baseline, judge)
     figures = scorer.run(params, own_batches(test_source, **batches, limit=options.limit or None))
-    result = {
-        "rows": scoring.summarise(figures),
-        "count": len(figures["generated"]["ssim"]),
+    result = _figures(figures, test_source) | {
+        "count": len(figures),
         "frame": list(settings.size),
         "step": step,
-        "protocol": PROTOCOL,
+        "protocol": PROTOCOL.format(least=LEAST_AREA, judge="our own" if own else "the package lpips-j"),
         "device": jax.devices()[0].device_kind,
         "config": to_config(settings),
     }
@@ -67,6 +76,17 @@ def evaluate_params(settings: Settings, workdir: Path, mesh, params, step: int, 
     if jax.process_index() == 0:
         report.write(workdir, result, picture)
         log.info("report: %s", workdir / "report.md")
+
+
+def _figures(figures: scoring.Figures, source) -> dict[str, Any]:
+    """Everything of a report that was measured, of the first pairs of a source."""
+    known = [facts.of_pair(*source.names(index)) for index in range(len(figures))]
+    return {
+        "rows": scoring.summarise(figures),
+        "parsing": parsing_scores(figures.counts),
+        "groups": scoring.by_group(figures, groups.assign(figures.estimates, known)),
+        "known_groups": groups.known(known),
+    }
 
 
 def own_batches(source, *, batch_size, size, limit=None, index: int | None = None, processes: int | None = None):

@@ -156,12 +156,17 @@ class Train:
 
 @dataclasses.dataclass(frozen=True)
 class Eval:
-    """Evaluation at the end of a run: batch size, and how many test pairs at most (0 for all)."""
+    """Evaluation at the end of a run: batch size, and how many test pairs at most (0 for all).
+
+    judge: who computes LPIPS-VGG: "own", or the package "lpips-j", to check the former (`lpips.load_lpips_j`).
+    """
 
     batch_size: int = 8
     limit: int = 0
+    judge: str = "own"
 
     def __post_init__(self):
+        _one_of(self, "eval", "judge", ("own", "lpips-j"))
         _positive(self, "eval", "batch_size")
         _not_negative(self, "eval", "limit")
 

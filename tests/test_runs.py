@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from scrn_jax import scoring, sheet
+from scrn_jax.metrics import groups
 
 ROOT = Path(__file__).parents[1]
 SMOKE = ["--config", "configs/demo.py:smoke"]
@@ -93,6 +94,9 @@ def test_a_run_reports_every_row_and_metric(finished):
     assert set(report["rows"]) == set(scoring.ROWS)
     for row in report["rows"].values():
         assert set(row) == set(scoring.METRICS) and all(np.isfinite(value) for value in row.values())
+    assert set(report["parsing"]) == {"accuracy", "miou"}
+    assert set(report["groups"]) == set(report["known_groups"]) == set(groups.GROUPINGS)
+    assert all(sum(group["count"] for group in grouping.values()) == 12 for grouping in report["groups"].values())
 
 
 def test_a_run_has_one_program_for_its_step(finished, shared):
