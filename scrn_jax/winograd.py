@@ -114,7 +114,7 @@ class Layout:
         """Both sides of the kernel at once: (column and row of the window, row and column of the kernel)."""
         rows, columns = self.filters
         both = np.einsum("ia,jb->jiab", rows.kernel, columns.kernel)
-        return both.reshape(self.places, rows.taps * columns.taps).astype(np.float32)
+        return both.reshape(self.places, rows.taps * columns.taps)
 
 
 def convolve(x_BxHxWxC, kernel_KxLxCxF, padding, dilation: int = 1, precision=None):
@@ -127,7 +127,8 @@ def convolve(x_BxHxWxC, kernel_KxLxCxF, padding, dilation: int = 1, precision=No
     layout = Layout.of(x_BxHxWxC.shape, kernel_KxLxCxF.shape, padding, dilation)
     (rows, columns), (across, along), (height, width) = layout.filters, layout.tiles, layout.sides
     batch, (before, after) = x_BxHxWxC.shape[0], kernel_KxLxCxF.shape[2:]
-    kernel = jnp.tensordot(layout.kernel_matrix(), kernel_KxLxCxF.reshape(-1, before, after), 1)
+    matrix = jnp.asarray(layout.kernel_matrix(), kernel_KxLxCxF.dtype)
+    kernel = jnp.tensordot(matrix, kernel_KxLxCxF.reshape(-1, before, after), 1)
     y = _products(_windows(x_BxHxWxC, layout), kernel, 2, 1, precision)
     y = y.reshape(columns.window, rows.window, batch, across, dilation, along, dilation, after)
     y = _combine(columns.output, list(y))
@@ -147,7 +148,8 @@ def weight_gradient(x_BxHxWxC, gradient_BxHxWxF, kernel_shape, padding, dilation
     g = _combine(rows.output.T, [g[:, :, i] for i in range(rows.tile)])
     g = _combine(columns.output.T, [g[:, :, :, :, :, i] for i in range(columns.tile)]).reshape(layout.places, -1, after)
     found = _products(_windows(x_BxHxWxC, layout), g, 1, 1, precision)
-    return jnp.tensordot(layout.kernel_matrix().T, found, 1).reshape(rows.taps, columns.taps, before, after)
+    matrix = jnp.asarray(layout.kernel_matrix().T, found.dtype)
+    return jnp.tensordot(matrix, found, 1).reshape(rows.taps, columns.taps, before, after)
 
 
 def _windows(x_BxHxWxC, layout: Layout):
@@ -172,7 +174,7 @@ def _shifted(x, axis: int, along: Filter) -> list[jax.Array]:
 
 def _combine(matrix: np.ndarray, parts: list[jax.Array]):
     """The matrix times the parts, stacked along a new first axis; zeros cost nothing."""
-    rows = [[np.float32(factor) * part for factor, part in zip(row, parts, strict=True) if factor] for row in matrix]
+    rows = [[float(factor) * part for factor, part in zip(row, parts, strict=True) if factor] for row in matrix]
     return jnp.stack([sum(row[1:], row[0]) for row in rows])
 
 

@@ -1,10 +1,12 @@
 """JAX as every test here sees it: four virtual CPU devices; and one tiny training step, compiled once for all files."""
 
+import contextlib
 import os
 import shutil
 import tempfile
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -107,23 +109,75 @@ def adam_of():
     return find
 
 
-class Trainer:
-    """The tiny training step over the first `devices` virtual devices, jitted as the training loop does."""
+def as_double(tree):
+    """The floating-point arrays of a tree as float64, in host memory; the others as they are."""
+    return jax.tree.map(lambda x: np.float64(x) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
 
-    def __init__(self, settings, frozen, devices: int):
+
+@contextlib.contextmanager
+def double_precision():
+    """While it lasts, what the code calls float32 is float64; states and weights go through `as_double`.
+
+    Two ways to compute the same thing are compared in it. In float32 the tiny model makes up to 3e-5 of its gradient
+    from one rounding, since its instance norms see as few as two cells, and 1e-3 where rounding moves one number to the
+    other side of a ReLU's kink: which numbers are so near depends on the processor. In float64 both are gone.
+    """
+    before = jax.config.jax_enable_x64
+    with pytest.MonkeyPatch.context() as patch:
+        fresh = state.init_state
+        patch.setattr(jnp, "float32", jnp.float64)
+        patch.setitem(settings_lib.DTYPES, "float32", jnp.float64)
+        # Flax took its default for parameters when it was imported.
+        patch.setattr(state, "init_state", lambda settings: jax.tree.map(_widen, fresh(settings)))
+        jax.config.update("jax_enable_x64", True)
+        try:
+            yield
+        finally:
+            jax.config.update("jax_enable_x64", before)
+
+
+@pytest.fixture(scope="session", name="double_precision")
+def double_precision_fixture():
+    """`double_precision`, for parts of a test."""
+    return double_precision
+
+
+@pytest.fixture
+def in_double_precision():
+    """A whole test in `double_precision`."""
+    with double_precision():
+        yield
+
+
+def _widen(x):
+    return x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x
+
+
+class Trainer:
+    """The tiny training step over the first `devices` virtual devices, jitted as the training loop does.
+
+    With `double` it computes in float64, and what works on its states has to do so in `self.precision()`.
+    """
+
+    def __init__(self, settings, frozen, devices: int, double: bool = False):
+        self.precision = double_precision if double else contextlib.nullcontext
+        self.cast = as_double if double else lambda tree: tree
         self.mesh = sharding.make_mesh(jax.devices()[:devices], settings.fsdp)
-        self.frozen = jax.device_put(frozen, sharding.replicated(self.mesh))
-        self.jitted = programs.jit_step(settings, self.mesh, compiler_options=QUICK_COMPILE)
+        with self.precision():
+            self.frozen = jax.device_put(self.cast(frozen), sharding.replicated(self.mesh))
+            self.jitted = programs.jit_step(settings, self.mesh, compiler_options=QUICK_COMPILE)
 
     def put(self, state_on_host):
         """A state from host memory to the devices."""
         # A copy: on a CPU the devices may otherwise share the host's memory, which donation overwrites.
-        state_on_host = jax.tree.map(np.array, state_on_host)
-        return jax.device_put(state_on_host, sharding.parameters(state_on_host, self.mesh))
+        state_on_host = jax.tree.map(np.array, self.cast(state_on_host))
+        with self.precision():
+            return jax.device_put(state_on_host, sharding.parameters(state_on_host, self.mesh))
 
     def step(self, state_on_devices, batch):
         """One step; the state given is donated."""
-        return self.jitted(state_on_devices, self.frozen, sharding.put_batch(batch, self.mesh))
+        with self.precision():
+            return self.jitted(state_on_devices, self.frozen, sharding.put_batch(batch, self.mesh))
 
     def run(self, state_on_devices, batches):
         """Many steps: (state, list of metrics in host memory)."""
@@ -136,17 +190,28 @@ class Trainer:
 
 @pytest.fixture(scope="session")
 def trainer_of(frozen):
-    """Builds the step of some settings on one device, or on more; each compiles anew."""
-    return lambda settings, devices=1: Trainer(settings, frozen, devices)
+    """Builds the step of some settings on one device, or on more, or in float64; each compiles anew."""
+    return lambda settings, devices=1, double=False: Trainer(settings, frozen, devices, double)
 
 
 @pytest.fixture(scope="session")
-def trainer(tiny_settings, frozen):
+def trainer(trainer_of, tiny_settings):
     """The step on one device."""
-    return Trainer(tiny_settings(), frozen, devices=1)
+    return trainer_of(tiny_settings())
 
 
 @pytest.fixture(scope="session")
-def trainer_on_four(tiny_settings, frozen):
-    """The same step on four devices."""
-    return Trainer(tiny_settings(), frozen, devices=4)
+def double_trainer(trainer_of, tiny_settings):
+    """The same step in float64."""
+    return trainer_of(tiny_settings(), double=True)
+
+
+@pytest.fixture(scope="session")
+def gradient_of(adam_of):
+    """A network's gradient of the first step as one vector: Adam's running mean is a tenth of it."""
+
+    def gradient(state_after_one_step, network: str) -> np.ndarray:
+        mean = adam_of(getattr(state_after_one_step, f"{network}_optimizer")).mu
+        return 10 * np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(jax.device_get(mean))])
+
+    return gradient

@@ -124,16 +124,6 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one_bit_for_bit(
     assert _bytes(resumed) == _bytes(straight)
 
 
-def test_a_checkpoint_of_one_device_resumes_on_four(tmp_path, trainer_on_four, first_state, make_batch, tiny_settings):
-    settings = tiny_settings()
-    with restore.open_checkpoints(settings, tmp_path) as checkpoints:
-        checkpoints.save(1, jax.device_put(first_state, jax.devices()[0]))
-    with restore.open_checkpoints(settings, tmp_path) as checkpoints:
-        resumed = restore.newest_or_fresh(settings, trainer_on_four.mesh, checkpoints)
-    _, metrics = trainer_on_four.step(resumed, make_batch(0))
-    assert np.isfinite(metrics["loss/generator"]) and metrics["skipped"] == 0
-
-
 def test_a_key_that_an_older_checkpoint_lacks_means_what_it_did_before(tmp_path):
     newer = {"model": {**IDENTITY["model"], "paint": "none"}, "size": [32, 32]}
     with Checkpoints(tmp_path, IDENTITY) as checkpoints:

@@ -74,37 +74,43 @@ def _ours(x, kernel, window):
     return convolutions.convolution(x, kernel, window.strides, window.padding, rhs_dilation=window.dilation)
 
 
-def _case(name):
+def _case(name, dtype=np.float32):
     x, kernel, window = (CASES | {f"a core: {key}": case for key, case in OF_A_CORE.items()})[name]
     rng = np.random.default_rng(0)
-    x, kernel = (rng.standard_normal(shape).astype(np.float32) for shape in (x, kernel))
+    x, kernel = (rng.standard_normal(shape).astype(dtype) for shape in (x, kernel))
     shape = jax.eval_shape(partial(_plain, window=window), x, kernel).shape
-    return x, kernel, window, rng.standard_normal(shape).astype(np.float32)
+    return x, kernel, window, rng.standard_normal(shape).astype(dtype)
 
 
 def _both(name):
-    """(values and gradients of ours, of the plain one), each (y, dx, dW)."""
-    x, kernel, window, g = _case(name)
+    """(values and gradients of ours, of the plain one), each (y, dx, dW).
 
-    def all_of(function):
+    In float64, where only mistakes differ: Winograd's matrices are rounded to 12 digits, and no processor to fewer.
+    """
+    x, kernel, window, g = _case(name, np.float64)
+
+    def all_of(function, x, kernel, g):
         y, pull = jax.vjp(partial(function, window=window), x, kernel)
         return y, *pull(g)
 
-    return jax.jit(lambda: all_of(_ours))(), jax.jit(lambda: all_of(_plain))()
+    # As arguments: of constants XLA would work out the results while it compiles, slowly and otherwise.
+    return tuple(jax.jit(partial(all_of, function))(x, kernel, g) for function in (_ours, _plain))
 
 
+@pytest.mark.usefixtures("in_double_precision")
 @pytest.mark.parametrize("name", CASES)
 def test_values_and_gradients_are_the_plain_convolutions(name):
     for found, expected in zip(*_both(name), strict=True):
-        np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
+        np.testing.assert_allclose(found, expected, atol=1e-11 * np.abs(expected).max())
 
 
+@pytest.mark.usefixtures("in_double_precision")
 @pytest.mark.parametrize("name", OF_A_CORE)
 def test_values_and_gradients_of_a_core_are_the_plain_convolutions(name):
     with convolutions.computed_by_a_core():
         found, expected = _both(f"a core: {name}")
     for ours, plain in zip(found, expected, strict=True):
-        np.testing.assert_allclose(ours, plain, atol=2e-5 * np.abs(plain).max())
+        np.testing.assert_allclose(ours, plain, atol=1e-11 * np.abs(plain).max())
 
 
 @pytest.mark.parametrize(("name", "way"), OF_A_CORE_TAKEN.items())
@@ -118,17 +124,20 @@ def test_each_shape_takes_its_way_on_a_core(name, way, monkeypatch):
         _ours(x, kernel, window)
 
 
+@pytest.mark.usefixtures("in_double_precision")
 @pytest.mark.parametrize("name", [name for name in CASES if "tiny" not in name and "stride" not in name])
 def test_the_swapped_weight_gradient_is_exact_for_any_shape(name):
-    x, kernel, window, g = _case(name)
-    expected = jax.jit(lambda: convolutions.plain_weight_gradient(x, g, kernel, window))()
-    found = jax.jit(lambda: convolutions.swapped(x, g, kernel, window))()
-    np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
+    x, kernel, window, g = _case(name, np.float64)
+    expected, found = (
+        jax.jit(partial(way, kernel=kernel, window=window))(x, g)
+        for way in (convolutions.plain_weight_gradient, convolutions.swapped)
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-11 * np.abs(expected).max())
 
 
 def test_blocks_of_four_pixels_give_the_convolution():
     x, kernel, window, _ = _case("few channels")
-    found = jax.jit(lambda: convolutions.convolve_blocks(x, kernel, window))()
+    found = jax.jit(partial(convolutions.convolve_blocks, window=window))(x, kernel)
     np.testing.assert_allclose(found, _plain(x, kernel, window), atol=1e-4)
 
 

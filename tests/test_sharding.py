@@ -1,4 +1,4 @@
-"""One step on one device, on four, and on two by two that share parameters: the same numbers."""
+"""One step on one device, on four, and on two by two that share parameters: the same numbers, computed in float64."""
 
 import jax
 import numpy as np
@@ -7,49 +7,31 @@ import pytest
 from scrn_jax import restore, samples, sharding
 from scrn_jax.errors import UserError
 
-
-@pytest.fixture(scope="module")
-def both(trainer, trainer_on_four, first_state, make_batch):
-    """(state, metrics) after one step on one and on four devices."""
-    results = (each.step(each.put(first_state), make_batch(0)) for each in (trainer, trainer_on_four))
-    return [jax.device_get(result) for result in results]
+EQUAL = 1e-9  # relative, in float64: a hundred thousand times what rounding gives, a thousandth of what float32 would
 
 
 @pytest.fixture(scope="module")
-def gradients(both, adam_of):
-    """A network's whole gradient as a vector, on one and on four devices."""
-
-    def of(state, network):
-        # After one step, Adam's running mean is a tenth of the gradient.
-        mean = adam_of(getattr(state, f"{network}_optimizer")).mu
-        return 10 * np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(mean)])
-
-    return lambda network: [of(state, network) for state, _ in both]
-
-
-@pytest.mark.parametrize("network", ["generator", "discriminator"])
-def test_four_devices_give_one_devices_gradients(gradients, network):
-    """Up to rounding, which the kinks of L1 and ReLU amplify."""
-    one, four = gradients(network)
-    assert np.linalg.norm(four - one) < 1e-4 * np.linalg.norm(one)
-    np.testing.assert_allclose(four, one, atol=1e-4 * np.abs(one).max())
-
-
-def test_four_devices_give_one_devices_losses(both):
-    (_, one), (_, four) = both
-    for name in one:
-        np.testing.assert_allclose(four[name], one[name], rtol=1e-4, err_msg=name)
-
-
-def test_four_devices_give_one_devices_singular_vectors(both):
-    (one, _), (four, _) = both
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), one.spectral, four.spectral)
+def on_four(trainer_of, tiny_settings):
+    """The step on four devices."""
+    return trainer_of(tiny_settings(), devices=4, double=True)
 
 
 @pytest.fixture(scope="module")
 def two_by_two(trainer_of, tiny_settings):
     """The step on four devices, of which two share a copy of the parameters."""
-    return trainer_of(tiny_settings(fsdp=2), devices=4)
+    return trainer_of(tiny_settings(fsdp=2), devices=4, double=True)
+
+
+@pytest.fixture(scope="module")
+def one(double_trainer, first_state, make_batch):
+    """(state, metrics) after one step on one device."""
+    return jax.device_get(double_trainer.step(double_trainer.put(first_state), make_batch(0)))
+
+
+@pytest.fixture(scope="module")
+def four(on_four, first_state, make_batch):
+    """(state, metrics) after one step on four devices, the state where the step left it."""
+    return on_four.step(on_four.put(first_state), make_batch(0))
 
 
 @pytest.fixture(scope="module")
@@ -58,26 +40,36 @@ def shared(two_by_two, first_state, make_batch):
     return two_by_two.step(two_by_two.put(first_state), make_batch(0))
 
 
-def test_sharing_parameters_gives_the_same_losses(both, shared):
-    for name, value in both[1][1].items():
-        np.testing.assert_allclose(shared[1][name], value, rtol=1e-4, err_msg=name)
+@pytest.fixture(params=["four", "shared"])
+def several(request):
+    """What several devices make of the step."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
-def test_sharing_parameters_gives_the_same_gradients(network, gradients, shared, adam_of):
-    mean = jax.device_get(adam_of(getattr(shared[0], f"{network}_optimizer")).mu)
-    found = 10 * np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(mean)])
-    _, four = gradients(network)
-    assert np.linalg.norm(found - four) < 1e-4 * np.linalg.norm(four)
+def test_several_devices_give_one_devices_gradients(network, one, several, gradient_of):
+    expected, found = gradient_of(one[0], network), gradient_of(several[0], network)
+    assert found.dtype == np.float64
+    assert np.linalg.norm(found - expected) < EQUAL * np.linalg.norm(expected)
+
+
+def test_several_devices_give_one_devices_losses(one, several):
+    for name, value in one[1].items():
+        np.testing.assert_allclose(several[1][name], value, rtol=EQUAL, err_msg=name)
+
+
+def test_several_devices_give_one_devices_singular_vectors(one, several):
+    found = jax.device_get(several[0].spectral)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=EQUAL), found, one[0].spectral)
 
 
 def _bytes_on_first_device(tree) -> int:
     return sum(leaf.addressable_shards[0].data.nbytes for leaf in jax.tree.leaves(tree))
 
 
-def test_two_devices_that_share_parameters_hold_half_of_the_large_ones_each(shared, first_state):
-    whole = sum(leaf.nbytes for leaf in jax.tree.leaves(first_state))
-    small = sum(leaf.nbytes for leaf in jax.tree.leaves(first_state) if leaf.size < sharding.SMALL)
+def test_two_devices_that_share_parameters_hold_half_of_the_large_ones_each(shared):
+    whole = sum(leaf.nbytes for leaf in jax.tree.leaves(shared[0]))
+    small = sum(leaf.nbytes for leaf in jax.tree.leaves(shared[0]) if leaf.size < sharding.SMALL)
     assert _bytes_on_first_device(shared[0]) == small + (whole - small) / 2 < 0.6 * whole
 
 
@@ -138,19 +130,19 @@ def test_a_fresh_state_does_not_depend_on_the_sharing(tmp_path, monkeypatch, tin
     np.testing.assert_allclose(split, whole, rtol=1e-6)
 
 
-def test_a_sheet_is_drawn_from_shared_parameters(monkeypatch, two_by_two, shared, tiny_settings, make_batch):
+def test_a_sheet_is_drawn_from_shared_parameters(monkeypatch, two_by_two, tiny_settings, first_state, make_batch):
     monkeypatch.setattr(samples.pairs, "eval_batches", lambda *_, **__: iter([make_batch(0)]))
+    average = jax.device_put(first_state.ema, sharding.parameters(first_state.ema, two_by_two.mesh))
     drawn = [
         samples.Samples(tiny_settings(), two_by_two.mesh, [0], 1).draw(params)
-        for params in (shared[0].ema, sharding.gathered(shared[0].ema, two_by_two.mesh))
+        for params in (average, sharding.gathered(average, two_by_two.mesh))
     ]
     difference = np.abs(np.subtract(*(np.asarray(page, np.int16) for page in drawn)))
     assert difference.max() <= 1
 
 
-def test_the_new_state_is_whole_on_every_device(trainer_on_four, first_state, make_batch):
-    state, _ = trainer_on_four.step(trainer_on_four.put(first_state), make_batch(0))
-    assert all(leaf.sharding.is_fully_replicated and len(leaf.devices()) == 4 for leaf in jax.tree.leaves(state))
+def test_the_new_state_is_whole_on_every_device(four):
+    assert all(leaf.sharding.is_fully_replicated and len(leaf.devices()) == 4 for leaf in jax.tree.leaves(four[0]))
 
 
 def test_a_batch_is_split_in_order(make_batch):

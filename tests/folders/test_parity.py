@@ -30,8 +30,11 @@ class Measured:
 
 
 @pytest.fixture(scope="module")
-def measured(make_folders, tmp_path_factory):
-    """Evaluates the same pictures by a protocol; of FID, what it compares: the distance is seconds of algebra."""
+def measured(make_folders, tmp_path_factory, double_precision):
+    """Evaluates the same pictures by a protocol; of FID, what it compares: the distance is seconds of algebra.
+
+    In float64, but for the networks: SSIM and PSNR are then the scripts' own to many digits.
+    """
     root = tmp_path_factory.mktemp("parity")
 
     @functools.cache
@@ -46,7 +49,7 @@ def measured(make_folders, tmp_path_factory):
             training=None if name == "scrn" else training, inception="random",
         )  # fmt: skip
         compared = []
-        with pytest.MonkeyPatch.context() as patch:
+        with double_precision(), pytest.MonkeyPatch.context() as patch:
             patch.setattr(fid, "frechet_distance", lambda *sides: compared.extend(sides) or 0.0)
             method = evaluation.evaluate(request).methods[0]
         pairs = [(generated / pair.generated, reference / pair.reference) for pair in method.pairs]
@@ -75,8 +78,8 @@ def test_ssim_and_psnr_equal_the_usual_scripts(name, measured, references):
     expected = references.ssim_and_psnr(name, found.generated, found.reference)
     for metric in expected[0]:
         values = [row[metric] for row in expected]
-        np.testing.assert_allclose(found.method.figures[metric], values, atol=1e-5, err_msg=metric)
-        assert found.method.metrics[metric] == pytest.approx(np.mean(values), abs=1e-5)
+        np.testing.assert_allclose(found.method.figures[metric], values, atol=1e-9, err_msg=metric)
+        assert found.method.metrics[metric] == pytest.approx(np.mean(values), abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ["scrn", "gfla", "dptn", "cfld"])

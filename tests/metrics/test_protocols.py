@@ -45,6 +45,7 @@ def _in_frame(name, pair) -> tuple[np.ndarray, np.ndarray]:
     return tuple(protocols.fit(image[0], protocols.protocol(name).frame, "image")[None] for image in pair)
 
 
+@pytest.mark.usefixtures("in_double_precision")
 @pytest.mark.parametrize("name", list(protocols.PROTOCOLS))
 def test_ssim_and_psnr_equal_skimage(name, pair):
     generated, reference = _in_frame(name, pair)
@@ -54,8 +55,8 @@ def test_ssim_and_psnr_equal_skimage(name, pair):
     assert figures.keys() == {*REFERENCES[name], "psnr"}
     for figure, parameters in REFERENCES[name].items():
         expected = structural_similarity(b, a, channel_axis=-1, **parameters(a))
-        np.testing.assert_allclose(figures[figure][0], expected, atol=1e-5, err_msg=figure)
-    np.testing.assert_allclose(figures["psnr"][0], peak_signal_noise_ratio(b, a, data_range=1.0), atol=1e-5)
+        np.testing.assert_allclose(figures[figure][0], expected, atol=1e-9, err_msg=figure)
+    np.testing.assert_allclose(figures["psnr"][0], peak_signal_noise_ratio(b, a, data_range=1.0), atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["gfla", "dptn"])
@@ -69,10 +70,11 @@ def test_lpips_equals_pypi_lpips_without_padding(name, pair, lpips_reference, as
     np.testing.assert_allclose(found[0], expected, atol=1e-4)
 
 
+@pytest.mark.usefixtures("in_double_precision")
 def test_padding_adds_1_627_decibels_and_lifts_ssim(pair):
     generated, reference = _in_frame("cfld", pair)
     bare, padded = (protocols.make_measure(protocols.protocol(name))(generated, reference) for name in ("cfld", "dptn"))
-    np.testing.assert_allclose(padded["psnr"] - bare["psnr"], 10 * np.log10(256 / 176), atol=1e-5)
+    np.testing.assert_allclose(padded["psnr"] - bare["psnr"], 10 * np.log10(256 / 176), atol=1e-9)
     assert padded["ssim_gaussian"] > bare["ssim_gaussian"]
 
 
@@ -117,6 +119,7 @@ def test_unknown_protocols_are_refused():
         protocols.protocol("adgan")
 
 
+@pytest.mark.usefixtures("in_double_precision")
 def test_four_devices_give_the_figures_of_one(pair):
     if jax.device_count() < 4:
         pytest.skip("needs 4 devices (XLA_FLAGS=--xla_force_host_platform_device_count=4)")
@@ -128,7 +131,8 @@ def test_four_devices_give_the_figures_of_one(pair):
     one = measure(generated, reference, params)
     four = measure(jax.device_put(generated, split), jax.device_put(reference, split), params)
     for name, values in one.items():
-        np.testing.assert_allclose(four[name], values, atol=1e-6)
+        # AlexNet stays in float32, and LPIPS is a smooth function of its features.
+        np.testing.assert_allclose(four[name], values, atol=1e-5 if "lpips" in name else 1e-9, err_msg=name)
 
 
 def test_the_papers_own_row_is_the_best_of_its_table():
