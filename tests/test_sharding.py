@@ -1,5 +1,7 @@
 """One step on one device, on four, and on two by two that share parameters: the same numbers, computed in float64."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -130,7 +132,10 @@ def test_a_fresh_state_does_not_depend_on_the_sharing(tmp_path, monkeypatch, tin
     np.testing.assert_allclose(split, whole, rtol=1e-6)
 
 
-def test_a_sheet_is_drawn_from_shared_parameters(monkeypatch, two_by_two, tiny_settings, first_state, make_batch):
+def test_a_sheet_is_drawn_from_shared_parameters(
+    monkeypatch, two_by_two, tiny_settings, first_state, make_batch, quick_compile
+):
+    monkeypatch.setattr(jax, "jit", partial(jax.jit, compiler_options=quick_compile))
     monkeypatch.setattr(samples.pairs, "eval_batches", lambda *_, **__: iter([make_batch(0)]))
     average = jax.device_put(first_state.ema, sharding.parameters(first_state.ema, two_by_two.mesh))
     drawn = [

@@ -11,13 +11,14 @@ TERMS = ("cor", "l1", "adv", "per", "par", "face")
 
 
 @pytest.fixture(scope="module")
-def gradients(tiny_settings, first_state, frozen, make_batch, quick_compile):
-    """{term: flat gradient of the weighted term}, worked on by themselves."""
-    run = jax.jit(term_norms.make_term_gradient(tiny_settings()), compiler_options=quick_compile)
-    flat = {}
-    for name, shares in zip(TERMS, np.eye(6, dtype=np.float32), strict=True):
-        tree = jax.device_get(run(shares, first_state, frozen, make_batch(0)))
-        flat[name] = jax.tree.map(np.ravel, tree)
+def gradients(tiny_settings, double_trainer, first_state, make_batch, quick_compile):
+    """{term: flat gradient of the weighted term}, worked on by themselves, in float64."""
+    state, flat = double_trainer.put(first_state), {}
+    with double_trainer.precision():
+        run = jax.jit(term_norms.make_term_gradient(tiny_settings()), compiler_options=quick_compile)
+        for name, shares in zip(TERMS, np.eye(6), strict=True):
+            tree = jax.device_get(run(shares, state, double_trainer.frozen, make_batch(0)))
+            flat[name] = jax.tree.map(np.ravel, tree)
     return flat
 
 
@@ -25,12 +26,11 @@ def _vector(tree):
     return np.concatenate(jax.tree.leaves(tree))
 
 
-def test_the_terms_gradients_add_up_to_the_steps(gradients, trainer, first_state, make_batch, adam_of):
-    moved, _ = trainer.step(trainer.put(first_state), make_batch(0))
-    # After one step, Adam's running mean is a tenth of the gradient.
-    step = 10 * _vector(jax.tree.map(np.ravel, jax.device_get(adam_of(moved.generator_optimizer).mu)))
+def test_the_terms_gradients_add_up_to_the_steps(gradients, double_trainer, first_state, make_batch, gradient_of):
+    step = gradient_of(double_trainer.step(double_trainer.put(first_state), make_batch(0))[0], "generator")
     total = sum(_vector(tree) for tree in gradients.values())
-    assert np.linalg.norm(total - step) < 1e-4 * np.linalg.norm(step)
+    assert total.dtype == np.float64
+    assert np.linalg.norm(total - step) < 1e-9 * np.linalg.norm(step)
 
 
 def test_the_parsing_terms_gradient_reaches_the_parsing_block_alone(gradients):

@@ -182,7 +182,8 @@ def test_one_device_gives_the_features_of_four(folders, tmp_path, monkeypatch):
         monkeypatch.setattr(jax, "local_devices", functools.partial(lambda devices: devices, devices))
         meter = meter_lib.Meter(protocols.protocol("scrn"), networks, batch_size=4)
         found.append(np.asarray(meter.start(batch)["features"]))
-    np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-6 * found[1].max())
+    # In float32, so beside what tells the images apart.
+    assert np.abs(found[0] - found[1]).max() < 1e-3 * np.ptp(found[1], axis=0).max()
 
 
 @pytest.mark.parametrize(("size", "calls"), [(1, 6), (2, 3), (4, 3), (6, 1)])

@@ -92,6 +92,7 @@ def test_means_are_those_of_the_lines_of_per_image_csv(single):
     assert [line["reference"] for line in lines] == ["p5.png", *(f"p{i}.png" for i in range(5))]
     for metric, mean in _json(single[1])["metrics"].items():
         if mean is not None:
+            # The report has six decimals, which leaves up to 5e-7.
             assert np.mean([float(line[metric]) for line in lines]) == pytest.approx(mean, abs=1e-6)
 
 
