@@ -1,6 +1,7 @@
 """One process of a job of two, for test_distributed.py: python one_process.py FOLDER INDEX PORT.
 
 FOLDER holds settings.json, frozen.json and arrays.npz (the leaves of a state and of the frozen networks, and batches).
+Whatever the code calls float32 is float64 here, so that two processes and one are told apart by mistakes alone.
 Trains on every batch, saves a checkpoint after the first SAVED, waits for a SIGTERM that reaches process 0 alone, and
 writes what it saw to INDEX.json. At the end process 1 is killed while both work on, and process 0 has to notice.
 """
@@ -13,10 +14,14 @@ import time
 from pathlib import Path
 
 import jax
-import numpy as np
 
-from scrn_jax import distributed, interruption, restore, settings, sharding, state, train_step
-from scrn_jax.restore import QUICK_COMPILE
+jax.config.update("jax_enable_x64", True)
+jax.numpy.float32 = jax.numpy.float64  # before flax and the models take it for their defaults
+
+import numpy as np  # noqa: E402
+
+from scrn_jax import distributed, interruption, restore, settings, sharding, state, train_step  # noqa: E402
+from scrn_jax.restore import QUICK_COMPILE  # noqa: E402
 
 DEVICES, PROCESSES, SAVED, HEARTBEAT = 2, 2, 3, 10
 
