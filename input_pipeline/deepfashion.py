@@ -17,7 +17,7 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from input_pipeline import records
+from input_pipeline import record_folder, records
 from input_pipeline.collection import Collection, ListedPair, Split, make_pair
 from input_pipeline.doctor import Report, examine_collection
 from input_pipeline.findings import ERROR
@@ -226,7 +226,7 @@ def prepare(source: Path, output: Path, config: FolderConfig | None = None) -> t
         how["beam_options"] = options.PipelineOptions(list(config.beam_options))
     folder = prepare_once(output, builder, lambda to: log.info(announce, source, to, config.processes), **how)
     report = builders[-1].report
-    if report is None and records.metadata(folder).get("fingerprint") != fingerprint(collection):
+    if report is None and record_folder.metadata(folder).get("fingerprint") != fingerprint(collection):
         raise UserError(
             f"{folder}: was prepared from other files or options; give another --output, or remove it to prepare anew"
         )

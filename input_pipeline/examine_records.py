@@ -14,7 +14,8 @@ from input_pipeline.findings import ERROR, Findings
 from input_pipeline.fitting import Person, Rules
 from input_pipeline.layout import item_key
 from input_pipeline.pair import Pair
-from input_pipeline.records import RecordSource, find_prepared, metadata, split_names
+from input_pipeline.record_folder import find_prepared, metadata, split_names
+from input_pipeline.records import RecordSource
 from input_pipeline.stored import Held
 from scrn_jax.errors import UserError
 

@@ -1,20 +1,22 @@
 """The one record schema: an ordered pair of pictures of a person, kept in sharded files and read at random."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from array_record.python.array_record_data_source import ArrayRecordDataSource
+from google.protobuf import json_format
 
+from input_pipeline import record_folder
 from input_pipeline.pair import Pair
 from scrn_jax.errors import UserError
-from scrn_jax.person.formats import read_json
 from scrn_jax.person.images import read_header
 from scrn_jax.person.joints import NUM_JOINTS
 from scrn_jax.person.regions import NAMES
+
+MAX_FRAME = 4096  # pixels a side
 
 
 def features(height: int, width: int) -> tfds.features.FeaturesDict:
@@ -33,6 +35,26 @@ def features(height: int, width: int) -> tfds.features.FeaturesDict:
         schema[f"{side}_name"] = tfds.features.Text()
     schema["face_box"] = tfds.features.Tensor(shape=(4,), dtype=np.float32)
     return tfds.features.FeaturesDict(schema)
+
+
+def stored_frame(directory: Path) -> tuple[int, int]:
+    """The (height, width) of the pictures in a prepared folder, whose features.json must be exactly ours for that size.
+
+    It is compared as JSON values: building what it names would import modules of its choice. Raises UserError.
+    """
+    stored = record_folder.schema(directory)
+    try:
+        image = stored["featuresDict"]["features"]["source_image"]["image"]
+        frame = tuple(int(side) for side in image["shape"]["dimensions"])
+    except (LookupError, TypeError, ValueError):
+        frame = ()
+    possible = len(frame) == 3 and all(1 <= side <= MAX_FRAME for side in frame)
+    if not possible or stored != json_format.MessageToDict(features(*frame[:2]).to_proto()):
+        raise UserError(
+            f"{directory / record_folder.SCHEMA_FILE}: another schema than this version's pairs of people; prepare the "
+            "set again with python -m input_pipeline.prepare"
+        )
+    return frame[0], frame[1]
 
 
 def encode(pair: Pair) -> dict[str, object]:
@@ -71,20 +93,11 @@ class RecordSource:
     """
 
     def __init__(self, directory: str | Path, split: str):
-        self._directory = find_prepared(Path(directory))
+        self._directory = record_folder.find_prepared(Path(directory))
         self._split = split
-        try:
-            _check_feature_classes(json.loads((self._directory / "features.json").read_text("utf-8")))
-            info = tfds.builder_from_directory(str(self._directory)).info
-        except Exception as error:  # info files can be broken in any way, and TFDS lets every library's errors through
-            raise UserError(f"{self._directory}: not a readable data set ({error}); prepare it again") from error
-        if split not in info.splits:
-            known = ", ".join(sorted(info.splits)) or "none"
-            raise UserError(f"{self._directory}: has no split {split!r} (it has {known}); prepare it again")
-        self.frame = _frame(info.features, self._directory)
-        files = [str(path) for path in info.splits[split].filepaths]
-        self._records = self._open(files)
-        expected = info.splits[split].num_examples
+        self.frame = stored_frame(self._directory)
+        files, expected = record_folder.shards(self._directory, split)
+        self._records = self._open([str(file) for file in files])
         if len(self._records) != expected or expected == 0:
             raise UserError(
                 f"{self._directory}: split {split!r} holds {len(self._records)} records, its info file says "
@@ -133,67 +146,3 @@ def _opens(file: str) -> bool:
     except (ValueError, RuntimeError, OSError):
         return False
     return True
-
-
-def find_prepared(directory: Path) -> Path:
-    """The one folder with a dataset_info.json at or below `directory`. Raises UserError for none or several."""
-    if not directory.is_dir():
-        raise UserError(f"{directory}: no such folder; prepare the data set first or mend config.data.dir")
-    found = [directory] if (directory / "dataset_info.json").is_file() else []
-    # A folder named incomplete.* is what an interrupted preparation left: it never counts as prepared.
-    found = found or sorted(
-        path.parent
-        for path in directory.rglob("dataset_info.json")
-        if not any(part.startswith("incomplete") for part in path.relative_to(directory).parts)
-    )
-    if not found:
-        raise UserError(f"{directory}: holds no prepared data set (no dataset_info.json); prepare it first")
-    if len(found) > 1:
-        names = ", ".join(str(path.relative_to(directory)) for path in found)
-        raise UserError(f"{directory}: holds several data sets ({names}); point config.data.dir at one of them")
-    return found[0]
-
-
-def split_names(directory: Path) -> list[str]:
-    """The splits of the prepared data set in `directory`, train first. Raises UserError for a broken info file."""
-    names = [split.get("name") for split in _info_file(directory).get("splits", []) if isinstance(split, dict)]
-    known = [name for name in names if isinstance(name, str)]
-    if not known:
-        raise UserError(f"{directory / 'dataset_info.json'}: names no splits; prepare the data set again")
-    return sorted(known, key=lambda name: (name != "train", name))
-
-
-def metadata(directory: Path) -> dict[str, object]:
-    """Where the prepared data set in `directory` comes from; empty when that was not written down."""
-    file = directory / "metadata.json"
-    if not file.is_file():
-        return {}
-    content = read_json(file)
-    return content if isinstance(content, dict) else {}
-
-
-def _info_file(directory: Path) -> dict[str, object]:
-    content = read_json(directory / "dataset_info.json")
-    if not isinstance(content, dict) or not isinstance(content.get("splits", []), list):
-        raise UserError(f"{directory / 'dataset_info.json'}: not TFDS's info; prepare the data set again")
-    return content
-
-
-def _check_feature_classes(node: object) -> None:
-    """Raises ValueError when a features.json names classes outside TFDS, which would import whatever module it says."""
-    if isinstance(node, dict):
-        name = node.get("pythonClassName", "")
-        if name and not str(name).startswith("tensorflow_datasets.core.features."):
-            raise ValueError(f"features.json names the foreign class {name!r}")
-        for value in node.values():
-            _check_feature_classes(value)
-
-
-def _frame(schema: tfds.features.FeaturesDict, directory: Path) -> tuple[int, int]:
-    """The (height, width) of a data set's pictures; raises UserError when its schema is not `features`."""
-    shape = schema["source_image"].shape if "source_image" in schema else (None,)
-    if len(shape) == 3 and None not in shape:
-        wanted = features(*shape[:2])
-        if set(schema) == set(wanted) and all(schema[key].shape == wanted[key].shape for key in wanted):
-            return shape[0], shape[1]
-    raise UserError(f"{directory}: its records have another schema than pairs of people; prepare it with this project")

@@ -20,7 +20,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from input_pipeline import deepfashion, layout, pairs, records, sources
+from input_pipeline import deepfashion, layout, pairs, record_folder, records, sources
 from input_pipeline.mannequins import lookalike
 from scrn_jax.errors import UserError
 
@@ -183,7 +183,7 @@ def test_skipping_leaves_out_the_pairs_of_broken_pictures_and_says_so(trees, tmp
     folder, _ = deepfashion.prepare(source, tmp_path / "out", config(skip_broken=True))
     whole, rest = decoded(prepared["flat"], "train"), decoded(folder, "train")
     assert rest.keys() == {key for key in whole if broken.name not in key}
-    assert records.metadata(folder)["skipped"] == {"train": [broken.name]}
+    assert record_folder.metadata(folder)["skipped"] == {"train": [broken.name]}
 
 
 def test_what_is_prepared_is_left_alone(prepared, trees):
@@ -226,7 +226,7 @@ def digests(folder):
 def contents(folder):
     """Every value of every record, in order: the bytes of two equal records differ in the order of their keys."""
     digest = hashlib.sha256((folder / "metadata.json").read_bytes())
-    for split in records.split_names(folder):
+    for split in record_folder.split_names(folder):
         source = records.RecordSource(folder, split)
         for index in range(len(source)):
             for value in dataclasses.asdict(source.read(index)).values():
@@ -264,7 +264,7 @@ def test_killed_at_random_moments_and_run_again_it_equals_an_undisturbed_prepara
         psutil.wait_procs(children, timeout=30)
         unfinished += bool(list(tmp_path.rglob("incomplete.*")))
         with contextlib.suppress(UserError):  # the kill came before the end: nothing counts as prepared
-            assert contents(records.find_prepared(tmp_path)) == contents(prepared["zip"])
+            assert contents(record_folder.find_prepared(tmp_path)) == contents(prepared["zip"])
             shutil.rmtree(tmp_path / "deepfashion")
     assert unfinished
     folder, _ = deepfashion.prepare(trees / "zip", tmp_path, config())

@@ -114,11 +114,95 @@ def test_a_foreign_schema_is_refused(written):
     refused(written[0], "train", written[0], "another schema")
 
 
-def test_a_schema_that_names_foreign_code_is_refused_before_it_is_imported(written):
-    schema = json.loads((written[0] / "features.json").read_text())
-    schema["featuresDict"]["features"]["face_box"]["pythonClassName"] = "antigravity.Tensor"
-    (written[0] / "features.json").write_text(json.dumps(schema))
-    refused(written[0], "train", written[0], "antigravity")
+FACE_BOX = "face_box"
+
+
+def _class_of_a_feature(schema, spelling):
+    feature = schema["featuresDict"]["features"][FACE_BOX]
+    del feature["pythonClassName"]
+    feature[spelling] = "planted.Tensor"
+    return schema
+
+
+def _class_of_the_whole(schema, spelling):
+    del schema["pythonClassName"]
+    return schema | {spelling: "planted.Features"}
+
+
+def _legacy(schema, _):
+    return {"type": "planted.Features", "content": {}}
+
+
+def _legacy_feature(schema, _):
+    features = {FACE_BOX: {"type": "planted.Tensor", "content": {}}}
+    return {"type": schema["pythonClassName"], "content": features}
+
+
+def _inside_a_sequence(schema, spelling):
+    inner = {spelling: "planted.Tensor", "tensor": {"shape": {"dimensions": ["4"]}, "dtype": "float32"}}
+    schema["featuresDict"]["features"][FACE_BOX] = {
+        "pythonClassName": "tensorflow_datasets.core.features.sequence_feature.Sequence",
+        "sequence": {"feature": inner, "length": "4"},
+    }
+    return schema
+
+
+@pytest.mark.parametrize(
+    ("plant", "spelling"),
+    [
+        (_class_of_a_feature, "pythonClassName"),
+        (_class_of_a_feature, "python_class_name"),
+        (_class_of_the_whole, "pythonClassName"),
+        (_class_of_the_whole, "python_class_name"),
+        (_inside_a_sequence, "pythonClassName"),
+        (_inside_a_sequence, "python_class_name"),
+        (_legacy, "type"),
+        (_legacy_feature, "type"),
+    ],
+)
+def test_no_spelling_of_a_class_makes_opening_run_code_that_lies_in_the_folder(written, monkeypatch, plant, spelling):
+    folder = written[0]
+    (folder / "planted.py").write_text(f"open({str(folder / 'it_ran')!r}, 'w').close()\n")
+    monkeypatch.syspath_prepend(str(folder))  # as when a command is started in the folder
+    monkeypatch.delitem(sys.modules, "planted", raising=False)
+    schema = plant(json.loads((folder / "features.json").read_text()), spelling)
+    (folder / "features.json").write_text(json.dumps(schema))
+    refused(folder, "train", folder / "features.json", "another schema", "input_pipeline.prepare")
+    assert not (folder / "it_ran").exists() and "planted" not in sys.modules
+    # TFDS's own reader does run it: the folder is one that would have harmed.
+    with pytest.raises(ValueError, match="planted"):
+        tfds.builder_from_directory(str(folder))
+    assert (folder / "it_ran").exists()
+
+
+def _changed(folder, change):
+    info = json.loads((folder / "dataset_info.json").read_text())
+    change(info)
+    (folder / "dataset_info.json").write_text(json.dumps(info))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda info: info.update(name="../noise"),
+        lambda info: info.update(name="/etc/noise"),
+        lambda info: info.update(fileFormat="tfrecord"),
+        lambda info: info["splits"][0].update(filepathTemplate="/etc/{SPLIT}.{SHARD_X_OF_Y}"),
+        lambda info: info["splits"][0].update(filepathTemplate="../{SPLIT}"),
+        lambda info: info["splits"][0].update(name="../train"),
+        lambda info: info["splits"][0].update(shardLengths=["-7"]),
+        lambda info: info["splits"][0].update(shardLengths="7"),
+        lambda info: info["splits"].append(info["splits"][0]),
+    ],
+)
+def test_an_info_file_cannot_point_outside_its_folder(written, change):
+    _changed(written[0], change)
+    refused(written[0], "train", written[0] / "dataset_info.json", "prepare it again")
+
+
+def test_the_module_that_an_info_file_names_is_not_imported(written):
+    _changed(written[0], lambda info: info.update(moduleName="antigravity"))
+    assert len(records.RecordSource(written[0], "train")) == 7
     assert "antigravity" not in sys.modules
 
 
