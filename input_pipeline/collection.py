@@ -10,8 +10,8 @@ import numpy as np
 from input_pipeline.findings import ERROR, Findings
 from input_pipeline.fitting import Annotation, Fitted, Person, Rules, Size, fit_person
 from input_pipeline.pair import Pair
-from input_pipeline.stored import Stored, open_archive
 from scrn_jax.errors import UserError
+from scrn_jax.runtime.files import Stored, open_archive
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 

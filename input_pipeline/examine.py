@@ -8,6 +8,7 @@ import hashlib
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from input_pipeline.findings import ERROR, NOTE, WARNING, Finding
 from input_pipeline.fitting import (
@@ -23,13 +24,15 @@ from input_pipeline.fitting import (
 )
 from scrn_jax.errors import UserError
 from scrn_jax.person import joints
-from scrn_jax.person.images import read_header
+from scrn_jax.person.image_files import Header, in_turn, read_header
 from scrn_jax.person.regions import NUM_REGIONS, label_map_from_bytes
 
 # Fewer joints than this are no pose.
 FEWEST_JOINTS = 4
 # A pose belongs to a parsing map when at least this share of its joints lies on the person; hands and ears may not.
 LEAST_ON_PERSON = 0.5
+
+_STRIP = 64  # rows
 
 # What the frame of the annotations might be instead of the declared one, in the order of `Examined.votes`.
 READINGS = ("as declared", "40 columns to the left", "40 columns to the right", "with x and y exchanged")
@@ -100,30 +103,48 @@ def _examine_image(
         data = person.image.read()
         digest = hashlib.sha256(data).digest()
         header = read_header(data, where)
-        decoded = decode_image(data, where)
+        with in_turn(header):
+            fitted, mode = _examine_decoded(data, header, rules, where, findings)
     except UserError as error:
         findings.append(Finding(ERROR, "unreadable image", str(error)))
         return b"", None, None, digest
     size = header.height, header.width
-    try:
-        fitted = fit_image(data, header, rules, where)
-    except UserError as error:
-        findings.append(Finding(ERROR, "wrongly shaped image", str(error)))
+    if fitted is None:
         return b"", None, None, digest
-    if decoded.mode == "CMYK":
-        findings.append(
-            Finding(WARNING, "CMYK image", f"{where}: read as RGB; save it as RGB to be sure of its colours")
-        )
-    elif decoded.mode in ("L", "LA", "1") or _is_grey(np.asarray(decoded.convert("RGB"))):
-        findings.append(Finding(WARNING, "grey image", f"{where}: has no colour; remove its pairs if others have"))
     if size[0] < rules.frame[0] or size[1] < rules.frame[1]:
         found, frame = f"{size[0]} x {size[1]}", f"{rules.frame[0]} x {rules.frame[1]}"
         findings.append(Finding(WARNING, "small image", f"{where}: {found} pixels are enlarged to {frame}; blurred"))
-    return fitted, size, decoded.mode, digest
+    return fitted, size, mode, digest
 
 
-def _is_grey(picture: np.ndarray) -> bool:
-    return bool((picture[..., 0] == picture[..., 1]).all() and (picture[..., 1] == picture[..., 2]).all())
+def _examine_decoded(
+    data: bytes, header: Header, rules: Rules, where: str, findings: list[Finding]
+) -> tuple[bytes | None, str]:
+    """(fitted bytes, mode) of the image's bytes, decoded once; None for a shape that does not fit. Raises UserError."""
+    picture = decode_image(data, where)
+    try:
+        fitted = fit_image(data, header, rules, where, picture)
+    except UserError as error:
+        findings.append(Finding(ERROR, "wrongly shaped image", str(error)))
+        return None, picture.mode
+    if picture.mode == "CMYK":
+        findings.append(
+            Finding(WARNING, "CMYK image", f"{where}: read as RGB; save it as RGB to be sure of its colours")
+        )
+    elif _is_grey(picture):
+        findings.append(Finding(WARNING, "grey image", f"{where}: has no colour; remove its pairs if others have"))
+    return fitted, picture.mode
+
+
+def _is_grey(picture: Image.Image) -> bool:
+    """Whether no pixel has a colour, told strip by strip: most pictures show one in the first."""
+    if picture.mode in ("L", "LA", "1"):
+        return True
+    strips = (
+        picture.crop((0, top, picture.width, min(top + _STRIP, picture.height)))
+        for top in range(0, picture.height, _STRIP)
+    )
+    return all((np.ptp(np.asarray(strip.convert("RGB")), axis=2) == 0).all() for strip in strips)
 
 
 def _examine_labels(

@@ -16,8 +16,8 @@ from input_pipeline.layout import item_key
 from input_pipeline.pair import Pair
 from input_pipeline.record_folder import find_prepared, metadata, split_names
 from input_pipeline.records import RecordSource
-from input_pipeline.stored import Held
 from scrn_jax.errors import UserError
+from scrn_jax.runtime.files import Held
 
 _RENDERED = re.compile(r"(mannequin_\d+_\d+)_\d+$")
 

@@ -10,14 +10,15 @@ Joints and face boxes move along.
 
 import dataclasses
 import io
+import math
 
 import numpy as np
 from PIL import Image
 
-from input_pipeline.stored import Held, Stored
 from scrn_jax.errors import UserError
 from scrn_jax.person import joints, regions
-from scrn_jax.person.images import DAMAGE, Header, read_header
+from scrn_jax.person.image_files import DAMAGE, LARGE, Header, in_turn, open_image, read_header
+from scrn_jax.runtime.files import Held, Stored
 
 FITS = ("exact", "pad", "crop")
 _ASPECT_TOLERANCE = 0.05
@@ -26,6 +27,8 @@ _LEAST = 8
 # What is stored anew loses little: full colour resolution, and above the quality that DeepFashion's own files have.
 _JPEG = {"format": "jpeg", "quality": 95, "subsampling": 0}
 _ORIENTATION = 0x0112
+# Of a window's edges, in pixels.
+_ROUNDING = 1e-6
 
 Size = tuple[int, int]
 Window = tuple[float, float, float, float]
@@ -141,30 +144,35 @@ def fit_annotation(person: Person, size: Size, rules: Rules) -> Annotation:
     return pose, fit_box(person.face_box, person.pose_size or size, rules, where)
 
 
-def fit_image(data: bytes, header: Header, rules: Rules, where: str) -> bytes:
-    """The picture's bytes as they are when a reader of the frame takes them so, else a JPEG of the frame's size."""
+def fit_image(data: bytes, header: Header, rules: Rules, where: str, picture: Image.Image | None = None) -> bytes:
+    """The picture's bytes as they are when a reader of the frame takes them so, else a JPEG of the frame's size.
+
+    `picture` is what `decode_image` gave for them, if it did.
+    """
     size = header.height, header.width
     part = window(size, rules.frame, rules.fit, where)
     height, width = rules.frame
     as_it_is = rules.fit == "exact" and (not rules.resize or size in ((height, width), (height, height)))
-    if as_it_is or (size == rules.frame):
+    if (as_it_is and header.pixels <= LARGE) or (size == rules.frame):
         return data
-    picture = _framed(decode_image(data, where).convert("RGB"), part, rules.frame, Image.Resampling.BOX)
+    with in_turn(header):
+        picture = decode_image(data, where) if picture is None else picture
+        picture = picture if picture.mode == "RGB" else picture.convert("RGB")
+        framed = _framed(picture, part, rules.frame, Image.Resampling.BOX)
     stream = io.BytesIO()
-    picture.save(stream, **_JPEG)
+    framed.save(stream, **_JPEG)
     return stream.getvalue()
 
 
 def decode_image(data: bytes, where: str) -> Image.Image:
     """The decoded picture, in the mode that the file has. Raises UserError for damaged files and turned photos."""
+    mend = "replace the file or remove its pairs"
+    _, image = open_image(data, where, mend)
     try:
-        image = Image.open(io.BytesIO(data), formats=["JPEG", "PNG"])
         image.load()
         turned = image.getexif().get(_ORIENTATION, 1)
-    except (*DAMAGE, Image.DecompressionBombError) as error:
-        raise UserError(
-            f"{where}: truncated or damaged image ({error}); replace the file or remove its pairs"
-        ) from error
+    except DAMAGE as error:
+        raise UserError(f"{where}: truncated or damaged image ({error}); {mend}") from error
     if turned not in (0, 1):
         raise UserError(
             f"{where}: is stored lying on its side (EXIF orientation {turned}), which some readers undo and others do "
@@ -174,20 +182,37 @@ def decode_image(data: bytes, where: str) -> Image.Image:
 
 
 def _framed(image: Image.Image, part: Window, frame: Size, method: Image.Resampling) -> Image.Image:
-    """The window `part` of the picture at the frame's size, by `method`, or bilinearly where photos have to grow."""
+    """The window `part` of the picture at the frame's size, by `method`, or bilinearly where photos have to grow.
+
+    Where the window reaches beyond the picture, the axis that it does not leave is resized first: the bars are then
+    added to what has the frame's length already, so that they never cost more than the picture.
+    """
     top, left, height, width = part
-    margins = [max(0, -top), max(0, top + height - image.height), max(0, -left), max(0, left + width - image.width)]
-    above, below, before, after = (int(np.ceil(margin)) for margin in margins)
-    if above or below or before or after:
-        pixels = np.asarray(image)
-        depth = ((0, 0),) * (pixels.ndim - 2)
-        mode = "constant" if method == Image.Resampling.NEAREST else "edge"
-        image = Image.fromarray(np.pad(pixels, ((above, below), (before, after), *depth), mode))
-        top, left = top + above, left + before
+    fill = "constant" if method == Image.Resampling.NEAREST else "edge"
     if method == Image.Resampling.BOX and (frame[0] > height or frame[1] > width):
         method = Image.Resampling.BILINEAR
-    box = (left, top, min(left + width, image.width), min(top + height, image.height))
+    beyond = [_beyond(top, height, image.height), _beyond(left, width, image.width)]
+    if any(beyond[0]):
+        image = image.resize(
+            (frame[1], image.height), method, box=(max(0, left), 0, min(left + width, image.width), image.height)
+        )
+        left, width = 0, frame[1]
+    elif any(beyond[1]):
+        image = image.resize(
+            (image.width, frame[0]), method, box=(0, max(0, top), image.width, min(top + height, image.height))
+        )
+        top, height = 0, frame[0]
+    if any(beyond[0]) or any(beyond[1]):
+        pixels = np.asarray(image)
+        image = Image.fromarray(np.pad(pixels, (*beyond, (0, 0))[: pixels.ndim], fill))
+        top, left = top + beyond[0][0], left + beyond[1][0]
+    box = (max(0, left), max(0, top), min(left + width, image.width), min(top + height, image.height))
     return image.resize((frame[1], frame[0]), method, box=box)
+
+
+def _beyond(start: float, length: float, size: int) -> tuple[int, int]:
+    """How many whole pixels a window from `start` on reaches beyond a side of `size`, before it and after it."""
+    return max(0, math.ceil(-start - _ROUNDING)), max(0, math.ceil(start + length - size - _ROUNDING))
 
 
 def fit_labels(data: bytes, rules: Rules, where: str) -> bytes:

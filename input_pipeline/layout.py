@@ -21,9 +21,9 @@ from input_pipeline import listings
 from input_pipeline.collection import Collection, Split, drop_incomplete_pairs, index_archive, index_folder
 from input_pipeline.findings import ERROR, NOTE, WARNING, Findings
 from input_pipeline.fitting import Rules, Size
-from input_pipeline.stored import Stored
 from scrn_jax.errors import UserError
 from scrn_jax.person import formats, joints, regions
+from scrn_jax.runtime.files import Problems, Stored, read_lines
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def _read_split(
     place = _image_place(root, split, options.images, findings)
     if place not in indexed:
         indexed[place] = index_folder(place, flat_name) if place.is_dir() else index_archive(place, flat_name)
-    problems: formats.Problems = []
+    problems: Problems = []
     try:
         part = _read_files(root, split, options, place, indexed[place], problems)
     finally:
@@ -118,7 +118,7 @@ def _read_files(
     options: Options,
     place: Path,
     images: Mapping[str, Stored],
-    problems: formats.Problems,
+    problems: Problems,
 ) -> Split:
     labels_at = _label_folder(root, split)
     annotations = csv_file(root, "annotation", split)
@@ -207,7 +207,7 @@ def _read_list(file: Path) -> tuple[str, ...] | None:
     """The names in a .lst file, or None when there is none."""
     if not file.is_file():
         return None
-    return tuple(flat_name(line.strip()) for line in formats.read_text(file).splitlines() if line.strip())
+    return tuple(flat_name(line.strip()) for line in read_lines(file) if line.strip())
 
 
 def _check_list(split: Split, file: Path, findings: Findings) -> None:

@@ -1,39 +1,13 @@
 """The small text files of a data set, read strictly: pairs, lists, identities, face boxes."""
 
-import csv
-import io
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from input_pipeline.collection import ListedPair
 from scrn_jax.errors import UserError
-from scrn_jax.person import formats
-from scrn_jax.person.formats import Problems, meet
-
-
-def read_table(file: Path, columns: tuple[str, ...], problems: Problems | None = None) -> list[tuple[int, list[str]]]:
-    """(line number, values of `columns`) of every row of a CSV file with a header; other columns are skipped.
-
-    Raises UserError naming file, line and mend for another header, for what is no CSV and for an empty file.
-    """
-    rows = csv.DictReader(io.StringIO(formats.read_text(file)), strict=True)
-    found = []
-    try:
-        if not set(columns) <= set(rows.fieldnames or ()):
-            wanted = ",".join(columns)
-            raise UserError(f"{file}, line 1: expected the columns {wanted}, found {rows.fieldnames}; mend the header")
-        for row in rows:
-            if any(row[column] is None for column in columns):
-                meet(
-                    UserError(f"{file}, line {rows.line_num}: has fewer fields than the header; mend the line"),
-                    problems,
-                )
-                continue
-            found.append((rows.line_num, [row[column].strip() for column in columns]))
-    except csv.Error as error:
-        raise UserError(f"{file}, line {rows.line_num}: not readable as CSV ({error}); mend the line") from error
-    return found
+from scrn_jax.person.formats import is_number
+from scrn_jax.runtime.files import TABLE_ROWS, Problems, meet, read_json, read_table
 
 
 def read_pairs(file: Path, rename=str, problems: Problems | None = None) -> list[ListedPair]:
@@ -63,13 +37,15 @@ def read_face_boxes(file: Path, problems: Problems | None = None) -> dict[str, n
 
     Raises UserError naming the file and the name of a box that is none, or appends it to `problems`.
     """
-    boxes = formats.read_json(file)
+    boxes = read_json(file)
     if not isinstance(boxes, dict):
         raise UserError(f"{file}: must map names to [y0, x0, y1, x1]; mend or remove it")
+    if len(boxes) > TABLE_ROWS:
+        raise UserError(f"{file}: {len(boxes):,} boxes, at most {TABLE_ROWS:,} are read; leave out what is not needed")
     read = {}
     for name, box in boxes.items():
         numbers = [0, 0, 0, 0] if box is None else box
-        if not isinstance(numbers, list) or len(numbers) != 4 or not all(map(formats.is_number, numbers)):
+        if not isinstance(numbers, list) or len(numbers) != 4 or not all(map(is_number, numbers)):
             wrong = f"{file}, {name}: {box!r} is no face box [y0, x0, y1, x1] in pixels; mend it or write null"
             meet(UserError(wrong), problems)
             continue

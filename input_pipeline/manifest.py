@@ -43,12 +43,16 @@ from input_pipeline.collection import Collection, ListedPair, Split, drop_incomp
 from input_pipeline.findings import ERROR, NOTE, WARNING, Findings
 from input_pipeline.fitting import FITS, Rules
 from input_pipeline.layout import item_key
-from input_pipeline.stored import Stored
 from scrn_jax.errors import UserError
-from scrn_jax.person import formats, regions
+from scrn_jax.person import regions
 from scrn_jax.person.detections import MIN_CONFIDENCE, READERS, read_joints
+from scrn_jax.person.formats import is_number
+from scrn_jax.runtime.files import Problems, Stored, read_table, read_text
 
 FILE_NAME = "people.toml"
+# A pair takes some 200 bytes of memory.
+MAX_PAIRS = 1 << 21
+_MAX_BYTES = 1 << 20
 _SECTIONS = {
     "": {"frame", "fit", "images", "face_boxes", "parsing", "joints", "pairs", "identities"},
     "parsing": {"folder", "merge"},
@@ -68,7 +72,7 @@ def read_manifest(file: Path) -> Collection:
     """
     content = _checked(file)
     root, findings = file.parent, Findings()
-    problems: formats.Problems = []
+    problems: Problems = []
     merge = content["parsing"].get("merge", "regions")
     rules = Rules(
         _size(content.get("frame", [256, 176]), f"{file}: frame"),
@@ -108,7 +112,7 @@ def read_manifest(file: Path) -> Collection:
 def _checked(file: Path) -> dict[str, Any]:
     """The content of a manifest whose keys are known, whose values have the right types, with nothing missing."""
     try:
-        content = tomllib.loads(formats.read_text(file))
+        content = tomllib.loads(read_text(file, _MAX_BYTES))
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
         if isinstance(error, UserError):
             raise
@@ -146,7 +150,7 @@ def _text(content: dict[str, Any], path: str, file: Path, *, optional: bool = Fa
 
 def _check_numbers(content: dict[str, Any], file: Path) -> None:
     confidence = content["joints"].get("min_confidence", MIN_CONFIDENCE)
-    if not formats.is_number(confidence) or not 0 <= confidence <= 1:
+    if not is_number(confidence) or not 0 <= confidence <= 1:
         raise UserError(f"{file}: joints.min_confidence is {confidence!r}; it must lie between 0 and 1")
     merge = content["parsing"].get("merge", "regions")
     if not isinstance(merge, str | list):
@@ -154,7 +158,7 @@ def _check_numbers(content: dict[str, Any], file: Path) -> None:
     if "identities" in content:
         section = content["identities"]
         share, people = section.get("test_share", 0.1), section.get("test", [])
-        if not formats.is_number(share) or not 0 < share < 1:
+        if not is_number(share) or not 0 < share < 1:
             raise UserError(f"{file}: identities.test_share is {share!r}; it must lie between 0 and 1")
         if not isinstance(people, list) or not all(isinstance(person, str) for person in people):
             raise UserError(f"{file}: identities.test is {people!r}; it must be a list of texts")
@@ -186,7 +190,7 @@ def _pictures(folder: Path, what: str) -> dict[str, Stored]:
 
 
 def _pairs(
-    root: Path, content: dict[str, Any], images: dict[str, Stored], findings: Findings, problems: formats.Problems
+    root: Path, content: dict[str, Any], images: dict[str, Stored], findings: Findings, problems: Problems
 ) -> tuple[Identity, dict[str, list[ListedPair]]]:
     """Who is in a picture, and the pairs of each split."""
     if "pairs" in content:
@@ -205,6 +209,12 @@ def _pairs(
             findings.add(WARNING, "person unknown", f"{images[name]}: belongs to nobody in {section['file']}; add it")
         else:
             people.setdefault(who, []).append(name)
+    count = sum(len(names) * (len(names) - 1) for names in people.values())
+    if count > MAX_PAIRS:
+        raise UserError(
+            f"{root / FILE_NAME}: [identities] makes {count:,} pairs, at most {MAX_PAIRS:,} are taken; is one "
+            "folder many people? else list the pairs that you want with [pairs]"
+        )
     held_out = _held_out(root, section, sorted(people))
     pairs = {"train": [], "test": []}
     for who, names in people.items():
@@ -220,10 +230,10 @@ def _pairs(
     return identity, pairs
 
 
-def _identity(root: Path, section: dict[str, Any], problems: formats.Problems) -> Identity:
+def _identity(root: Path, section: dict[str, Any], problems: Problems) -> Identity:
     if "file" in section:
         file = _inside(root, section["file"])
-        table = {row[0]: row[1] for _, row in listings.read_table(file, ("name", "identity"), problems)}
+        table = {row[0]: row[1] for _, row in read_table(file, ("name", "identity"), problems)}
         return lambda name: table.get(name) or None
     if section["by"] == "folder":
         return lambda name: str(PurePosixPath(name).parent)

@@ -16,7 +16,7 @@ from input_pipeline.findings import LEVELS
 from input_pipeline.fitting import Rules, fit_image, fit_labels
 from scrn_jax.features.files import written_whole
 from scrn_jax.person import draw, regions
-from scrn_jax.person.images import read_header
+from scrn_jax.person.image_files import open_image, read_header
 
 # A page with tens of thousands of lines is of no use; the CSV file has all of them.
 _MOST_SHOWN = 1000
@@ -89,8 +89,10 @@ def _sample(seen: Examined, frame: tuple[int, int]) -> bytes:
     """The picture and beside it the overlay, as PNG bytes."""
     rules = Rules(frame)
     # Kept bytes may still have side bars; a frame that they do not fit exactly has been cut already.
-    image = _decoded(fit_image(seen.fitted.image, read_header(seen.fitted.image, seen.name), rules, seen.name))
-    labels = _decoded(fit_labels(seen.fitted.labels, rules, seen.name))
+    image = _decoded(
+        fit_image(seen.fitted.image, read_header(seen.fitted.image, seen.name), rules, seen.name), seen.name
+    )
+    labels = _decoded(fit_labels(seen.fitted.labels, rules, seen.name), seen.name)
     if image.shape[:2] != frame:
         bar = (image.shape[1] - frame[1]) // 2
         image = image[:, bar : bar + frame[1]]
@@ -100,6 +102,7 @@ def _sample(seen: Examined, frame: tuple[int, int]) -> bytes:
     return stream.getvalue()
 
 
-def _decoded(data: bytes) -> np.ndarray:
-    with Image.open(io.BytesIO(data), formats=["JPEG", "PNG"]) as image:
-        return np.asarray(image if image.mode == "L" and image.format == "PNG" else image.convert("RGB"))
+def _decoded(data: bytes, where: str) -> np.ndarray:
+    header, image = open_image(data, where)
+    with image:
+        return np.asarray(image if image.mode == "L" and header.kind == "png" else image.convert("RGB"))

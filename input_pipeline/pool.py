@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from scrn_jax.errors import UserError
+from scrn_jax.person.image_files import share_turns
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -35,7 +36,7 @@ def ordered_map(function: Callable[[Task], Result], tasks: Iterable[Task], proce
     context = multiprocessing.get_context("spawn")
     remaining = iter(tasks)
     ahead: collections.deque[Future] = collections.deque()
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_die_with_parent)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(context.RLock(),))
     try:
         # The first `processes` tasks start the processes.
         with _lean_start():
@@ -52,6 +53,11 @@ def ordered_map(function: Callable[[Task], Result], tasks: Iterable[Task], proce
         raise UserError("a worker process was killed, perhaps for lack of memory; free some, run again") from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _start(lock: contextlib.AbstractContextManager) -> None:
+    share_turns(lock)
+    _die_with_parent()
 
 
 def _die_with_parent() -> None:

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from scrn_jax.errors import UserError
-from scrn_jax.person.formats import read_json
+from scrn_jax.runtime.files import read_json
 
 INFO_FILE, SCHEMA_FILE, METADATA_FILE = "dataset_info.json", "features.json", "metadata.json"
 _FILE_FORMAT = "array_record"

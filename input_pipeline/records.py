@@ -12,7 +12,7 @@ from google.protobuf import json_format
 from input_pipeline import record_folder
 from input_pipeline.pair import Pair
 from scrn_jax.errors import UserError
-from scrn_jax.person.images import read_header
+from scrn_jax.person.image_files import read_header
 from scrn_jax.person.joints import NUM_JOINTS
 from scrn_jax.person.regions import NAMES
 
@@ -126,7 +126,12 @@ class RecordSource:
             where = self.where(index, "every key")
             raise UserError(f"{where}: unreadable ({error}); prepare the data set again") from error
         for key in ("source_image", "source_parsing", "target_image", "target_parsing"):
-            read_header(getattr(pair, key), self.where(index, key))
+            header = read_header(getattr(pair, key), self.where(index, key))
+            if max(header.height, header.width) > max(self.frame):
+                raise UserError(
+                    f"{self.where(index, key)}: {header.height} x {header.width} pixels, larger than the frame "
+                    f"{self.frame[0]} x {self.frame[1]}; prepare the data set again"
+                )
         return pair
 
     def names(self, index: int) -> tuple[str, str]:

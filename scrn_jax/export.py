@@ -13,6 +13,7 @@ import jax
 from scrn_jax import exported, provenance, restore, sharding
 from scrn_jax.errors import UserError
 from scrn_jax.metrics import report as report_lib
+from scrn_jax.runtime import files
 from scrn_jax.settings import Settings, to_config
 
 log = logging.getLogger(__name__)
@@ -50,8 +51,8 @@ def export(settings: Settings, workdir: Path, output: Path) -> None:
 def read_report(workdir: Path, step: int) -> Mapping[str, Any] | None:
     """The run's report.json without its config; None when there is none of this step."""
     try:
-        report = json.loads((workdir / "report.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        report = files.read_json(workdir / "report.json")
+    except UserError:
         return None
     if not isinstance(report, dict) or report.get("step") != step:
         return None

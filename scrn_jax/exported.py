@@ -1,6 +1,5 @@
 """The folder of an exported model: what is in it, and how it is read without any training code."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import orbax.checkpoint as ocp
 
 from scrn_jax import networks
 from scrn_jax.errors import UserError
+from scrn_jax.runtime import files
 from scrn_jax.settings import Settings, from_config
 
 LAYOUT = 1  # of the folder; a reader takes its own only
@@ -29,13 +29,11 @@ def read_model_file(folder: Path) -> Mapping[str, Any]:
       UserError: no exported model there, a damaged one, or one of another layout.
     """
     path = folder / MODEL_FILE
+    if not path.exists():
+        raise UserError(f"{path} does not exist; give the --output folder of an export (--mode export)")
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise UserError(f"{path}: larger than {_MAX_BYTES} bytes, so it is none of ours; export the model anew")
-        model = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist; give the --output folder of an export (--mode export)") from error
-    except (OSError, ValueError, RecursionError) as error:
+        model = files.read_json(path, _MAX_BYTES)
+    except UserError as error:
         raise UserError(f"{path} cannot be read ({error}); export the model anew with --mode export") from error
     layout = model.get("layout") if isinstance(model, dict) else None
     if layout != LAYOUT:
@@ -50,7 +48,11 @@ def read_model_file(folder: Path) -> Mapping[str, Any]:
 
 def read_settings(folder: Path) -> Settings:
     """The settings of the run that an exported model comes from; UserError as `read_model_file`."""
-    return from_config(read_model_file(folder)["config"])
+    config = read_model_file(folder)["config"]
+    try:
+        return from_config(config)
+    except UserError as error:
+        raise UserError(f"{folder / MODEL_FILE}: {error}") from error
 
 
 def read_params(folder: Path, settings: Settings, sharding) -> Any:

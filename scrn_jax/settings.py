@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from scrn_jax import convolutions, losses
 from scrn_jax.errors import UserError
 
+# Beyond these no model of this kind is meant; a file that says more would have its reader build for hours.
+MAX_SIDE, MAX_BLOCKS, MAX_WIDTH, MAX_MULTIPLE, MAX_LEVELS = 2048, 64, 512, 64, 8
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
@@ -26,6 +28,12 @@ def _not_negative(section, where: str, *names: str):
     for name in names:
         if not 0 <= getattr(section, name) < math.inf:
             raise UserError(f"config.{where}.{name} must be a number of at least 0, got {getattr(section, name)}")
+
+
+def _at_most(section, where: str, **limits: int):
+    for name, limit in limits.items():
+        if not 0 < getattr(section, name) <= limit:
+            raise UserError(f"config.{where}.{name} must be from 1 to {limit}, got {getattr(section, name)}")
 
 
 def _one_of(section, where: str, name: str, choices):
@@ -62,7 +70,7 @@ class Model:
     convolutions: str = "auto"
 
     def __post_init__(self):
-        _positive(self, "model", "width", "blocks", "discriminator_width")
+        _at_most(self, "model", width=MAX_WIDTH, blocks=MAX_BLOCKS, discriminator_width=MAX_WIDTH)
         _one_of(self, "model", "dtype", DTYPES)
         _one_of(self, "model", "convolutions", convolutions.CHOICES)
         _one_of(self, "model", "upsampling", ("transposed", "nearest"))
@@ -71,8 +79,12 @@ class Model:
         # The style encoder doubles its grid twice afterwards.
         for name, least in (("parsing_multiples", 1), ("style_multiples", 2)):
             multiples = getattr(self, name)
-            if len(multiples) < least or any(not isinstance(n, int) or n < 1 for n in multiples):
-                raise UserError(f"config.model.{name} must be {least} or more whole numbers from 1, got {multiples}")
+            whole = all(isinstance(n, int) and 1 <= n <= MAX_MULTIPLE for n in multiples)
+            if not whole or not least <= len(multiples) <= MAX_LEVELS:
+                raise UserError(
+                    f"config.model.{name} must be {least} to {MAX_LEVELS} whole numbers from 1 to {MAX_MULTIPLE}, got "
+                    f"{multiples}"
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,8 +221,10 @@ class Settings:
         _one_of(self, "", "adversarial", losses.ADVERSARIAL_FORMS)
         _one_of(self, "", "parsing", losses.PARSING_FORMS)
         pair = isinstance(self.size, tuple) and len(self.size) == 2
-        if not pair or any(not isinstance(n, int) or n < 32 or n % 4 for n in self.size):
-            raise UserError(f"config.size must be (height, width), multiples of 4 of at least 32, got {self.size}")
+        if not pair or any(not isinstance(n, int) or not 32 <= n <= MAX_SIDE or n % 4 for n in self.size):
+            raise UserError(
+                f"config.size must be (height, width), multiples of 4 from 32 to {MAX_SIDE}, got {self.size}"
+            )
         if max(self.size) <= (stride := 2 ** len(self.model.style_multiples)):
             # An instance norm over one cell is 0 whatever the image.
             raise UserError(

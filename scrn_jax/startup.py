@@ -16,11 +16,13 @@ from clu import parameter_overview
 from input_pipeline import sources
 from scrn_jax import exported, provenance, sharding, state
 from scrn_jax.errors import UserError
+from scrn_jax.runtime import files
 from scrn_jax.settings import Settings, from_config, to_config
 
 log = logging.getLogger(__name__)
 
 CONFIG_FILE, STARTS_FILE = "config.json", "starts.jsonl"
+_MAX_CONFIG_BYTES = 1 << 20
 
 
 def claim_workdir(workdir: Path) -> None:
@@ -101,12 +103,15 @@ def read_config(workdir: Path) -> Settings:
     if exported.is_exported(workdir):
         return exported.read_settings(workdir)
     path = workdir / CONFIG_FILE
+    if not path.exists():
+        raise UserError(f"{path} does not exist; give the --workdir of a run, or its --config")
     try:
-        return from_config(json.loads(path.read_text("utf-8")))
-    except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist; give the --workdir of a run, or its --config") from error
-    except (OSError, json.JSONDecodeError) as error:
+        config = files.read_json(path, _MAX_CONFIG_BYTES)
+    except UserError as error:
         raise UserError(f"{path} cannot be read ({error}); give the run's --config") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{path} holds no config; give the run's --config")
+    return from_config(config)
 
 
 def forward_gigaflops(settings: Settings) -> float:

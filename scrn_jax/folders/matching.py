@@ -1,14 +1,12 @@
 """Which generated image belongs to which reference: by the names that the field's code gives, or by a CSV of pairs."""
 
-import csv
-import io
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from scrn_jax.errors import UserError
 from scrn_jax.folders.listing import ImageFolder, key_of
-from scrn_jax.person.formats import read_text
+from scrn_jax.runtime.files import read_table
 
 SEPARATORS = ("___", "_2_", "_to_")
 ENDING = "_vis"
@@ -148,21 +146,14 @@ def read_pairs(path: Path) -> list[tuple[str, str]]:
     Raises:
       UserError: unreadable, without these columns, an empty name, a pair given twice, or no pair at all.
     """
-    rows = csv.DictReader(io.StringIO(read_text(path)), strict=True)
     pairs: dict[tuple[str, str], int] = {}
-    try:
-        if not {"from", "to"} <= set(rows.fieldnames or ()):
-            raise UserError(f"{path}, line 1: expected the columns from,to, found {rows.fieldnames}; mend the header")
-        for row in rows:
-            names = tuple((row[column] or "").strip() for column in ("from", "to"))
-            if not all(names):
-                raise UserError(f"{path}, line {rows.line_num}: an empty name; write from,to or remove the line")
-            pair = key_of(names[0]), key_of(names[1])
-            if pair in pairs:
-                raise UserError(f"{path}, line {rows.line_num}: the pair of line {pairs[pair]} again; remove one")
-            pairs[pair] = rows.line_num
-    except csv.Error as error:
-        raise UserError(f"{path}, line {rows.reader.line_num}: not readable as CSV ({error}); mend the line") from error
+    for line, names in read_table(path, ("from", "to")):
+        if not all(names):
+            raise UserError(f"{path}, line {line}: an empty name; write from,to or remove the line")
+        pair = key_of(names[0]), key_of(names[1])
+        if pair in pairs:
+            raise UserError(f"{path}, line {line}: the pair of line {pairs[pair]} again; remove one")
+        pairs[pair] = line
     if not pairs:
         raise UserError(f"{path}: holds no pairs; list at least one under the header from,to")
     return list(pairs)

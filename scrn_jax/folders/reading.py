@@ -1,6 +1,5 @@
 """Image files to pixels in the protocol's frame; whatever is done to one on the way is a named rule, and counted."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +7,9 @@ import numpy as np
 from PIL import Image
 
 from scrn_jax.errors import UserError
-from scrn_jax.person.images import DAMAGE, read_header
+from scrn_jax.person.image_files import DAMAGE, open_image
 from scrn_jax.person.regions import label_map_from_bytes
+from scrn_jax.runtime import files
 
 RULES = {
     "last_panel": "a strip of panels side by side: the last one is taken",
@@ -19,7 +19,7 @@ RULES = {
     "opaque_alpha": "an alpha channel that hides nothing: dropped",
 }
 _MODES = {"RGB": None, "L": "grey", "1": "grey", "P": "palette", "RGBA": "opaque_alpha", "LA": "opaque_alpha"}
-_MAX_BYTES = 1 << 28
+_DAMAGED = "make or copy it anew"
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,8 @@ class Seen:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file of at most 256 MB. Raises UserError when it cannot be read or is larger."""
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); restore or remove the file") from error
-    if len(data) > _MAX_BYTES:
-        raise UserError(f"{path}: larger than {_MAX_BYTES >> 20} MB, which no image of this field is; replace the file")
-    return data
+    """The content of a file. Raises UserError when it cannot be read, is no regular file or larger than a picture."""
+    return files.read_bytes(path, mend="restore, replace or remove the file")
 
 
 def inspect(data: bytes, where: str, frame: tuple[int, int], strips: bool) -> Seen:
@@ -53,9 +46,8 @@ def inspect(data: bytes, where: str, frame: tuple[int, int], strips: bool) -> Se
     Raises:
       UserError: no JPEG or PNG, damaged, a size that does not fit the frame, or a colour mode without a rule.
     """
-    header = read_header(data, where)
-    with _opened(data, where) as image:
-        mode = image.mode
+    header, image = open_image(data, where, _DAMAGED)
+    mode = image.mode
     if mode not in _MODES:
         raise UserError(f"{where}: its colour mode is {mode}; convert it to 8-bit RGB")
     width, panels = _panels(header.height, header.width, frame, where)
@@ -71,13 +63,17 @@ def decode(data: bytes, where: str, frame: tuple[int, int]) -> np.ndarray:
     Raises:
       UserError: damaged, or transparent somewhere.
     """
+    header, image = open_image(data, where, _DAMAGED)
+    _panels(header.height, header.width, frame, where)
     try:
-        with _opened(data, where) as image:
+        with image:
             if image.mode in ("RGBA", "LA") or "transparency" in image.info:
                 image = _without_alpha(image, where)
             pixels = np.asarray(image.convert("RGB"))
+    except UserError:
+        raise
     except DAMAGE as error:
-        raise _damaged(where, error) from error
+        raise UserError(f"{where}: a damaged image ({error}); {_DAMAGED}") from error
     return _in_frame(pixels, frame, where)
 
 
@@ -91,19 +87,6 @@ def decode_mask(data: bytes, where: str, frame: tuple[int, int]) -> np.ndarray:
     if _panels(*mask.shape, frame, where)[1] > 1:
         raise UserError(f"{where}: {mask.shape[0]}x{mask.shape[1]} pixels are no mask of one image; cut it")
     return (_in_frame(mask, frame, where) > 0).astype(np.uint8)
-
-
-def _opened(data: bytes, where: str) -> Image.Image:
-    try:
-        return Image.open(io.BytesIO(data), formats=["PNG", "JPEG"])
-    except DAMAGE as error:
-        raise _damaged(where, error) from error
-
-
-def _damaged(where: str, error: Exception) -> UserError:
-    if isinstance(error, UserError):
-        return error
-    return UserError(f"{where}: a damaged image ({error}); make or copy it anew")
 
 
 def _without_alpha(image: Image.Image, where: str) -> Image.Image:

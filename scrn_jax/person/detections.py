@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from scrn_jax.errors import UserError
-from scrn_jax.person.formats import Problems, is_number, joints_from_lists, meet, read_deepfashion, read_json
+from scrn_jax.person.formats import is_number, joints_from_lists, read_deepfashion
 from scrn_jax.person.joints import MISSING, NUM_JOINTS
+from scrn_jax.runtime.files import Problems, meet, read_bytes, read_json
 
 # Detectors give a joint that they did not find a confidence of 0, and guesses a little more.
 MIN_CONFIDENCE = 0.1
@@ -164,8 +165,8 @@ def read_arrays(folder: str | Path, problems: Problems | None = None) -> Joints:
 
 def _read_array(file: Path) -> np.ndarray:
     """The joints in one .npy file, whose header is checked before the rest is believed."""
+    data = read_bytes(file, _MAX_ARRAY_BYTES, "write it anew")
     try:
-        data = file.read_bytes() if file.stat().st_size <= _MAX_ARRAY_BYTES else b"too large"
         stream = io.BytesIO(data)
         version = np.lib.format.read_magic(stream)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

@@ -7,54 +7,19 @@ the DeepFashion CSV; OpenPose, COCO and NumPy files in `detections`, and `detect
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from scrn_jax.errors import UserError
 from scrn_jax.person.joints import MISSING, NUM_JOINTS
+from scrn_jax.runtime.files import Problems, meet, read_lines
 
 _HEADER = "name:keypoints_y:keypoints_x"
-# 1 GiB of text: a hundred times DeepFashion's annotations.
-_MAX_TEXT_BYTES = 1 << 30
-
-Problems = list[UserError]
-
-
-def read_text(path: str | Path) -> str:
-    """The text of a UTF-8 file; raises UserError when it is absent, absurdly large or in another encoding."""
-    try:
-        if Path(path).stat().st_size > _MAX_TEXT_BYTES:
-            raise UserError(f"{path}: more than {_MAX_TEXT_BYTES >> 20} MiB of text; take the right file")
-        return Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
 
 
 def is_number(value: object) -> bool:
     """Whether a JSON value is a finite number that float32 can hold; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e38
-
-
-def meet(error: UserError, problems: Problems | None) -> None:
-    """Raises `error` at once or, when someone collects problems, notes it there and lets the reader go on."""
-    if problems is None:
-        raise error
-    problems.append(error)
-
-
-def read_json(path: str | Path) -> Any:
-    """What a JSON file holds; raises UserError when it is no JSON."""
-    try:
-        return json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON ({error}); write the file anew") from error
-    except ValueError as error:  # Python refuses integers of thousands of digits
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{path}: not readable JSON ({error}); write the file anew") from error
 
 
 def joints_from_lists(ys: Sequence[float], xs: Sequence[float], where: str) -> np.ndarray:
@@ -89,7 +54,7 @@ def read_deepfashion(path: str | Path, problems: Problems | None = None) -> dict
     values that are not finite numbers, and a name given twice with different joints. With a list of `problems`, what
     is wrong with single lines is appended to it instead, and those lines are left out.
     """
-    lines = read_text(path).splitlines()
+    lines = read_lines(path)
     if not lines or lines[0].replace(" ", "") != _HEADER:
         first = lines[0][:80] if lines else "nothing"
         raise UserError(f"{path}, line 1: expected the header {_HEADER} (separator ':'), found {first!r}")

@@ -1,14 +1,13 @@
 """The 8 regions of a parsing map: names, colours, merges of finer label sets, and safe reading of label maps."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from scrn_jax.errors import UserError
-from scrn_jax.person.images import DAMAGE, read_header
+from scrn_jax.person.image_files import DAMAGE, open_image
+from scrn_jax.runtime.files import read_bytes
 
 NAMES = ("background", "hair", "upper clothes", "dress", "pants", "face", "upper skin", "leg")
 NUM_REGIONS = len(NAMES)
@@ -73,24 +72,21 @@ def label_map_from_bytes(data: bytes, where: str, limit: int = NUM_REGIONS) -> n
     Palette images give their indices. Raises UserError naming `where` when the bytes are no readable single-channel
     image or a label is too high.
     """
-    if read_header(data, where).kind != "png":
+    header, image = open_image(data, where)
+    if header.kind != "png":
         raise UserError(f"{where}: a parsing map must be a PNG: JPEG changes the class numbers; make the map anew")
-    try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            mode, labels = image.mode, np.array(image)
-    except DAMAGE as error:
-        raise UserError(f"{where}: a damaged PNG ({error}); replace the file") from error
+    mode = image.mode
     if mode not in ("L", "P", "1"):
         raise UserError(f"{where}: a parsing map is one 8-bit channel of class numbers, this one is {mode}; save it so")
-    labels = labels.astype(np.uint8)
+    try:
+        with image:
+            labels = np.asarray(image).astype(np.uint8, copy=False)
+    except DAMAGE as error:
+        raise UserError(f"{where}: a damaged PNG ({error}); replace the file") from error
     check_labels(labels, where, limit)
     return labels
 
 
 def read_label_map(path: str | Path, limit: int = NUM_REGIONS) -> np.ndarray:
     """The label map in the PNG file `path`: see `label_map_from_bytes`. Raises UserError too when there is no file."""
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); every image needs its parsing map") from error
-    return label_map_from_bytes(data, str(path), limit)
+    return label_map_from_bytes(read_bytes(path, mend="every image needs its parsing map"), str(path), limit)

@@ -1,9 +1,11 @@
 """Weight files are read without trusting them."""
 
 import hashlib
+import io
 import json
 import os
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -71,6 +73,43 @@ def test_a_truncated_npz_is_refused(tmp_path):
         files.read_npz(tmp_path / "cut.npz")
 
 
+def _npz(path, shape, data):
+    """An .npz of one array, whose header claims `shape` whatever `data` there are."""
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", head.getvalue() + data)
+    return path
+
+
+@pytest.mark.parametrize("shape", [(1 << 40,), (1 << 20, 1 << 20), (-1,), (3,)])
+def test_an_npz_whose_header_claims_more_than_there_is_is_refused(tmp_path, shape):
+    with pytest.raises(UserError, match=r"a\.npz: not a readable .npz"):
+        files.read_npz(_npz(tmp_path / "a.npz", shape, b"12345678"))
+
+
+def test_an_npz_that_unpacks_to_gigabytes_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MAX_ARRAYS_BYTES", 1 << 20)
+    path = _npz(tmp_path / "a.npz", (1 << 18,), bytes(1 << 20))
+    assert path.stat().st_size < 5000
+    with pytest.raises(UserError, match="unpacks to .* at most 1,048,576"):
+        files.read_npz(path)
+
+
+def test_every_kind_of_array_comes_back_from_an_npz(tmp_path):
+    arrays = {
+        "scalar": np.array(3),
+        "text": np.array("abc"),
+        "empty": np.empty((0, 4), np.float32),
+        "columns": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    }
+    np.savez(tmp_path / "a.npz", **arrays)
+    found = files.read_npz(tmp_path / "a.npz")
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert found[name].dtype == array.dtype and np.array_equal(found[name], array)
+
+
 def _safetensors(header: dict, body: bytes) -> bytes:
     text = json.dumps(header).encode()
     return len(text).to_bytes(8, "little") + text + body
@@ -89,7 +128,12 @@ def test_safetensors_are_read_by_their_specification(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\xff" * 64, _safetensors({"a": {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]}}, b"1234")],
+    [
+        b"",
+        b"\xff" * 64,
+        _safetensors({name: {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]} for name in "ab"}, b"12345678"),
+        _safetensors({"a": {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]}}, b"1234"),
+    ],
 )
 def test_broken_safetensors_are_refused(content, tmp_path):
     (tmp_path / "w.safetensors").write_bytes(content)

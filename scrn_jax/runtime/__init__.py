@@ -1,0 +1,1 @@
+"""What everything else stands on and that knows nothing of people or models."""

@@ -1,0 +1,245 @@
+"""Files that nobody vouches for, read within bounds: regular files only, so many bytes, so many rows, so much JSON.
+
+Whatever a data set, an export or a workdir holds is read through here: a pipe or device is refused before it is opened,
+a size is looked at before a byte is read, and what a file or archive says of itself is never believed.
+"""
+
+import csv
+import dataclasses
+import functools
+import io
+import json
+import os
+import stat
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from scrn_jax.errors import UserError
+
+# 128 MiB: more than any picture of at most `image_files.MAX_PIXELS` pixels takes, whatever its format.
+PICTURE_BYTES = 1 << 27
+# Ten times what DeepFashion's largest list takes.
+TEXT_BYTES = 1 << 27
+# Five times DeepFashion's pairs; a row costs some 700 bytes before it is a pair.
+TABLE_ROWS = 1 << 19
+# What a JSON text may take once it is lists and numbers: an annotation of one person takes some 2.5 kB.
+_JSON_BYTES = 1 << 29
+# An archive's list of members; DeepFashion's takes 6 MB.
+_ARCHIVE_LIST_BYTES = 1 << 25
+# So many broken lines are no slips of the pen, and each is kept as a message.
+MOST_PROBLEMS = 10_000
+
+Problems = list[UserError]
+
+_KINDS = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
+
+
+def meet(error: UserError, problems: Problems | None) -> None:
+    """Raises `error` at once or, when someone collects problems, notes it there and lets the reader go on.
+
+    Raises UserError, too, when there are more than `MOST_PROBLEMS`.
+    """
+    if problems is None:
+        raise error
+    problems.append(error)
+    if len(problems) > MOST_PROBLEMS:
+        raise UserError(f"{error} (and {MOST_PROBLEMS:,} before it); mend these first, or take the right file")
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """The file opened for reading. Raises OSError, and UserError without a name for a pipe, device or folder."""
+    _check_regular(os.stat(path))  # before it is opened: opening a device may do something, opening a pipe waits
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        _check_regular(os.fstat(handle))
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def _check_regular(found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        kind = next((name for test, name in _KINDS if test(found.st_mode)), "a device")
+        raise UserError(f"{kind}, not a file")
+
+
+def read_bytes(path: str | Path, limit: int = PICTURE_BYTES, mend: str = "restore or replace the file") -> bytes:
+    """The bytes of a regular file of at most `limit`. Raises UserError naming it, the reason and `mend`."""
+    try:
+        with open_regular(path) as stream:
+            if os.fstat(stream.fileno()).st_size > limit:
+                raise UserError(f"larger than {_size(limit)}")
+            data = stream.read(limit + 1)  # it may grow meanwhile
+        if len(data) > limit:
+            raise UserError(f"larger than {_size(limit)}")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {mend}") from error
+    except UserError as error:
+        raise UserError(f"{path}: cannot be read ({error}); {mend}") from error
+    except ValueError as error:  # a name with a zero byte
+        raise UserError(f"{str(path)!r}: cannot be read ({error}); {mend}") from error
+    return data
+
+
+def _size(limit: int) -> str:
+    return f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit >> 10} KiB"
+
+
+def read_text(path: str | Path, limit: int = TEXT_BYTES) -> str:
+    """The text of a UTF-8 file; raises UserError when it is absent, larger than `limit` or in another encoding."""
+    try:
+        return read_bytes(path, limit, "check the path").decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+
+
+def read_lines(path: str | Path) -> list[str]:
+    """The lines of such a file, at most `TABLE_ROWS`; raises UserError as `read_text` does."""
+    return _few_lines(path, read_text(path)).splitlines()
+
+
+def _few_lines(path: str | Path, text: str) -> str:
+    lines = text.count("\n") + text.count("\r")
+    if lines > 2 * TABLE_ROWS:
+        raise UserError(f"{path}: {lines:,} lines, at most {TABLE_ROWS:,} are read; split it, or take the right file")
+    return text
+
+
+def read_json(path: str | Path, limit: int = TEXT_BYTES) -> Any:
+    """What a JSON file of at most `limit` bytes holds; raises UserError when it is no JSON, or too much to hold."""
+    text = read_text(path, limit)
+    # A number takes 32 bytes in its list, an empty list 64, an object and each of its entries 128.
+    needed = 32 * text.count(",") + 64 * text.count("[") + 128 * (text.count("{") + text.count(":"))
+    if needed > _JSON_BYTES:
+        raise UserError(f"{path}: would take {needed >> 20} MiB once read, at most {_JSON_BYTES >> 20}; split it")
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON ({error}); write the file anew") from error
+    except ValueError as error:  # Python refuses integers of thousands of digits
+        raise UserError(f"{path}: not readable JSON ({error}); write the file anew") from error
+
+
+def read_table(file: Path, columns: tuple[str, ...], problems: Problems | None = None) -> list[tuple[int, list[str]]]:
+    """(line number, values of `columns`) of every row of a CSV file with a header; other columns are skipped.
+
+    Raises UserError naming file, line and mend for another header, for what is no CSV, for too many rows.
+    """
+    rows = csv.reader(io.StringIO(_few_lines(file, read_text(file))), strict=True)
+    found = []
+    try:
+        header = next(rows, None)
+        if not set(columns) <= set(header or ()):
+            wanted = ",".join(columns)
+            raise UserError(f"{file}, line 1: expected the columns {wanted}, found {header}; mend the header")
+        places = [header.index(column) for column in columns]
+        for row in rows:
+            if row and len(row) <= max(places):
+                short = f"{file}, line {rows.line_num}: has fewer fields than the header; mend the line"
+                meet(UserError(short), problems)
+            elif row:
+                found.append((rows.line_num, [row[place].strip() for place in places]))
+    except csv.Error as error:
+        raise UserError(f"{file}, line {rows.line_num}: not readable as CSV ({error}); mend the line") from error
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """A file, or with `member` a member of the zip archive `path`. As a string it is how an error names it."""
+
+    path: str
+    member: str | None = None
+
+    def __str__(self) -> str:
+        return self.path if self.member is None else f"{self.path}, {self.member}"
+
+    def read(self) -> bytes:
+        """The bytes. Raises UserError naming the file when it is absent, too large, encrypted, damaged or no file."""
+        if self.member is None:
+            return read_bytes(self.path, mend="restore the file or remove its pairs")
+        try:
+            return _read_member(self.path, self.member)
+        except UserError as error:
+            raise UserError(f"{self}: {error}") from error
+        except (
+            OSError,
+            EOFError,
+            KeyError,
+            NotImplementedError,
+            RuntimeError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
+            reason = f"cannot be read ({error}); unpack the archive, or get it anew"
+            raise UserError(f"{self}: {reason}") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """Bytes in memory, with the name that errors give them."""
+
+    data: bytes = dataclasses.field(repr=False)
+    where: str
+
+    def __str__(self) -> str:
+        return self.where
+
+    def read(self) -> bytes:
+        """The bytes."""
+        return self.data
+
+
+def open_archive(path: str) -> zipfile.ZipFile:
+    """The zip archive, opened once per process as long as it is the same file. Raises UserError for what is none."""
+    try:
+        found = os.stat(path)
+        return _opened(path, found.st_ino, found.st_size, found.st_mtime_ns)
+    except UserError as error:
+        raise UserError(f"{path}: no zip archive ({error}); get it anew or unpack it") from error
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise UserError(f"{path}: not a readable zip archive ({error}); get it anew or unpack it") from error
+
+
+class _Listing(io.BufferedReader):
+    """The file of an archive that is being opened: zipfile reads the list of members at once, as long as it claims."""
+
+    is_open = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.is_open:
+            return super().read(size)
+        wanted = _ARCHIVE_LIST_BYTES if size is None or size < 0 else size  # all that is left: the end of the list
+        if wanted > _ARCHIVE_LIST_BYTES:
+            raise zipfile.BadZipFile(f"its list of members takes {size} bytes, at most {_ARCHIVE_LIST_BYTES} are read")
+        return super().read(wanted)
+
+
+@functools.lru_cache(maxsize=4)
+def _opened(path: str, *_: int) -> zipfile.ZipFile:
+    stream = _Listing(open_regular(path).detach())
+    try:
+        archive = zipfile.ZipFile(stream)
+    except BaseException:
+        stream.close()
+        raise
+    stream.is_open = True
+    return archive
+
+
+def _read_member(path: str, member: str) -> bytes:
+    archive = open_archive(path)
+    info = archive.getinfo(member)
+    if info.flag_bits & 1:
+        raise UserError("encrypted; unpack the archive with the password that came with the set")
+    if info.file_size > PICTURE_BYTES:
+        raise UserError(f"claims {info.file_size:,} bytes, at most {_size(PICTURE_BYTES)}; get the archive anew")
+    with archive.open(info) as stream:
+        # What the archive says of the size is not believed.
+        data = stream.read(PICTURE_BYTES + 1)
+    if len(data) > PICTURE_BYTES:
+        raise UserError(f"unpacks to more than {_size(PICTURE_BYTES)}; get the archive anew")
+    return data
