@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 def export(settings: Settings, workdir: Path, output: Path) -> None:
     """Write the newest checkpoint's EMA generator of `workdir` into the new folder `output`, whole or not at all.
 
-    The folder holds `params/` (Orbax, float32), `model.json` (layout, config, step, versions, figures) and `README.md`,
-    the model's card.
+    The folder holds `params/` (Orbax, float32), `model.json` (layout, config, step, versions, figures, the SHA-256 of
+    `params/`) and `README.md`, the model's card.
 
     Raises:
       UserError: no checkpoint, one of another model, `output` exists already or cannot be written.
@@ -115,6 +115,7 @@ def _write_whole(output: Path, model: Mapping[str, Any], params) -> None:
         unfinished.mkdir(parents=True)
         exported.write_params(unfinished, params)
         (unfinished / exported.CARD_FILE).write_text(card(model), "utf-8")
+        model = {**model, exported.PARAMS_SHA256: exported.params_sha256(unfinished / exported.PARAMS)}
         (unfinished / exported.MODEL_FILE).write_text(json.dumps(model, indent=2) + "\n", "utf-8")
         os.replace(unfinished, output)
     except (OSError, ValueError) as error:  # TensorStore's word for a full disk is a ValueError

@@ -1,5 +1,8 @@
 """The folder of an exported model: what is in it, and how it is read without any training code."""
 
+import hashlib
+import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,11 @@ from scrn_jax.errors import UserError
 from scrn_jax.runtime import files
 from scrn_jax.settings import Settings, from_config
 
+log = logging.getLogger(__name__)
+
 LAYOUT = 1  # of the folder; a reader takes its own only
 MODEL_FILE, CARD_FILE, PARAMS = "model.json", "README.md", "params"
+PARAMS_SHA256 = "params_sha256"
 _MAX_BYTES = 1 << 20  # of model.json
 
 
@@ -23,7 +29,7 @@ def is_exported(folder: Path) -> bool:
 
 
 def read_model_file(folder: Path) -> Mapping[str, Any]:
-    """What model.json says: `layout`, `config`, `step`, `versions` and `report` (or null).
+    """What model.json says: `layout`, `config`, `step`, `versions`, `params_sha256` and `report` (or null).
 
     Raises:
       UserError: no exported model there, a damaged one, or one of another layout.
@@ -56,17 +62,21 @@ def read_settings(folder: Path) -> Settings:
 
 
 def read_params(folder: Path, settings: Settings, sharding) -> Any:
-    """The generator's averaged parameters, float32, placed by `sharding`.
+    """The generator's averaged parameters, float32, placed by `sharding`, once their SHA-256 is found to be right.
+
+    An export of before, which says no SHA-256, is loaded with a warning.
 
     Raises:
-      UserError: they are damaged or of another model than `settings` describe.
+      UserError: they are not those that were exported, damaged, or of another model than `settings` describe.
     """
+    path = (folder / PARAMS).resolve()
+    _verify(folder, path)
     generator, inputs = networks.make_generator(settings.model), networks.example_inputs(settings.size)
     shapes = jax.eval_shape(lambda: generator.init(jax.random.key(0), **inputs)["params"])
     like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)
-    path = (folder / PARAMS).resolve()
     try:
         with ocp.StandardCheckpointer() as checkpointer:
+            _check_chunks(checkpointer.metadata(path))
             return checkpointer.restore(path, like)
     except Exception as error:  # Orbax and TensorStore raise whatever they meet
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
@@ -75,7 +85,55 @@ def read_params(folder: Path, settings: Settings, sharding) -> Any:
         ) from error
 
 
+def _verify(folder: Path, path: Path) -> None:
+    """Raises UserError unless the parameters' files are those that model.json was written for."""
+    found, expected = params_sha256(path), read_model_file(folder).get(PARAMS_SHA256)
+    if expected is None:
+        log.warning(
+            "%s names no sha256 of its parameters, as those of earlier versions do: damage would pass unseen; export "
+            "the run anew to have it noticed",
+            folder / MODEL_FILE,
+        )
+    elif found != expected:
+        raise UserError(
+            f"{path}: wrong sha256, expected {expected}, found {found}: the parameters are damaged or of another "
+            "export; copy the folder anew, or export the run anew"
+        )
+
+
+def _check_chunks(metadata: Any) -> None:
+    """Raises ValueError for an array stored in pieces larger than itself, which unpack to whatever they claim."""
+    for leaf in jax.tree.leaves(metadata.item_metadata):
+        if math.prod(leaf.storage.chunk_shape) > max(1, math.prod(leaf.shape)):
+            raise ValueError(f"an array {leaf.shape} in pieces of {leaf.storage.chunk_shape}")
+
+
 def write_params(folder: Path, params: Any) -> None:
     """Write parameters where `read_params` finds them."""
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save((folder / PARAMS).resolve(), params)
+
+
+def params_sha256(path: Path) -> str:
+    """The hexadecimal SHA-256 of the names and contents of all files in the folder of the parameters.
+
+    Raises:
+      UserError: no such folder, or a link, pipe or device in it, which no export has: it may lead anywhere.
+    """
+    if not path.is_dir():
+        raise UserError(f"{path}: no such folder; copy the exported folder whole, or export the run anew")
+    total = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        if file.is_symlink() or not (file.is_dir() or file.is_file()):
+            raise UserError(f"{file}: a link or no file, which no export has; copy the folder anew with its files")
+        if file.is_file():
+            total.update(f"{_sha256(file)}  {file.relative_to(path).as_posix()}\n".encode())
+    return total.hexdigest()
+
+
+def _sha256(file: Path) -> str:
+    try:
+        with files.open_regular(file) as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}); copy the exported folder anew") from error

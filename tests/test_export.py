@@ -1,9 +1,13 @@
 """An exported model paints what the run's averaged generator paints, stands alone, and is whole or not there."""
 
+import contextlib
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import jax
@@ -235,3 +239,106 @@ def test_a_folder_without_a_model_says_so(tmp_path):
 def test_an_unknown_dtype_is_refused(folder):
     with pytest.raises(UserError, match="dtype must be one of float32, bfloat16, got 'float16'"):
         PoseTransfer.load(folder, dtype="float16")
+
+
+def _copy(folder, to):
+    return Path(shutil.copytree(folder, to / "model"))
+
+
+def _largest(folder):
+    return max((folder / "params").rglob("*"), key=lambda path: path.stat().st_size)
+
+
+def test_one_flipped_bit_in_the_parameters_is_noticed(folder, tmp_path):
+    model = _copy(folder, tmp_path)
+    data = bytearray(_largest(model).read_bytes())
+    data[len(data) // 2] ^= 1
+    _largest(model).write_bytes(data)
+    with pytest.raises(UserError, match=r"params: wrong sha256, expected [0-9a-f]{64}, found .*copy the folder anew"):
+        PoseTransfer.load(model)
+
+
+@pytest.mark.parametrize("change", ["added", "removed", "renamed"])
+def test_files_that_were_added_removed_or_renamed_are_noticed(folder, tmp_path, change):
+    model = _copy(folder, tmp_path)
+    file = _largest(model)
+    if change == "added":
+        (file.parent / "more").write_bytes(b"")
+    elif change == "removed":
+        file.unlink()
+    else:
+        file.rename(file.with_name("0" * len(file.name)))
+    with pytest.raises(UserError, match="wrong sha256"):
+        PoseTransfer.load(model)
+
+
+@pytest.mark.parametrize("what", ["link to a file", "link to a folder", "pipe"])
+def test_what_no_export_has_is_neither_followed_nor_waited_for(folder, tmp_path, what):
+    model = _copy(folder, tmp_path)
+    place = model / "params" / "more"
+    if what == "pipe":
+        os.mkfifo(place)
+    else:
+        place.symlink_to("/etc/passwd" if what == "link to a file" else "/etc")
+    with pytest.raises(UserError, match="params/more: a link or no file, which no export has"):
+        PoseTransfer.load(model)
+
+
+def test_an_export_of_before_loads_and_says_that_damage_would_pass_unseen(folder, transfer, people, tmp_path, caplog):
+    model = _copy(folder, tmp_path)
+    _edit(model, lambda said: said.pop("params_sha256"))
+    older = PoseTransfer.load(model)
+    assert "names no sha256 of its parameters" in caplog.text and "export the run anew" in caplog.text
+    jax.tree.map(np.testing.assert_array_equal, older._params, transfer._params)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda said: said["config"].update(size=[4_000_000, 4_000_000]), r"config\.size must be .* from 32 to 2048"),
+        (lambda said: said["config"]["model"].update(blocks=5000), r"config\.model\.blocks must be from 1 to 64"),
+        (lambda said: said["config"]["model"].update(width=1 << 20), r"config\.model\.width must be from 1 to 512"),
+        (lambda said: said["config"]["model"].update(style_multiples=[1] * 500), "must be 2 to 8 whole numbers"),
+        (lambda said: said["config"]["model"].update(parsing_multiples=[1 << 40]), "from 1 to 64, got"),
+        (lambda said: said["config"]["model"].update(discriminator_width=1 << 30), "must be from 1 to 512"),
+    ],
+)
+def test_a_model_file_of_absurd_sizes_is_refused_before_anything_is_built(
+    folder, tmp_path, monkeypatch, change, message
+):
+    model = _copy(folder, tmp_path)
+    _edit(model, change)
+    monkeypatch.setattr(networks, "make_generator", None)  # is not come to
+    with pytest.raises(UserError, match=rf"model\.json: .*{message}"):
+        PoseTransfer.load(model)
+
+
+def test_names_of_classes_in_an_exports_metadata_are_not_imported(folder, tmp_path, monkeypatch):
+    model = _copy(folder, tmp_path)
+    _edit(model, lambda said: said.pop("params_sha256"))
+    (model / "planted.py").write_text(f"open({str(tmp_path / 'it_ran')!r}, 'w').close()\n")
+    monkeypatch.syspath_prepend(str(model))
+    for name, key in (("_CHECKPOINT_METADATA", "orbax.checkpoint."), ("_METADATA", '"value_type": "')):
+        file = model / "params" / name
+        text = file.read_text()
+        assert key in text
+        file.write_text(re.sub(r'("value_type": ")[^"]*|orbax\.checkpoint\.[\w.]*', r"\1planted.Array", text))
+    with contextlib.suppress(UserError):  # whether it loads is Orbax's affair
+        PoseTransfer.load(model)
+    assert not (tmp_path / "it_ran").exists() and "planted" not in sys.modules
+
+
+def test_an_array_in_pieces_larger_than_itself_is_refused(folder, tmp_path, monkeypatch):
+    """Such a piece may unpack to any number of bytes; the sum of the files does not tell who wrote them."""
+    leaf = types.SimpleNamespace(shape=(7,), storage=types.SimpleNamespace(chunk_shape=(1 << 40,)))
+    monkeypatch.setattr(
+        exported.ocp.StandardCheckpointer, "metadata", lambda *_: types.SimpleNamespace(item_metadata={"a": leaf})
+    )
+    with pytest.raises(UserError, match=r"an array \(7,\) in pieces of \(1099511627776,\)"):
+        PoseTransfer.load(folder)
+
+
+def _edit(model, change):
+    said = json.loads((model / "model.json").read_text())
+    change(said)
+    (model / "model.json").write_text(json.dumps(said))
