@@ -1,5 +1,6 @@
 """What FID compares the generated images with: the references, the training images, or statistics of these."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ class OtherSide:
         protocol = self._passes.protocol
         if self._training is not None and self._training.suffix.lower() == ".npz":
             gaussian = fid.load(self._training)
+            fid.check_origin(self._training, gaussian, self._passes.origin)
             self.record = {"images": "train", "file": self._training.name, "sha256": files.sha256(self._training)}
             return gaussian
         if self._training is not None:
@@ -69,7 +71,7 @@ class OtherSide:
         if seen.sha256 not in self._gaussians:
             facts = {"images": seen.sha256}
             key = None if self._passes.has_random_features else self._passes.fingerprint(facts)
-            gaussian = statistics.kept(key) if key else None
+            gaussian = statistics.kept(key, self._passes.origin) if key else None
             if gaussian is None:
                 gaussian = self._measured(title, root, names, facts)
                 if key:
@@ -81,4 +83,5 @@ class OtherSide:
         def read(name: str) -> Item:
             return {"images": self._passes.pixels(root / name)}
 
-        return self._passes.run(f"FID: {title}", names, read, facts).moments.gaussian(title)
+        gaussian = self._passes.run(f"FID: {title}", names, read, facts).moments.gaussian(title)
+        return dataclasses.replace(gaussian, origin=self._passes.origin)

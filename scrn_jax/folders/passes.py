@@ -14,6 +14,7 @@ from scrn_jax.folders.measuring import run
 from scrn_jax.folders.meter import Item, Meter
 from scrn_jax.folders.networks import RANDOM, Networks
 from scrn_jax.folders.resume import Shelf, State
+from scrn_jax.metrics.fid import Origin
 from scrn_jax.metrics.protocols import Protocol
 
 _PACKAGES = ("scrn-jax", "jax", "jaxlib", "numpy", "pillow")
@@ -24,12 +25,14 @@ class Passes:
 
     Attributes:
       protocol: how to measure.
+      origin: of Inception's features of images in the protocol's frame.
       has_random_features: whether Inception's weights are random ones, whose features are worth nothing.
     """
 
     def __init__(self, protocol: Protocol, networks: Networks, batch_size: int | None, output: Path):
         self.protocol = protocol
         self.has_random_features = networks.weights.get("inception", {}).get("sha256") == RANDOM
+        self.origin = Origin(protocol.frame, "inception", networks.weights.get("inception", {}).get("sha256", "none"))
         self._meter = Meter(protocol, networks, batch_size)
         self._shelf = Shelf(output)
         self._grounds = {

@@ -10,7 +10,7 @@ from pathlib import Path
 from scrn_jax.errors import UserError
 from scrn_jax.features.weights import cache_folder
 from scrn_jax.metrics import fid
-from scrn_jax.metrics.fid import Gaussian
+from scrn_jax.metrics.fid import Gaussian, Origin
 
 log = logging.getLogger(__name__)
 
@@ -18,13 +18,15 @@ FOLDER = "statistics"
 MOST = 8  # sets; each takes 34 MB
 
 
-def kept(key: str) -> Gaussian | None:
-    """The statistics under that key; None when there are none or their file is damaged."""
+def kept(key: str, origin: Origin) -> Gaussian | None:
+    """The statistics under that key; None when there are none, when they say another origin, or are damaged."""
     path = _path(key)
     if not path.is_file():
         return None
     try:
         gaussian = fid.load(path)
+        if gaussian.origin != origin:
+            return None
         path.touch()  # the most recently used stay
     except (UserError, OSError):
         return None

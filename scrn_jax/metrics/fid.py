@@ -1,6 +1,7 @@
 """Frechet Inception Distance (Heusel et al., 2017): streaming moments in float64 and the distance of two Gaussians."""
 
-from dataclasses import dataclass
+import logging
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import jax
@@ -9,13 +10,29 @@ import numpy as np
 from scrn_jax.errors import UserError
 from scrn_jax.features import files
 
+log = logging.getLogger(__name__)
+
+REMAKE = "make it anew: evaluate once with --training_images FOLDER, which writes fid_training.npz"
+_ORIGIN = "origin_"  # before the names of its arrays
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What features depend on beside the images: the frame (height, width) in pixels that these were brought into, the
+    network, and the SHA-256 of its weights. Distances between features of different origins mean nothing."""
+
+    frame: tuple[int, int]
+    network: str
+    weights: str
+
 
 @dataclass(frozen=True)
 class Gaussian:
-    """The mean (D,) and the covariance (D, D) of a set's features, float64."""
+    """The mean (D,) and the covariance (D, D) of a set's features, float64; their origin, None when that is unknown."""
 
     mean: np.ndarray
     covariance: np.ndarray
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -112,17 +129,47 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
 
 
 def save(path: Path, gaussian: Gaussian) -> None:
-    """Writes statistics as pytorch-fid does (mu and sigma in an .npz), whole or not at all."""
+    """Writes statistics as pytorch-fid does (mu and sigma in an .npz) with their origin, whole or not at all."""
+    origin = {} if gaussian.origin is None else {_ORIGIN + key: value for key, value in asdict(gaussian.origin).items()}
     with files.written_whole(path) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, mu=gaussian.mean, sigma=gaussian.covariance)
+        np.savez(stream, mu=gaussian.mean, sigma=gaussian.covariance, **origin)
 
 
 def load(path: Path) -> Gaussian:
-    """Reads statistics that `save` or pytorch-fid wrote. Raises UserError for a missing or broken file."""
+    """Reads statistics that `save` or pytorch-fid wrote. Raises UserError for a missing or broken file.
+
+    Whether they fit, `check_origin` tells.
+    """
     if not path.is_file():
         raise UserError(f"{path}: no such statistics file; give an .npz with mu and sigma, or a folder of images")
     arrays = files.read_npz(path)
     mean, covariance = arrays.get("mu"), arrays.get("sigma")
     if mean is None or covariance is None or mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
         raise UserError(f"{path}: holds no mu (D,) with sigma (D, D); write it with pytorch-fid --save-stats or anew")
-    return Gaussian(mean.astype(np.float64), covariance.astype(np.float64))
+    return Gaussian(mean.astype(np.float64), covariance.astype(np.float64), _origin(arrays, path))
+
+
+def _origin(arrays: dict[str, np.ndarray], path: Path) -> Origin | None:
+    """The origin among a file's arrays; None when it has none, as those of pytorch-fid and of earlier versions."""
+    found = {key.removeprefix(_ORIGIN): array for key, array in arrays.items() if key.startswith(_ORIGIN)}
+    if not found:
+        return None
+    try:
+        height, width = (int(side) for side in found["frame"])
+        return Origin((height, width), str(found["network"]), str(found["weights"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: its origin is no frame, network and weights ({error}); {REMAKE}") from error
+
+
+def check_origin(path: Path, gaussian: Gaussian, expected: Origin) -> None:
+    """Raises UserError naming what differs when statistics from `path` are of features of another origin.
+
+    When they do not say it, that is a warning.
+    """
+    if gaussian.origin is None:
+        log.warning("%s does not say of which frame, network and weights it is, and is believed; %s", path, REMAKE)
+        return
+    found, wanted = asdict(gaussian.origin), asdict(expected)
+    differences = [f"{key} {found[key]}, here {wanted[key]}" for key in wanted if found[key] != wanted[key]]
+    if differences:
+        raise UserError(f"{path}: statistics of other features ({'; '.join(differences)}); {REMAKE}")

@@ -1,16 +1,19 @@
 """The other side of FID is passed over once and kept for the next evaluation, under all that it depends on."""
 
+import dataclasses
 import os
 
 import numpy as np
 import pytest
 
+from scrn_jax.errors import UserError
 from scrn_jax.folders import statistics
 from scrn_jax.folders.other_side import OtherSide
 from scrn_jax.folders.resume import State
-from scrn_jax.metrics import protocols
-from scrn_jax.metrics.fid import Gaussian, Moments
+from scrn_jax.metrics import fid, protocols
+from scrn_jax.metrics.fid import Gaussian, Moments, Origin
 
+ORIGIN = Origin((256, 176), "inception", "ab" * 32)
 NAMES = ["p0.png", "p1.png", "p2.png"]
 
 
@@ -20,6 +23,7 @@ class _Passes:
     def __init__(self, grounds: str = "", has_random_features: bool = False):
         self.protocol, self.has_random_features = protocols.protocol("scrn"), has_random_features
         self.grounds, self.runs = grounds, 0
+        self.origin = ORIGIN
 
     def fingerprint(self, facts):
         return f"{self.grounds}{facts['images']}"
@@ -81,7 +85,7 @@ def test_a_damaged_file_is_measured_anew(cache, distance):
     os.truncate(file, 10)
     passes = _Passes()
     distance(passes), distance(_Passes())
-    assert passes.runs == 1 and statistics.kept(file.stem) is not None
+    assert passes.runs == 1 and statistics.kept(file.stem, ORIGIN) is not None
 
 
 def test_a_folder_that_cannot_be_written_is_a_warning(tmp_path, monkeypatch, distance, caplog):
@@ -92,10 +96,50 @@ def test_a_folder_that_cannot_be_written_is_a_warning(tmp_path, monkeypatch, dis
 
 
 def test_the_sets_used_last_stay(cache):
-    gaussian = Gaussian(np.zeros(2), np.eye(2))
+    gaussian = Gaussian(np.zeros(2), np.eye(2), ORIGIN)
     for index in range(statistics.MOST + 1):
         statistics.keep(f"set{index}", gaussian)
         os.utime(cache / f"set{index}.npz", (index, index))
         if index == statistics.MOST - 1:
-            assert statistics.kept("set0") is not None
-    assert statistics.kept("set0") is not None and statistics.kept("set1") is None
+            assert statistics.kept("set0", ORIGIN) is not None
+    assert statistics.kept("set0", ORIGIN) is not None and statistics.kept("set1", ORIGIN) is None
+
+
+def test_kept_statistics_that_say_another_origin_are_measured_anew(cache):
+    statistics.keep("set", Gaussian(np.zeros(2), np.eye(2), dataclasses.replace(ORIGIN, frame=(256, 256))))
+    assert statistics.kept("set", ORIGIN) is None
+
+
+@pytest.fixture
+def against(make_folders, tmp_path):
+    """FID of some features against a file of statistics of an origin."""
+    _, true = make_folders(tmp_path, 3)
+
+    def against(origin: Origin | None) -> float:
+        fid.save(tmp_path / "train.npz", Gaussian(np.zeros(3), np.eye(3), origin))
+        return OtherSide(_Passes(), true, tmp_path / "train.npz", tmp_path).distance("method", _moments(0), NAMES)
+
+    return against
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"frame": (256, 256)}, r"frame \(256, 256\), here \(256, 176\)"),
+        ({"network": "vgg16"}, "network vgg16, here inception"),
+        ({"weights": "cd" * 32}, f"weights {'cd' * 32}, here {'ab' * 32}"),
+    ],
+)
+def test_statistics_of_other_features_are_refused_by_name(against, change, message):
+    with pytest.raises(UserError, match=rf"train\.npz: statistics of other features \({message}\); make it anew: eval"):
+        against(dataclasses.replace(ORIGIN, **change))
+
+
+def test_statistics_of_the_same_features_are_compared_without_a_word(against, caplog):
+    assert against(ORIGIN) > 0 and not caplog.text
+
+
+def test_statistics_that_say_no_origin_are_compared_and_how_to_make_them_anew_is_said(against, caplog):
+    assert against(None) == against(ORIGIN)
+    assert "train.npz does not say of which frame, network and weights it is" in caplog.text
+    assert "make it anew: evaluate once with --training_images FOLDER" in caplog.text
