@@ -10,9 +10,9 @@ import hashlib
 import importlib
 import importlib.metadata
 import logging
-import os
 import platform
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import tensorflow_datasets as tfds
@@ -31,6 +31,8 @@ from scrn_jax.errors import UserError
 
 _LIBRARIES = ("scrn-jax", "tensorflow-datasets", "array-record", "numpy", "pillow")
 _LOG_EVERY = 10_000
+# Of what `fingerprint` covers; earlier versions put nothing before the digest, and took files of one size for equal.
+_FINGERPRINT = "2:"
 
 log = logging.getLogger(__name__)
 
@@ -81,10 +83,11 @@ class DeepFashion(tfds.core.GeneratorBasedBuilder):
         collection = read_folder(Path(dl_manager.manual_dir), config.options)
         if not config.skip_broken:
             collection.findings.raise_errors()
-        marks = fingerprint(collection)
+        marks = fingerprint(collection, config)
         self.report = examine_collection(collection, config.processes, config.samples)
         skipped = _without_broken(collection, self.report, config.skip_broken)
-        self.info.metadata.update(_provenance(collection, self.report, skipped) | {"fingerprint": marks})
+        made = {"skip_broken": config.skip_broken, "fingerprint": marks}
+        self.info.metadata.update(_provenance(collection, self.report, skipped) | made)
         return {name: self._generate_examples(part, collection.rules, name) for name, part in collection.splits.items()}
 
     def _generate_examples(self, part: Split, rules: Rules, split: str) -> Iterator[tuple[str, dict]]:
@@ -184,18 +187,48 @@ def _provenance(collection: Collection, report: Report, skipped: dict[str, list[
     }
 
 
-def fingerprint(collection: Collection) -> str:
-    """A digest of rules, pairs, annotations, and names and sizes of all files that pairs use."""
-    digest = hashlib.sha256(repr(collection.rules).encode())
-    for split, part in collection.splits.items():
-        digest.update(repr((split, part.pose_size, sorted((pair.source, pair.target) for pair in part.pairs))).encode())
-        for name in part.names():
-            person = part.person(name)
-            digest.update(name.encode() + person.pose.tobytes())
-            digest.update(b"" if person.face_box is None else person.face_box.tobytes())
-            for stored in (person.image, person.labels):
-                digest.update(str(os.path.getsize(stored.path) if stored.member is None else stored.member).encode())
-    return digest.hexdigest()
+def fingerprint(collection: Collection, config: FolderConfig) -> str:
+    """A digest of rules, options, pairs, annotations, and the contents of all files that pairs use.
+
+    Files are read for it, members of archives are not: their checksums stand in the archive.
+    """
+    digest = hashlib.sha256(repr((collection.rules, config.skip_broken)).encode())
+    with ThreadPoolExecutor(2 * cores()) as threads:
+        for split, part in collection.splits.items():
+            listed = sorted((pair.source, pair.target) for pair in part.pairs)
+            digest.update(repr((split, part.pose_size, listed)).encode())
+            people = [part.person(name) for name in part.names()]
+            for person, marks in zip(people, threads.map(_marks, people), strict=True):
+                box = b"" if person.face_box is None else person.face_box.tobytes()
+                digest.update(repr((person.name, person.pose.tobytes(), box, marks)).encode())
+    return f"{_FINGERPRINT}{digest.hexdigest()}"
+
+
+def _marks(person: Person) -> list[str]:
+    """What tells the contents of a picture's two files from others."""
+    marks = []
+    for stored in (person.image, person.labels):
+        try:
+            marks.append(stored.mark())
+        except UserError:
+            marks.append("unreadable")  # as the examination tells
+    return marks
+
+
+def _check_fresh(folder: Path, collection: Collection, config: FolderConfig) -> None:
+    """Raises UserError when the records in `folder` were not prepared from these files with these options."""
+    said, mend = record_folder.metadata(folder), "give another --output, or remove it to prepare anew"
+    mark = str(said.get("fingerprint", ""))
+    as_it_is = "or open it as it is with config.data.name = 'records'"
+    if not mark.startswith(_FINGERPRINT):
+        reason = "by an earlier version, which did not look into the files"
+    elif said.get("skip_broken") is not config.skip_broken:
+        reason = f"{'without' if config.skip_broken else 'with'} --skip_broken"
+    elif mark != fingerprint(collection, config):
+        reason = "from other files or options"
+    else:
+        return
+    raise UserError(f"{folder}: was prepared {reason}; {mend}, {as_it_is}")
 
 
 def prepare(source: Path, output: Path, config: FolderConfig | None = None) -> tuple[Path, Report | None]:
@@ -226,8 +259,6 @@ def prepare(source: Path, output: Path, config: FolderConfig | None = None) -> t
         how["beam_options"] = options.PipelineOptions(list(config.beam_options))
     folder = prepare_once(output, builder, lambda to: log.info(announce, source, to, config.processes), **how)
     report = builders[-1].report
-    if report is None and record_folder.metadata(folder).get("fingerprint") != fingerprint(collection):
-        raise UserError(
-            f"{folder}: was prepared from other files or options; give another --output, or remove it to prepare anew"
-        )
+    if report is None:
+        _check_fresh(folder, collection, config)
     return folder, report

@@ -7,6 +7,7 @@ a size is looked at before a byte is read, and what a file or archive says of it
 import csv
 import dataclasses
 import functools
+import hashlib
 import io
 import json
 import os
@@ -176,6 +177,19 @@ class Stored:
         ) as error:
             reason = f"cannot be read ({error}); unpack the archive, or get it anew"
             raise UserError(f"{self}: {reason}") from error
+
+    def mark(self) -> str:
+        """What tells the contents from others: a file's SHA-256, a member's size and CRC-32 as its archive says them.
+
+        Raises UserError as `read` does, for a file; an archive checks the sum when the member is read.
+        """
+        if self.member is None:
+            return hashlib.sha256(self.read()).hexdigest()
+        try:
+            info = open_archive(self.path).getinfo(self.member)
+        except KeyError as error:
+            raise UserError(f"{self}: no such member; get the archive anew") from error
+        return f"{info.file_size} {info.CRC:08x}"
 
 
 @dataclasses.dataclass(frozen=True)

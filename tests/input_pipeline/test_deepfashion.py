@@ -14,6 +14,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import zipfile
 
 import numpy as np
 import psutil
@@ -197,6 +198,100 @@ def test_records_of_other_options_are_not_taken_for_these(prepared, trees):
     output = prepared["flat"].parents[2]
     with pytest.raises(UserError, match="other files or options"):
         deepfashion.prepare(trees / "flat", output, config(merge="lip"))
+
+
+def _an_image(source):
+    return sorted((source / "train").iterdir())[0]
+
+
+def _a_map(source):
+    return sorted((source / "trainSPL8").iterdir())[0]
+
+
+def _other_pixels(file):
+    """Another picture in a file of the same length and time of change."""
+    data, before = file.read_bytes(), file.stat()
+    picture = np.full_like(np.array(Image.open(file)), 2)
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "png" if file.suffix == ".png" else "jpeg", quality=30)
+    assert len(stream.getvalue()) <= len(data)
+    file.write_bytes(stream.getvalue() + bytes(len(data) - len(stream.getvalue())))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert file.stat().st_size == before.st_size and file.stat().st_mtime_ns == before.st_mtime_ns
+
+
+@pytest.fixture
+def taken(tmp_path):
+    """Whether records are taken for those of a folder as it is now: the error, or None when they are."""
+
+    def taken(source, **options):
+        try:
+            deepfashion.prepare(source, tmp_path / "out", config(**options))
+        except UserError as error:
+            return str(error)
+        return None
+
+    return taken
+
+
+@pytest.mark.parametrize("which", [_an_image, _a_map])
+def test_another_picture_of_equal_size_and_time_is_told_apart(trees, tmp_path, taken, which):
+    source = copied(trees / "flat", tmp_path / "source")
+    assert taken(source) is None and taken(source) is None
+    _other_pixels(which(source))
+    assert "was prepared from other files or options; give another --output" in taken(source)
+
+
+def test_a_replaced_archive_is_told_apart(trees, tmp_path, taken):
+    source = copied(trees / "zip", tmp_path / "source")
+    assert taken(source) is None and taken(source) is None
+    with zipfile.ZipFile(source / "img.zip") as old, zipfile.ZipFile(tmp_path / "new.zip", "w") as new:
+        first, second = old.namelist()[:2]
+        swapped = {first: second, second: first}  # the same names and bytes, but exchanged
+        for name in old.namelist():
+            new.writestr(name, old.read(swapped.get(name, name)))
+    os.replace(tmp_path / "new.zip", source / "img.zip")
+    assert "was prepared from other files or options" in taken(source)
+
+
+def test_an_archive_packed_anew_with_the_same_pictures_is_the_same(trees, tmp_path, taken):
+    source = copied(trees / "zip", tmp_path / "source")
+    assert taken(source) is None
+    with zipfile.ZipFile(source / "img.zip") as old, zipfile.ZipFile(tmp_path / "new.zip", "w") as new:
+        for name in reversed(old.namelist()):
+            new.writestr(name, old.read(name), zipfile.ZIP_DEFLATED)
+    os.replace(tmp_path / "new.zip", source / "img.zip")
+    assert taken(source) is None
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_records_with_and_without_skipping_are_told_apart(trees, tmp_path, taken, first):
+    source = copied(trees / "flat", tmp_path / "source")
+    assert taken(source, skip_broken=first) is None and taken(source, skip_broken=first) is None
+    word = "with" if first else "without"
+    assert f"was prepared {word} --skip_broken; give another --output" in taken(source, skip_broken=not first)
+
+
+def test_what_was_skipped_is_not_taken_for_the_set_once_it_is_mended(trees, tmp_path, taken):
+    source = copied(trees / "flat", tmp_path / "source")
+    whole = _an_image(source).read_bytes()
+    _an_image(source).write_bytes(whole[:-900] + bytes(900))
+    assert taken(source, skip_broken=True) is None
+    _an_image(source).write_bytes(whole)
+    assert "was prepared from other files or options" in taken(source, skip_broken=True)
+
+
+def test_records_of_an_earlier_version_open_and_are_not_taken_for_these_files(trees, tmp_path, taken):
+    source = copied(trees / "flat", tmp_path / "source")
+    assert taken(source) is None
+    (file,) = (tmp_path / "out").rglob("metadata.json")
+    said = json.loads(file.read_text())
+    del said["skip_broken"]
+    file.write_text(json.dumps(said | {"fingerprint": "ab" * 32}))
+    found = taken(source)
+    assert "by an earlier version, which did not look into the files; give another --output, or remove it" in found
+    assert "config.data.name = 'records'" in found and "\n" not in found
+    assert len(sources.open_source({"name": "records", "dir": str(tmp_path / "out")}, "train")) > 0
 
 
 def test_the_config_opens_the_raw_folder_and_prepares_it_once(trees, tmp_path):
