@@ -51,14 +51,18 @@ def meet(error: UserError, problems: Problems | None) -> None:
 
 def open_regular(path: str | Path) -> BinaryIO:
     """The file opened for reading. Raises OSError, and UserError without a name for a pipe, device or folder."""
+    return os.fdopen(_open(path), "rb")
+
+
+def _open(path: str | Path) -> int:
     _check_regular(os.stat(path))  # before it is opened: opening a device may do something, opening a pipe waits
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         _check_regular(os.fstat(handle))
-        return os.fdopen(handle, "rb")
     except BaseException:
         os.close(handle)
         raise
+    return handle
 
 
 def _check_regular(found: os.stat_result) -> None:
@@ -70,19 +74,31 @@ def _check_regular(found: os.stat_result) -> None:
 def read_bytes(path: str | Path, limit: int = PICTURE_BYTES, mend: str = "restore or replace the file") -> bytes:
     """The bytes of a regular file of at most `limit`. Raises UserError naming it, the reason and `mend`."""
     try:
-        with open_regular(path) as stream:
-            if os.fstat(stream.fileno()).st_size > limit:
-                raise UserError(f"larger than {_size(limit)}")
-            data = stream.read(limit + 1)  # it may grow meanwhile
-        if len(data) > limit:
-            raise UserError(f"larger than {_size(limit)}")
+        handle = _open(path)
+        try:
+            return _read_all(handle, limit)
+        finally:
+            os.close(handle)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); {mend}") from error
     except UserError as error:
         raise UserError(f"{path}: cannot be read ({error}); {mend}") from error
     except ValueError as error:  # a name with a zero byte
         raise UserError(f"{str(path)!r}: cannot be read ({error}); {mend}") from error
-    return data
+
+
+def _read_all(handle: int, limit: int) -> bytes:
+    """Everything, without the buffers of Python's streams: training reads four files a pair."""
+    size = os.fstat(handle).st_size
+    if size > limit:
+        raise UserError(f"larger than {_size(limit)}")
+    pieces, total = [], 0
+    while piece := os.read(handle, size + 1 if not total else 1 << 16):
+        pieces.append(piece)
+        total += len(piece)
+        if total > limit:  # it grew meanwhile
+            raise UserError(f"larger than {_size(limit)}")
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _size(limit: int) -> str:
