@@ -30,6 +30,13 @@ def conv2d(x_BxHxWxC, kernel_KxKxCxF, *, stride: int = 1, padding=0):
     return convolution(x_BxHxWxC, kernel_KxKxCxF, (stride, stride), padding, dimension_numbers=NHWC)
 
 
+def _interleaved(phase, x_BxHxWxC):
+    """The four `phase(row parity, column parity)`, each (B, H, W, K), as the pixels of (B, 2H, 2W, K)."""
+    b, h, w, _ = x_BxHxWxC.shape
+    phases = jnp.stack([jnp.stack([phase(i, j) for j in (0, 1)], axis=3) for i in (0, 1)], axis=2)  # B,H,2,W,2,K
+    return phases.reshape(b, 2 * h, 2 * w, -1)
+
+
 def stride2_transposed_conv3(x_BxHxWxC, kernel_3x3xCxK):
     """Transposed 3x3 convolution, stride 2, padding 1, output padding 1, as four phase convolutions.
 
@@ -52,9 +59,27 @@ def stride2_transposed_conv3(x_BxHxWxC, kernel_3x3xCxK):
         (rows, below), (columns, right) = taps[row_parity], taps[column_parity]
         return conv2d(x_BxHxWxC, kernel_3x3xCxK[rows, columns], padding=((0, below), (0, right)))
 
-    b, h, w, _ = x_BxHxWxC.shape
-    phases = jnp.stack([jnp.stack([phase(i, j) for j in (0, 1)], axis=3) for i in (0, 1)], axis=2)  # B,H,2,W,2,K
-    return phases.reshape(b, 2 * h, 2 * w, -1)
+    return _interleaved(phase, x_BxHxWxC)
+
+
+def nearest_conv3(x_BxHxWxC, kernel_3x3xCxK):
+    """3x3 convolution, padding 1, of every pixel taken four times, (B, 2H, 2W, K), as four 2x2 phase convolutions.
+
+    Of the three rows that an even output row 2m sees, the last two are copies of input m, and the first is m - 1; an
+    odd one 2m + 1 sees m twice and then m + 1; likewise the columns. Taps on copies of one pixel add up: 16 products
+    where the enlarged picture takes 36.
+    """
+
+    def taps(kernel, axis: int, parity: int):
+        first, second, third = jnp.split(kernel, 3, axis)
+        pairs = (first, second + third) if parity == 0 else (first + second, third)
+        return jnp.concatenate(pairs, axis)
+
+    def phase(row_parity: int, column_parity: int):
+        kernel = taps(taps(kernel_3x3xCxK, 0, row_parity), 1, column_parity)
+        return conv2d(x_BxHxWxC, kernel, padding=tuple((1 - parity, parity) for parity in (row_parity, column_parity)))
+
+    return _interleaved(phase, x_BxHxWxC)
 
 
 def bilinear_init(key, shape, dtype=jnp.float32):
@@ -67,17 +92,24 @@ def bilinear_init(key, shape, dtype=jnp.float32):
 
 
 class UpConv(nn.Module):
-    """`stride2_transposed_conv3` with its kernel and bias: (B, H, W, C) -> (B, 2H, 2W, features)."""
+    """A convolution that doubles the grid, with its kernel and bias: (B, H, W, C) -> (B, 2H, 2W, features).
+
+    upsampling: `transposed`, by `stride2_transposed_conv3`, whose four phases have weights of their own and leave a
+    mesh of period 2; `nearest`, by `nearest_conv3`, whose phases share theirs.
+    """
 
     features: int
+    upsampling: str = "transposed"
     dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x):
-        kernel = self.param("kernel", bilinear_init, (3, 3, x.shape[-1], self.features))
+        transposed = self.upsampling == "transposed"
+        init = bilinear_init if transposed else nn.initializers.lecun_normal()
+        kernel = self.param("kernel", init, (3, 3, x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        return stride2_transposed_conv3(x, kernel) + bias
+        return (stride2_transposed_conv3 if transposed else nearest_conv3)(x, kernel) + bias
 
 
 class ConvNormAct(nn.Module):
@@ -123,20 +155,15 @@ class ResBlock(nn.Module):
         return x + y
 
 
-UPSAMPLINGS = ("transposed", "nearest")
-
-
 def nearest_double(x_BxHxWxC):
     """Every pixel as a block of 2x2: (B, 2H, 2W, C)."""
     return jnp.repeat(jnp.repeat(x_BxHxWxC, 2, axis=1), 2, axis=2)
 
 
 class UpResBlock(nn.Module):
-    """Residual block that doubles the grid: (norm, act, 3x3, norm, act, up) plus x, doubled.
+    """Residual block that doubles the grid: (norm, act, 3x3, norm, act, up-convolution) plus x, doubled.
 
-    upsampling: `transposed`, both ways by transposed convolutions of stride 2, whose four phases have weights of their
-    own and leave a mesh of period 2; `nearest`, every pixel four times and then a 3x3 convolution (the short way: a 1x1
-    one), which has no phases.
+    `upsampling` as in `UpConv`; x is doubled by a second transposed convolution, or a 1x1 one and nearest pixels.
     """
 
     features: int
@@ -148,10 +175,9 @@ class UpResBlock(nn.Module):
         y = leaky_relu(instance_norm(dtype=self.dtype)(x))
         y = conv3(x.shape[-1], dtype=self.dtype)(y)
         y = leaky_relu(instance_norm(dtype=self.dtype)(y))
+        y = UpConv(self.features, self.upsampling, self.dtype)(y)
         if self.upsampling == "nearest":
-            y = conv3(self.features, dtype=self.dtype)(nearest_double(y))
             return y + nearest_double(conv1(self.features, use_bias=False, dtype=self.dtype, name="shortcut")(x))
-        y = UpConv(self.features, dtype=self.dtype)(y)
         return y + UpConv(self.features, dtype=self.dtype, name="shortcut")(x)
 
 

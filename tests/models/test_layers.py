@@ -199,5 +199,5 @@ def test_up_sampling_by_nearest_pixels_equals_pytorchs_upsample_and_convolution(
     y = conv(norm_act(nchw(x), "InstanceNorm_0"), params["Conv_0"], 1)
     y = nn.functional.interpolate(norm_act(y, "InstanceNorm_1"), scale_factor=2, mode="nearest")
     short = nn.functional.interpolate(conv(nchw(x), params["shortcut"], 0), scale_factor=2, mode="nearest")
-    expected = nhwc(conv(y, params["Conv_1"], 1) + short)
+    expected = nhwc(conv(y, params["UpConv_0"], 1) + short)
     np.testing.assert_allclose(run(lambda: module.apply({"params": params}, x))(), expected, atol=1e-4)
