@@ -15,9 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import machine, timing, workload
-from scrn_jax import objective
-from scrn_jax import state as state_lib
-from scrn_jax.models import coarse, layers, refine
+from scrn_jax import networks, objective
+from scrn_jax.models import coarse, layers, paint, refine
 from scrn_jax.person import heatmaps
 
 STEP = "whole step"
@@ -39,12 +38,15 @@ def _inputs(settings) -> dict[str, tuple]:
         return jax.nn.softmax(features(*sides, number))
 
     image, on_grid = jnp.tanh(features(height, width, 3)), features(*grid, channels)
+    hints, painted = 8 + paint.PARTS, 3 + 1  # channels: carried regions and nearness; the picture and its weight
+    seen = image if model.paint == "none" else jnp.concatenate([image, features(height, width, painted)], -1)
     return {
-        "parsing block": ((*poses(2), maps(8)),),
+        "parsing block": ((*poses(2), maps(8 + hints * model.parsing_hints)),),
         "pose encoder": ((*poses(2), maps(16)),),
-        "image encoder": (image,),
+        "image encoder": (seen,),
         "coarse block": (features(*grid, 2 * channels), on_grid),
         "decoder": (on_grid,),
+        "painting decoder": (on_grid, features(height, width, 8 + painted + 3 + hints), image),
         "RefineArea block": (on_grid, (*poses(1), maps(8))),
         "style encoder": (image, jax.nn.one_hot(maps(8).argmax(-1), 8)),
         "Inject Style block": (on_grid, features(8, channels), maps(8, grid)),
@@ -52,21 +54,28 @@ def _inputs(settings) -> dict[str, tuple]:
 
 
 def generator_parts(settings) -> dict[str, tuple[Callable, tuple, int]]:
-    """(function of (parameters, arguments), the arguments, how often it is in a generator) by the part's name."""
+    """(module, its arguments, how often it is in a generator) by the part's name."""
     model, inputs = settings.model, _inputs(settings)
-    dtype = state_lib.make_generator(model).dtype
+    width, upsampling, dtype = model.width, model.upsampling, networks.make_generator(model).dtype
+    parsing = width, 8, model.parsing_multiples
+    detailed, plain = coarse.DetailedParsingBlock(*parsing, dtype), coarse.ParsingBlock(*parsing, upsampling, dtype)
     modules = {
-        "parsing block": coarse.ParsingBlock(model.width, 8, model.parsing_multiples, dtype),
-        "pose encoder": coarse.Encoder(model.width, first_conv=coarse.PoseConv, dtype=dtype),
-        "image encoder": coarse.Encoder(model.width, dtype=dtype),
+        "parsing block": detailed if model.parsing_detail else plain,
+        "pose encoder": coarse.Encoder(width, first_conv=coarse.PoseConv, dtype=dtype),
+        "image encoder": coarse.Encoder(width, dtype=dtype),
         "coarse block": coarse.CoarseBlock(dtype),
-        "decoder": layers.Decoder(model.width, dtype=dtype),
-        "RefineArea block": refine.RefineArea(model.width, dtype=dtype),
-        "style encoder": refine.StyleEncoder(model.width, model.style_multiples, dtype=dtype),
-        "Inject Style block": refine.InjectStyle(dtype=dtype),
+        "decoder": layers.Decoder(width, upsampling, dtype),
+        "painting decoder": refine.PaintingDecoder(width, dtype),
+        "RefineArea block": refine.RefineArea(width, dtype),
+        "style encoder": refine.StyleEncoder(width, model.style_multiples, upsampling, model.style_bounded, dtype),
+        "Inject Style block": refine.InjectStyle(model.style_norm, dtype),
     }
-    times = {"coarse block": model.blocks, "decoder": 2}
-    return {name: (module, inputs[name], times.get(name, 1)) for name, module in modules.items()}
+    painting = model.paint != "none"
+    times = {
+        "coarse block": model.blocks, "decoder": 1 if painting else 2, "painting decoder": int(painting),
+        "RefineArea block": int(model.refine_area),
+    }  # fmt: skip
+    return {name: (module, inputs[name], n) for name, module in modules.items() if (n := times.get(name, 1))}
 
 
 def _random_like(shapes):
@@ -91,31 +100,50 @@ def compiled_parts(settings) -> dict[str, tuple[list[workload.Compiled], tuple, 
             return jax.value_and_grad(lambda *both: _squares(forward(*both)), (0, 1))(params, inputs)
 
         parts[name] = [workload.Compiled(each, params, inputs) for each in (forward, gradient)], (params, inputs), times
-    return {**parts, **_judges(settings)}
+    return {**parts, **_paint(settings), **_judges(settings)}
+
+
+def _paint(settings) -> dict[str, tuple[list[workload.Compiled], tuple, int]]:
+    """Hints and paint, which have no parameters and no gradient; empty where the config asks for neither."""
+    model, batch = settings.model, workload.random_batch(settings)
+    if model.paint == "none" and not model.parsing_hints:
+        return {}
+    image = networks.to_float(jnp.asarray(batch["source_image"]))
+    source, target = (jax.nn.one_hot(batch[f"{side}_parsing"], 8) for side in ("source", "target"))
+
+    def work(image, source, target, *poses):
+        parts = paint.part_map(*poses, *settings.size)
+        hints = paint.carry_labels(source, *parts), paint.nearness(parts[1])
+        if model.paint == "none":
+            return hints
+        return hints, paint.Paint.of(image, source, parts, target, carried=model.paint == "carried")
+
+    arguments = image, source, target, batch["source_pose"], batch["target_pose"]
+    return {"hints and paint": ([workload.Compiled(work, *arguments)], jax.device_put(arguments), 1)}
 
 
 def _judges(settings) -> dict[str, tuple[list[workload.Compiled], tuple, int]]:
     """The discriminator on three kinds of images, and the frozen networks."""
-    networks = objective.Networks.from_settings(settings)
+    judges = objective.Networks.from_settings(settings)
     frozen = jax.device_put(workload.frozen_networks())
     image = jnp.tanh(_random_like(jax.ShapeDtypeStruct((settings.train.batch_size, *settings.size, 3), jnp.float32)))
     images = jnp.concatenate([image] * 3)
-    variables = jax.jit(lambda: networks.discriminator.init(jax.random.key(0), image, update_stats=True))()
+    variables = jax.jit(lambda: judges.discriminator.init(jax.random.key(0), image, update_stats=True))()
 
     def judge(variables, images):
-        return networks.discriminator.apply(variables, images, update_stats=True, mutable=["spectral"])[0]
+        return judges.discriminator.apply(variables, images, update_stats=True, mutable=["spectral"])[0]
 
     def both_gradients(variables, images):
         of_params = jax.grad(lambda p: _squares(judge({**variables, "params": p}, images)))(variables["params"])
         return of_params, jax.grad(lambda x: _squares(judge(variables, x)))(images)
 
-    def look(network):
-        return lambda params, image: network.apply({"params": params}, image)
-
     def of_image(forward):
         return lambda params, image: jax.grad(lambda x: _squares(forward(params, x)))(image)
 
-    vgg, alexnet = look(networks.vgg), look(networks.alexnet)
+    def vgg(params, image):
+        return judges.vgg.apply({"params": params}, image)
+
+    alexnet = judges.perceive
     return {
         "discriminator (both gradients)": (
             [workload.Compiled(each, variables, images) for each in (judge, both_gradients)], (variables, images), 1),

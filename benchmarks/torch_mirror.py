@@ -6,6 +6,7 @@ NCHW. Sub-modules carry the names that Flax gives ours, so that parameters trave
 
 from collections import OrderedDict
 from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -83,26 +84,36 @@ class ResBlock(nn.Module):
         return x + self.Conv_1(leaky_relu(self.InstanceNorm_1(y)))
 
 
-class UpResBlock(nn.Module):
-    """A residual block whose second convolution and shortcut are transposed ones of stride 2."""
+double = partial(functional.interpolate, scale_factor=2, mode="nearest")
 
-    def __init__(self, before: int, features: int):
+
+class UpResBlock(nn.Module):
+    """A residual block to twice the sides: by transposed convolutions of stride 2, or by `nearest` and plain ones."""
+
+    def __init__(self, before: int, features: int, upsampling: str):
         super().__init__()
+        self.nearest = upsampling == "nearest"
         self.InstanceNorm_0, self.Conv_0 = norm(before), conv3(before, before)
-        self.InstanceNorm_1, self.UpConv_0 = norm(before), up_conv(before, features)
-        self.shortcut = up_conv(before, features)
+        self.InstanceNorm_1 = norm(before)
+        if self.nearest:
+            self.Conv_1, self.shortcut = conv3(before, features), nn.Conv2d(before, features, 1, bias=False)
+        else:
+            self.UpConv_0, self.shortcut = up_conv(before, features), up_conv(before, features)
 
     def forward(self, x):
-        y = self.Conv_0(leaky_relu(self.InstanceNorm_0(x)))
-        return self.UpConv_0(leaky_relu(self.InstanceNorm_1(y))) + self.shortcut(x)
+        y = leaky_relu(self.InstanceNorm_1(self.Conv_0(leaky_relu(self.InstanceNorm_0(x)))))
+        if self.nearest:
+            return self.Conv_1(double(y)) + double(self.shortcut(x))
+        return self.UpConv_0(y) + self.shortcut(x)
 
 
 class Decoder(nn.Module):
     """Features of 4c channels on the grid to an image."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, upsampling: str):
         super().__init__()
-        self.UpResBlock_0, self.UpResBlock_1 = UpResBlock(4 * width, 2 * width), UpResBlock(2 * width, width)
+        self.UpResBlock_0 = UpResBlock(4 * width, 2 * width, upsampling)
+        self.UpResBlock_1 = UpResBlock(2 * width, width, upsampling)
         self.GroupNorm_0, self.Conv_0 = nn.GroupNorm(1, width), nn.Conv2d(width, 3, 7, padding=3)
 
     def forward(self, x):
@@ -118,28 +129,62 @@ def encoder(before: int, width: int, layer=ConvNormAct) -> nn.Sequential:
     ])  # fmt: skip
 
 
-class ParsingBlock(nn.Module):
-    """Both poses' heat maps and S_r to S_g."""
+class ParsingHead(nn.Module):
+    """What both parsing blocks share: layers by Flax's names, frames padded to the stride, logits of the result."""
 
-    def __init__(self, width: int, regions: int, multiples):
+    def __init__(self, layers, stride: int, width: int, regions: int):
         super().__init__()
-        down = [2 * JOINTS + regions, *(width * multiple for multiple in multiples)]
-        up = [*down[:0:-1], width]
-        layers = [ConvNormAct(before, after, down_conv) for before, after in zip(down, down[1:], strict=False)]
-        layers += [ResBlock(down[-1]), ResBlock(down[-1])]
-        layers += [UpResBlock(before, after) for before, after in zip(up, up[1:], strict=False)]
         for name, layer in numbered(layers).named_children():
             self.add_module(name, layer)
-        self.layers = list(self._modules)
+        self.layers, self.stride = list(self._modules), stride
         self.InstanceNorm_0, self.logits = norm(width), conv3(width, regions)
 
-    def forward(self, poses_and_parsing):
-        height, width = poses_and_parsing.shape[2:]
-        x = pad_to_multiple(poses_and_parsing, 2 ** sum(name.startswith("ConvNormAct") for name in self.layers))
+    def forward(self, x):
+        height, width = x.shape[2:]
+        features = self.features(pad_to_multiple(x, self.stride))
+        return self.logits(leaky_relu(self.InstanceNorm_0(features)))[:, :, :height, :width].float()
+
+
+class ParsingBlock(ParsingHead):
+    """Both poses' heat maps, S_r and hints, together (B, `before`, H, W), to S_g's logits."""
+
+    def __init__(self, before: int, width: int, regions: int, multiples, upsampling: str):
+        down = [before, *(width * multiple for multiple in multiples)]
+        up = [*down[:0:-1], width]
+        layers = [ConvNormAct(before, after, down_conv) for before, after in pairwise(down)]
+        layers += [ResBlock(down[-1]), ResBlock(down[-1])]
+        layers += [UpResBlock(before, after, upsampling) for before, after in pairwise(up)]
+        super().__init__(layers, 2 ** len(multiples), width, regions)
+
+    def features(self, x):
+        """(B, before, H, W) to (B, width, H, W), one layer after the other."""
         for name in self.layers:
             x = self._modules[name](x)
-        logits = self.logits(leaky_relu(self.InstanceNorm_0(x)))
-        return torch.softmax(logits[:, :, :height, :width].float(), dim=1)
+        return x
+
+
+class DetailedParsingBlock(ParsingHead):
+    """The same as a U-Net with sums: from the full frame down, and at every scale up what was there on the way down."""
+
+    def __init__(self, before: int, width: int, regions: int, multiples):
+        widths = [width, *(width * multiple for multiple in multiples)]
+        layers = [ConvNormAct(before, width, conv3)]
+        layers += [ConvNormAct(finer, coarser, down_conv) for finer, coarser in pairwise(widths)]
+        layers += [ResBlock(channels) for channels in (widths[-1], *widths[::-1])]
+        layers += [nn.Conv2d(coarser, finer, 1) for coarser, finer in pairwise(widths[::-1])]
+        super().__init__(layers, 2 ** len(multiples), width, regions)
+
+    def features(self, x):
+        """(B, before, H, W) to (B, width, H, W)."""
+        skips = []
+        for name in self.layers:
+            if name.startswith("ConvNormAct"):
+                x = self._modules[name](x)
+                skips.append(x)
+        x = self.ResBlock_1(self.ResBlock_0(x))
+        for i, skip in enumerate(skips[-2::-1]):
+            x = self._modules[f"ResBlock_{i + 2}"](skip + double(self._modules[f"Conv_{i}"](x)))
+        return x
 
 
 class CrissCrossAttention(nn.Module):
@@ -199,16 +244,16 @@ class CoarseBlock(nn.Module):
 
 
 class CoarseGenerator(nn.Module):
-    """I_r, poses, S_r and S_g to F_crs and I_crs."""
+    """I_r (and paint, where there is any), poses, S_r and S_g to F_crs and I_crs."""
 
-    def __init__(self, width: int, blocks: int, regions: int):
+    def __init__(self, seen: int, width: int, blocks: int, regions: int, upsampling: str):
         super().__init__()
         self.pose_encoder = encoder(2 * JOINTS + 2 * regions, width)
-        self.image_encoder = encoder(3, width)
+        self.image_encoder = encoder(seen, width)
         self.blocks = [f"block_{t + 1}" for t in range(blocks)]
         for t, name in enumerate(self.blocks):
             self.add_module(name, CoarseBlock((8 if t else 4) * width, 4 * width))
-        self.decoder = Decoder(width)
+        self.decoder = Decoder(width, upsampling)
 
     def forward(self, source_image, poses_and_parsings):
         pose_code, image_code = self.pose_encoder(poses_and_parsings), self.image_encoder(source_image)

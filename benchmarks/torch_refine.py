@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks import torch_mirror as mirror
+from benchmarks import torch_paint
 
 
 class RefineArea(nn.Module):
@@ -24,14 +25,15 @@ class RefineArea(nn.Module):
 class StyleEncoder(nn.Module):
     """I_r under S_r to a style code per region (B, R, 4c)."""
 
-    def __init__(self, width: int, multiples):
+    def __init__(self, width: int, multiples, upsampling: str, bounded: bool):
         super().__init__()
+        self.bounded = bounded
         widths = [3, *(width * multiple for multiple in multiples)]
         self.downs = [f"Conv_{i}" for i in range(len(multiples))]
         for name, before, after in zip(self.downs, widths, widths[1:], strict=False):
             self.add_module(name, mirror.down_conv(before, after))
-        self.UpResBlock_0 = mirror.UpResBlock(widths[-1], 4 * width)
-        self.UpResBlock_1 = mirror.UpResBlock(4 * width, 4 * width)
+        self.UpResBlock_0 = mirror.UpResBlock(widths[-1], 4 * width, upsampling)
+        self.UpResBlock_1 = mirror.UpResBlock(4 * width, 4 * width, upsampling)
         self.to_style = nn.Conv2d(4 * width, 4 * width, 1)
 
     def forward(self, source_image, parsing):
@@ -39,7 +41,8 @@ class StyleEncoder(nn.Module):
         x = mirror.pad_to_multiple(source_image, stride, mode="replicate")
         for name in self.downs:
             x = mirror.leaky_relu(self._modules[name](x))
-        style = torch.tanh(self.to_style(self.UpResBlock_1(self.UpResBlock_0(x)))).float()
+        style = self.to_style(self.UpResBlock_1(self.UpResBlock_0(x)))
+        style = torch.tanh(style).float() if self.bounded else style.float()
         # The last map is 1 inside the frame: its mean is the whole image's, for the regions that are absent.
         maps = torch.cat([parsing, torch.ones_like(parsing[:, :1])], dim=1)
         shares = functional.avg_pool2d(mirror.pad_to_multiple(maps, stride), stride // 4).flatten(2)
@@ -48,11 +51,26 @@ class StyleEncoder(nn.Module):
         return torch.where(area[:, :-1] > 0, means[:, :-1], means[:, -1:])
 
 
-class InjectStyle(nn.Module):
-    """norm(F'_crs) * (1 + gamma) + beta, then a residual block."""
+def region_norm(features, weights):
+    """Less each region's mean, over its standard deviation; regions under soft weights (B, R, h, w)."""
+    features, weights = features.float(), weights.float()
+    shares = weights / weights.sum((2, 3), keepdim=True).clamp(min=1e-3)
 
-    def __init__(self, channels: int, regions: int):
+    def of_regions(x):
+        """Every cell's mixture of its regions' means, (B, C, h, w)."""
+        return torch.einsum("brhw,brc->bchw", weights, torch.einsum("brhw,bchw->brc", shares, x))
+
+    with torch.autocast(features.device.type, enabled=False):
+        centred = features - of_regions(features)
+        return centred * torch.rsqrt(of_regions(centred.square()) + 1e-2)
+
+
+class InjectStyle(nn.Module):
+    """norm(F'_crs) * (1 + gamma) + beta, then a residual block; the norm over the frame or by region."""
+
+    def __init__(self, channels: int, regions: int, by_region: bool):
         super().__init__()
+        self.by_region = by_region
         self.region_kernel = nn.Parameter(torch.zeros(regions, channels, channels))
         self.region_bias = nn.Parameter(torch.zeros(regions, channels))
         self.gamma, self.beta = mirror.conv3(channels, channels), mirror.conv3(channels, channels)
@@ -61,7 +79,35 @@ class InjectStyle(nn.Module):
     def forward(self, features, codes, parsing_on_grid):
         codes = torch.relu((codes[:, :, None] @ self.region_kernel)[:, :, 0] + self.region_bias)
         style = torch.einsum("brc,brhw->bchw", codes, parsing_on_grid)
-        return self.ResBlock_0(functional.instance_norm(features) * (1 + self.gamma(style)) + self.beta(style))
+        normed = region_norm(features, parsing_on_grid) if self.by_region else functional.instance_norm(features)
+        return self.ResBlock_0(normed * (1 + self.gamma(style)) + self.beta(style))
+
+
+class PaintingDecoder(nn.Module):
+    """F_g on the grid, a guide of full size and paint to an image: what F_g and the guide say is added to the paint."""
+
+    def __init__(self, width: int, guide: int):
+        super().__init__()
+        c, before, after = width, [guide, width, 2 * width, 8 * width], [width, 2 * width, 4 * width, 4 * width]
+        for i, conv in enumerate((mirror.conv3, mirror.down_conv, mirror.down_conv, mirror.conv3)):
+            self.add_module(f"Conv_{i}", conv(before[i], after[i]))
+        self.Conv_4, self.to_image = mirror.conv3(2 * c, 2 * c), mirror.conv3(2 * c, 3)
+        for i, channels in enumerate([*after, c, 2 * c]):
+            self.add_module(f"GroupNorm_{i}", nn.GroupNorm(1, channels))
+        self.ResBlock_0 = mirror.ResBlock(4 * c)
+        self.UpResBlock_0 = mirror.UpResBlock(4 * c, 2 * c, "nearest")
+        self.UpResBlock_1 = mirror.UpResBlock(4 * c, c, "nearest")
+
+    def forward(self, features, guide, painted):
+        full = mirror.leaky_relu(self.GroupNorm_0(self.Conv_0(guide)))
+        half = mirror.leaky_relu(self.GroupNorm_1(self.Conv_1(full)))
+        grid = mirror.leaky_relu(self.GroupNorm_2(self.Conv_2(half)))
+        x = mirror.leaky_relu(self.GroupNorm_3(self.Conv_3(torch.cat([features, grid], dim=1))))
+        x = self.UpResBlock_0(self.ResBlock_0(x))
+        x = self.UpResBlock_1(torch.cat([x, half], dim=1))
+        x = torch.cat([mirror.leaky_relu(self.GroupNorm_4(x)), full], dim=1)
+        x = mirror.leaky_relu(self.GroupNorm_5(self.Conv_4(x)))
+        return torch.tanh(self.to_image(x).float() + torch.atanh(painted.clamp(-0.97, 0.97)))
 
 
 class SCRN(nn.Module):
@@ -69,16 +115,22 @@ class SCRN(nn.Module):
 
     def __init__(
         self, width=64, blocks=6, refine_area=True, parsing_multiples=(1, 2, 4, 8), style_multiples=(1, 2, 4, 4, 4),
-        regions=8, feature_channels=256,
+        upsampling="transposed", parsing_detail=False, parsing_hints=False, parsing_alone=False, paint="none",
+        style_norm="frame", style_bounded=True, regions=8, feature_channels=256,
     ):  # fmt: skip
         super().__init__()
-        self.regions = regions
-        self.parsing_block = mirror.ParsingBlock(width, regions, parsing_multiples)
-        self.coarse_generator = mirror.CoarseGenerator(width, blocks, regions)
+        self.regions, self.parsing_hints, self.parsing_alone, self.paint = regions, parsing_hints, parsing_alone, paint
+        hints = regions + torch_paint.PARTS
+        sizes = 2 * mirror.JOINTS + regions + (hints if parsing_hints else 0), width, regions, parsing_multiples
+        detailed, plain = mirror.DetailedParsingBlock, mirror.ParsingBlock
+        self.parsing_block = detailed(*sizes) if parsing_detail else plain(*sizes, upsampling)
+        seen = 3 if paint == "none" else 3 + 3 + 1
+        self.coarse_generator = mirror.CoarseGenerator(seen, width, blocks, regions, upsampling)
         self.refine_area_block = RefineArea(width, regions) if refine_area else None
-        self.style_encoder = StyleEncoder(width, style_multiples)
-        self.inject_style_block = InjectStyle(4 * width, regions)
-        self.decoder = mirror.Decoder(width)
+        self.style_encoder = StyleEncoder(width, style_multiples, upsampling, style_bounded)
+        self.inject_style_block = InjectStyle(4 * width, regions, style_norm == "region")
+        guide = regions + 3 + 3 + 1 + hints
+        self.decoder = mirror.Decoder(width, upsampling) if paint == "none" else PaintingDecoder(width, guide)
         projects = 4 * width != feature_channels
         self.to_correspondence = nn.Conv2d(4 * width, feature_channels, 1) if projects else nn.Identity()
 
@@ -86,17 +138,33 @@ class SCRN(nn.Module):
         """I_r (B, 3, H, W), P_r and P_t (B, J, 2), S_r (B, H, W) labels to a dict as ours, NCHW."""
         size = source_image.shape[2:]
         source_maps, target_maps = (mirror.heat_maps(pose, *size) for pose in (source_pose, target_pose))
-        source_parsing = functional.one_hot(source_parsing.long(), self.regions).permute(0, 3, 1, 2).float()
-        parsing = self.parsing_block(torch.cat([source_maps, target_maps, source_parsing], dim=1))
-        coarse_features, coarse_image = self.coarse_generator(
-            source_image, torch.cat([source_maps, target_maps, source_parsing, parsing], dim=1)
-        )
+        labels = source_parsing.long()
+        source_parsing = functional.one_hot(labels, self.regions).permute(0, 3, 1, 2).float()
+        hints = []
+        if self.parsing_hints or self.paint != "none":
+            parts = torch_paint.part_map(source_pose, target_pose, *size)
+            hints = [torch_paint.carry_labels(source_parsing, parts), torch_paint.nearness(parts)]
+        maps = [source_maps, target_maps, source_parsing]
+        logits = self.parsing_block(torch.cat([*maps, *(hints if self.parsing_hints else [])], dim=1))
+        distribution = torch.softmax(logits, dim=1)
+        parsing = distribution.detach() if self.parsing_alone else distribution
+        seen = source_image
+        if self.paint != "none":
+            picture, weight, flat = torch_paint.paint(
+                source_image, labels, source_parsing, parts, parsing.detach(), self.paint == "carried"
+            )
+            seen = torch.cat([source_image, picture, weight], dim=1)
+        coarse_features, coarse_image = self.coarse_generator(seen, torch.cat([*maps, parsing], dim=1))
         refined = coarse_features
         if self.refine_area_block:
             refined = self.refine_area_block(coarse_features, torch.cat([target_maps, parsing], dim=1))
         codes = self.style_encoder(source_image, source_parsing)
         features = self.inject_style_block(refined, codes, functional.avg_pool2d(parsing, 4))
-        outputs = {"image": self.decoder(features), "coarse_image": coarse_image, "parsing": parsing}
+        if self.paint == "none":
+            image = self.decoder(features)
+        else:
+            image = self.decoder(features, torch.cat([parsing, picture, flat, weight, *hints], dim=1), picture)
+        outputs = {"image": image, "coarse_image": coarse_image, "parsing": distribution, "parsing_logits": logits}
         return {name: x.float() for name, x in {**outputs, "features": self.to_correspondence(features)}.items()}
 
 

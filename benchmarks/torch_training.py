@@ -20,11 +20,17 @@ def face_error(image, target, box):
     return errors.sum() / (pixels > 0).sum().clamp(min=1)
 
 
-def parsing_error(parsing, target, form: str):
-    """Eq. 9 as mean absolute error, or as cross-entropy."""
-    if form == "l1":
-        return (parsing - target).abs().mean()
-    return -(target * torch.log(parsing + 1e-6)).sum(1).mean()
+def parsing_error(outputs, labels, form: str):
+    """Eq. 9 as mean absolute error, or as cross-entropy; labels (B, H, W)."""
+    if form == "cross_entropy":
+        return functional.cross_entropy(outputs["parsing_logits"], labels)
+    parsing = outputs["parsing"]
+    return (parsing - functional.one_hot(labels, parsing.shape[1]).permute(0, 3, 1, 2)).abs().mean()
+
+
+# Of `settings.Model`: what the generator is built from.
+GENERATOR = ("width", "blocks", "refine_area", "parsing_multiples", "style_multiples", "upsampling", "parsing_detail",
+             "parsing_hints", "parsing_alone", "paint", "style_norm", "style_bounded")  # fmt: skip
 
 
 class Mirror:
@@ -40,9 +46,7 @@ class Mirror:
             raise ValueError("the mirror knows the non-saturating form of Eq. 7 only")
         model = settings.model
         self.settings, self.device, self.amp = settings, torch.device(device), amp
-        generator = torch_refine.SCRN(
-            model.width, model.blocks, model.refine_area, model.parsing_multiples, model.style_multiples
-        )
+        generator = torch_refine.SCRN(**{name: getattr(model, name) for name in GENERATOR})
         discriminator = torch_refine.Discriminator(model.discriminator_width)
         torch_weights.load(discriminator, state.discriminator)
         torch_weights.load_singular_vectors(discriminator, state.spectral)
@@ -78,6 +82,12 @@ class Mirror:
                 self.image(batch["source_image"]), batch["source_pose"], batch["target_pose"], batch["source_parsing"]
             )
 
+    def perceive(self, image):
+        """AlexNet's stages of pictures, enlarged as the config says."""
+        if (scale := self.settings.features.perceptual_scale) > 1:
+            image = functional.interpolate(image, scale_factor=scale, mode="bilinear")
+        return self.alexnet(image)
+
     def losses(self, batch):
         """(the generator's weighted loss, the discriminator's, raw terms by name, the generator's outputs)."""
         outputs, target = self.outputs(batch), self.image(batch["target_image"])
@@ -85,16 +95,15 @@ class Mirror:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
             logits = self.discriminate(torch.cat([target, image, coarse]))
             with torch.no_grad():
-                vgg, alexnet = self.vgg(target), self.alexnet(target)
-            looks = self.alexnet(image)
+                vgg, alexnet = self.vgg(target), self.perceive(target)
+            looks = self.perceive(image)
         real, *fakes = logits.chunk(3)
-        parsing = functional.one_hot(batch["target_parsing"].long(), outputs["parsing"].shape[1]).permute(0, 3, 1, 2)
         terms = {
             "cor": (outputs["features"] - vgg).square().mean(),
             "l1": (image - target).abs().mean() + (coarse - target).abs().mean(),
             "adv": sum(functional.softplus(-fake).mean() for fake in fakes),
             "per": sum((a - b).abs().mean() for a, b in zip(looks, alexnet, strict=True)),
-            "par": parsing_error(outputs["parsing"], parsing, self.settings.parsing),
+            "par": parsing_error(outputs, batch["target_parsing"].long(), self.settings.parsing),
             "face": face_error(image, target, batch["face_box"]),
         }
         generator = sum(getattr(self.settings.loss, name) * term for name, term in terms.items())

@@ -12,22 +12,26 @@ from scrn_jax import settings as settings_lib
 from scrn_jax import state as state_lib
 from scrn_jax.features import weights
 
-SMALL_LOSSES = {"cor": 0.02, "l1": 10.0, "adv": 0.2, "per": 1.0, "par": 1.0, "face": 1.0}
+SMALL_LOSSES = {"cor": 0.02, "l1": 10.0, "adv": 0.1, "per": 0.5}
+BEST_LOSSES = {"cor": 1.0, "l1": 10.0, "adv": 0.5, "per": 1.0}
+PAPERS_SIZE = {"width": 64, "blocks": 6, "discriminator_width": 32}
 # As configs/demo.py and configs/deepfashion.py, which need ml_collections; the batch is what this CPU can take.
 PRESETS: dict[str, dict[str, Any]] = {
     "demo": {
         "size": (64, 44), "batch_size": 4, "loss": SMALL_LOSSES, "parsing": "cross_entropy",
-        "model": {"width": 16, "blocks": 3, "discriminator_width": 8, "parsing_multiples": (2, 4),
-                  "style_multiples": (2, 4, 4)},
+        "model": {"width": 16, "blocks": 3, "discriminator_width": 8, "parsing_multiples": (3, 6),
+                  "style_multiples": (2, 4, 4), **settings_lib.BETTER_PICTURES},
+        "features": {"perceptual_scale": 2},
     },
-    "full": {"size": (256, 176), "batch_size": 2, "loss": {}, "parsing": "l1",
-             "model": {"width": 64, "blocks": 6, "discriminator_width": 32}},
+    "full": {"size": (256, 176), "batch_size": 2, "loss": {}, "parsing": "l1", "model": PAPERS_SIZE, "features": {}},
+    "best": {"size": (256, 176), "batch_size": 2, "loss": BEST_LOSSES, "parsing": "cross_entropy",
+             "model": {**PAPERS_SIZE, **settings_lib.BETTER_PICTURES}, "features": {}},
 }  # fmt: skip
 
 
 def add_flags(parser: argparse.ArgumentParser, repeats: int) -> argparse.ArgumentParser:
     """--preset, and what may differ from it."""
-    parser.add_argument("--preset", choices=PRESETS, default="demo", help="the demo's model, or the paper's")
+    parser.add_argument("--preset", choices=PRESETS, default="demo", help="demo.py, or deepfashion.py's")
     parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--batch_size", type=int)
     parser.add_argument("--width", type=int)
@@ -49,7 +53,8 @@ def settings_of(
     size, batch_size = changes.pop("size", chosen["size"]), changes.pop("batch_size", chosen["batch_size"])
     return settings_lib.from_config({
         "data": {"name": "random"}, "size": tuple(size), "loss": losses["loss"], "parsing": losses["parsing"],
-        "model": {**chosen["model"], "dtype": dtype, **changes}, "train": {"batch_size": batch_size, "steps": 100_000},
+        "model": {**chosen["model"], "dtype": dtype, **changes}, "features": chosen["features"],
+        "train": {"batch_size": batch_size, "steps": 100_000},
     })  # fmt: skip
 
 

@@ -71,6 +71,7 @@ def sharpen(parsing_BxHxWxR, power: float = SHARPNESS):
 
 def _with_head(pose_Bx18x2):
     """The joints and, as the 19th, the mean of those of the head; and which are there, (B, 19)."""
+    pose_Bx18x2 = pose_Bx18x2.astype(jnp.float32)
     there = joints.present(pose_Bx18x2)
     head = there[:, _HEAD, None]
     total = jnp.where(head, pose_Bx18x2[:, _HEAD, :], 0).sum(1) / jnp.maximum(head.sum(1), 1)

@@ -35,11 +35,12 @@ def test_growth_is_the_exponent():
     assert attention.growth(rows, "ms", "n") == pytest.approx(1.5)
 
 
-@pytest.mark.parametrize(("preset", "config"), [("demo", demo.get_config), ("full", deepfashion.get_config)])
-def test_a_preset_is_the_configs_model_in_the_configs_frame(preset, config):
-    theirs = settings_lib.from_config(config())
+@pytest.mark.parametrize("preset", workload.PRESETS)
+def test_a_preset_is_the_configs_model_with_its_losses_in_its_frame(preset):
+    theirs = settings_lib.from_config(demo.get_config() if preset == "demo" else deepfashion.get_config(preset))
     ours = workload.settings_of(preset)
-    assert (ours.model, ours.size, ours.parsing) == (theirs.model, theirs.size, theirs.parsing)
+    assert (ours.model, ours.size, ours.parsing, ours.loss) == (theirs.model, theirs.size, theirs.parsing, theirs.loss)
+    assert ours.features.perceptual_scale == theirs.features.perceptual_scale
 
 
 def test_results_name_the_machine(tmp_path, monkeypatch):
