@@ -96,14 +96,14 @@ class UpResBlock(nn.Module):
         self.InstanceNorm_0, self.Conv_0 = norm(before), conv3(before, before)
         self.InstanceNorm_1 = norm(before)
         if self.nearest:
-            self.Conv_1, self.shortcut = conv3(before, features), nn.Conv2d(before, features, 1, bias=False)
+            self.UpConv_0, self.shortcut = conv3(before, features), nn.Conv2d(before, features, 1, bias=False)
         else:
             self.UpConv_0, self.shortcut = up_conv(before, features), up_conv(before, features)
 
     def forward(self, x):
         y = leaky_relu(self.InstanceNorm_1(self.Conv_0(leaky_relu(self.InstanceNorm_0(x)))))
         if self.nearest:
-            return self.Conv_1(double(y)) + double(self.shortcut(x))
+            return self.UpConv_0(double(y)) + double(self.shortcut(x))
         return self.UpConv_0(y) + self.shortcut(x)
 
 

@@ -91,22 +91,21 @@ class PaintingDecoder(nn.Module):
         c, before, after = width, [guide, width, 2 * width, 8 * width], [width, 2 * width, 4 * width, 4 * width]
         for i, conv in enumerate((mirror.conv3, mirror.down_conv, mirror.down_conv, mirror.conv3)):
             self.add_module(f"Conv_{i}", conv(before[i], after[i]))
-        self.Conv_4, self.to_image = mirror.conv3(2 * c, 2 * c), mirror.conv3(2 * c, 3)
+        self.Conv_4, self.to_image = mirror.conv3(c, 2 * c), mirror.conv3(2 * c, 3)
         for i, channels in enumerate([*after, c, 2 * c]):
             self.add_module(f"GroupNorm_{i}", nn.GroupNorm(1, channels))
         self.ResBlock_0 = mirror.ResBlock(4 * c)
         self.UpResBlock_0 = mirror.UpResBlock(4 * c, 2 * c, "nearest")
-        self.UpResBlock_1 = mirror.UpResBlock(4 * c, c, "nearest")
+        self.UpResBlock_1 = mirror.UpResBlock(2 * c, c, "nearest")
 
     def forward(self, features, guide, painted):
         full = mirror.leaky_relu(self.GroupNorm_0(self.Conv_0(guide)))
         half = mirror.leaky_relu(self.GroupNorm_1(self.Conv_1(full)))
         grid = mirror.leaky_relu(self.GroupNorm_2(self.Conv_2(half)))
         x = mirror.leaky_relu(self.GroupNorm_3(self.Conv_3(torch.cat([features, grid], dim=1))))
-        x = self.UpResBlock_0(self.ResBlock_0(x))
-        x = self.UpResBlock_1(torch.cat([x, half], dim=1))
-        x = torch.cat([mirror.leaky_relu(self.GroupNorm_4(x)), full], dim=1)
-        x = mirror.leaky_relu(self.GroupNorm_5(self.Conv_4(x)))
+        x = half + self.UpResBlock_0(self.ResBlock_0(x))
+        x = full + self.UpResBlock_1(x)
+        x = mirror.leaky_relu(self.GroupNorm_5(self.Conv_4(mirror.leaky_relu(self.GroupNorm_4(x)))))
         return torch.tanh(self.to_image(x).float() + torch.atanh(painted.clamp(-0.97, 0.97)))
 
 

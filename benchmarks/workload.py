@@ -20,7 +20,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "demo": {
         "size": (64, 44), "batch_size": 4, "loss": SMALL_LOSSES, "parsing": "cross_entropy",
         "model": {"width": 16, "blocks": 3, "discriminator_width": 8, "parsing_multiples": (3, 6),
-                  "style_multiples": (2, 4, 4), **settings_lib.BETTER_PICTURES},
+                  "style_multiples": (2, 4, 4, 4), **settings_lib.BETTER_PICTURES},
         "features": {"perceptual_scale": 2},
     },
     "full": {"size": (256, 176), "batch_size": 2, "loss": {}, "parsing": "l1", "model": PAPERS_SIZE, "features": {}},

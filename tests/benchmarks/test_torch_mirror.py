@@ -65,17 +65,24 @@ def trainer(changes, settings, request, trainer_of):
 
 
 @pytest.fixture(scope="module")
-def start(settings, quick_compile):
+def start(changes, settings, first_state):
     """A state whose biases, norms and attention are not at their neutral start, so that every part has a say."""
-    first_state = jax.device_get(jax.jit(lambda: state_lib.init_state(settings), compiler_options=quick_compile)())
-    rng = np.random.default_rng(7)
+    state, rng = first_state, np.random.default_rng(7)
+
+    def at_random(leaf):
+        return rng.standard_normal(leaf.shape) / np.sqrt(max(np.prod(leaf.shape[:-1]), 1))
 
     def stir(leaf):
         noise = rng.standard_normal(leaf.shape) * (leaf.ndim == 1) + (leaf.ndim == 0)  # attention's gamma is the scalar
         return (leaf + 0.3 * noise).astype(np.float32)
 
-    stirred = {name: jax.tree.map(stir, getattr(first_state, name)) for name in ("generator", "discriminator")}
-    return first_state.replace(**stirred)
+    if changes:  # the same discriminator; another generator, at random, which is quicker than to compile its start
+        state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state_lib.shapes(settings))
+        generator = jax.tree.map(at_random, state.generator)
+        state = state.replace(
+            generator=generator, ema=generator, discriminator=first_state.discriminator, spectral=first_state.spectral
+        )
+    return state.replace(**{name: jax.tree.map(stir, getattr(state, name)) for name in ("generator", "discriminator")})
 
 
 @pytest.fixture(scope="module")
