@@ -167,15 +167,15 @@ class DetailedParsingBlock(ParsingHead):
     """The same as a U-Net with sums: from the full frame down, and at every scale up what was there on the way down."""
 
     def __init__(self, before: int, width: int, regions: int, multiples):
-        widths = [width, *(width * multiple for multiple in multiples)]
-        layers = [ConvNormAct(before, width, conv3)]
+        widths = [width * multiple for multiple in (multiples[0], *multiples)]
+        layers = [ConvNormAct(before, widths[0], conv3)]
         layers += [ConvNormAct(finer, coarser, down_conv) for finer, coarser in pairwise(widths)]
         layers += [ResBlock(channels) for channels in (widths[-1], *widths[::-1])]
         layers += [nn.Conv2d(coarser, finer, 1) for coarser, finer in pairwise(widths[::-1])]
-        super().__init__(layers, 2 ** len(multiples), width, regions)
+        super().__init__(layers, 2 ** len(multiples), widths[0], regions)
 
     def features(self, x):
-        """(B, before, H, W) to (B, width, H, W)."""
+        """(B, before, H, W) to (B, first width, H, W)."""
         skips = []
         for name in self.layers:
             if name.startswith("ConvNormAct"):

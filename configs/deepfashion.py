@@ -75,7 +75,7 @@ def shrink(config: ConfigDict) -> None:
     """To a model and a run for two CPU cores; why these values, configs/demo.py says."""
     config.size = (64, 44)
     config.model.update({"width": 16, "blocks": 3, "discriminator_width": 8})
-    config.model.update({"parsing_multiples": (3, 6), "style_multiples": (2, 4, 4, 4)})
+    config.model.update({"parsing_multiples": (2, 4), "style_multiples": (2, 4, 4, 4)})
     config.features.update({"correspondence": "vgg16", "perceptual_scale": 2})
     config.loss.update({"cor": 0.02, "l1": 10.0, "adv": 0.1, "per": 0.5})
     config.optim.update({"learning_rate": 2e-3, "ema_decay": 0.98})

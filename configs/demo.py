@@ -23,7 +23,7 @@ def get_config(variant: str = "full") -> ConfigDict:
         "train_identities": 300, "test_identities": 24, "views": 5,
     }  # fmt: skip
     config.model.update({"width": 16, "blocks": 3, "discriminator_width": 8})
-    config.model.update({"parsing_multiples": (3, 6), "style_multiples": (2, 4, 4, 4)})
+    config.model.update({"parsing_multiples": (2, 4), "style_multiples": (2, 4, 4, 4)})
     config.model.update(settings.BETTER_PICTURES)
     # VGG16 stands in for VGG19, which no package carries. AlexNet's first layer has a stride of 4: it sees more of so
     # small a frame when the picture is enlarged.

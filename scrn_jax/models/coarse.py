@@ -53,9 +53,9 @@ class ParsingBlock(nn.Module):
 class DetailedParsingBlock(nn.Module):
     """`ParsingBlock` that keeps detail: it also works on the full frame, and every scale joins its own on the way up.
 
-    In and out as `ParsingBlock`. A 3x3 layer at full size, a stride-2 layer per entry of `multiples`, two residual
-    blocks; then for each scale up: 1x1, every pixel four times, plus the scale's features from the way down, and a
-    residual block.
+    In and out as `ParsingBlock`. A 3x3 layer at full size, as wide as the next one, a stride-2 layer per entry of
+    `multiples`, two residual blocks; then for each scale up: 1x1, every pixel four times, plus the scale's features
+    from the way down, and a residual block.
     """
 
     width: int
@@ -70,7 +70,8 @@ class DetailedParsingBlock(nn.Module):
         stride = 2 ** len(self.multiples)
         rows, columns = _pad_last(rows, stride), _pad_last(columns, stride)
         x = rows, columns, layers.pad_to_multiple(maps, stride)
-        x = layers.ConvNormAct(self.width, conv=partial(PoseConv, taps=3, padding=1), dtype=self.dtype)(x)
+        first = self.multiples[0] * self.width
+        x = layers.ConvNormAct(first, conv=partial(PoseConv, taps=3, padding=1), dtype=self.dtype)(x)
         scales = [x]
         for multiple in self.multiples:
             x = layers.ConvNormAct(multiple * self.width, conv=layers.down_conv, dtype=self.dtype)(x)
