@@ -205,7 +205,7 @@ def test_a_term_of_weight_0_is_left_out(term, tiny_settings, first_state, make_b
     settings = tiny_settings(loss={term: 0.0})
     networks, batch = objective.Networks.from_settings(settings), objective.prepare(make_batch(0), 8)
     target, features = batch["target_image"], jnp.zeros((4, 8, 9, 256))
-    outputs = {"image": target, "coarse_image": target, "parsing": batch["target_parsing"], "features": features}
+    outputs = {"image": target, "coarse_image": target, "parsing_logits": batch["target_parsing"], "features": features}
     logits = [jnp.zeros((4, 2, 2))] * 2
     terms = jax.eval_shape(lambda: objective.generator_terms(networks, needed, outputs, batch, logits, settings))
     assert set(terms) == {"cor", "l1", "adv", "per", "par", "face"} - {term}

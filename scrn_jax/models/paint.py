@@ -8,6 +8,7 @@ All arrays are float32; positions and joints are (y, x) in pixels with pixel cen
 (-1, -1).
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -30,6 +31,8 @@ _TORSO_WIDTH = 0.13  # half of it, as a share of the body's size; about half the
 SHARPNESS = 2.0  # the power of S_g that paint goes by
 _STRETCH = 3.0  # of a limb along itself, at most, either way
 _FAR = 1e6
+# A GPU would round positions to ten bits otherwise.
+_einsum = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 DETOUR = 4.0  # half widths that a pixel goes further for a part that shows the region it wants
 
 
@@ -42,7 +45,7 @@ def region_colours(image_BxHxWx3, masks_BxHxWxR):
     """
     skin = jnp.array(regions.SKIN)
     area_BxR = masks_BxHxWxR.sum((1, 2))
-    sums_BxRx3 = jnp.einsum("bhwr,bhwc->brc", masks_BxHxWxR, image_BxHxWx3)
+    sums_BxRx3 = _einsum("bhwr,bhwc->brc", masks_BxHxWxR, image_BxHxWx3)
 
     def together(members):
         """Area and mean colour of several regions as one: (B, 1), (B, 1, 3)."""
@@ -60,7 +63,7 @@ def region_colours(image_BxHxWx3, masks_BxHxWxR):
 
 def flat_paint(colours_BxRx3, parsing_BxHxWxR):
     """Every pixel the mixture of region colours that the (soft or one-hot) parsing map asks for: (B, H, W, 3)."""
-    return jnp.einsum("bhwr,brc->bhwc", parsing_BxHxWxR, colours_BxRx3)
+    return _einsum("bhwr,brc->bhwc", parsing_BxHxWxR, colours_BxRx3)
 
 
 def sharpen(parsing_BxHxWxR, power: float = SHARPNESS):
@@ -105,7 +108,7 @@ def part_map(source_pose_Bx18x2, target_pose_Bx18x2, height: int, width: int):
     unit_t, unit_s = along_t / length_t[..., None], along_s / length_s[..., None]
     stretch_BxL = jnp.clip(length_s / length_t, across_B[:, None] / _STRETCH, across_B[:, None] * _STRETCH)
     from_joint = grid_HxWx2[None, :, :, None] - from_t[:, None, None]
-    u = jnp.einsum("bhwlc,blc->bhwl", from_joint, unit_t)
+    u = _einsum("bhwlc,blc->bhwl", from_joint, unit_t)
     v = from_joint[..., 0] * unit_t[:, None, None, :, 1] - from_joint[..., 1] * unit_t[:, None, None, :, 0]
     beyond = u - jnp.clip(u, 0, length_t[:, None, None])
     half_width = jnp.array([limb[2] for limb in LIMBS]) * body_B[:, None]
@@ -144,10 +147,10 @@ def _torso_map(source, target, there_BxJ, grid_HxWx2, body_B, height: int):
     basis = jnp.concatenate([points_t - middle[:, None], jnp.ones_like(weight)], -1) * weight
     # Towards a plain shift, by as much as a scatter of a thirteenth of the frame: a torso seen from the side is a line.
     ridge = jnp.diag(jnp.array([(height / 13.0) ** 2, (height / 13.0) ** 2, 1e-3]))
-    moments = jnp.einsum("bji,bjk->bik", basis, basis) + ridge
-    shift = jnp.linalg.solve(moments, jnp.einsum("bji,bjk->bik", basis, (points_s - points_t) * weight))
+    moments = _einsum("bji,bjk->bik", basis, basis) + ridge
+    shift = jnp.linalg.solve(moments, _einsum("bji,bjk->bik", basis, (points_s - points_t) * weight))
     seen = jnp.concatenate([grid_HxWx2 - middle[:, None, None], jnp.ones((len(middle), *grid_HxWx2.shape[:2], 1))], -1)
-    at = grid_HxWx2 + jnp.einsum("bhwi,bik->bhwk", seen, shift)
+    at = grid_HxWx2 + _einsum("bhwi,bik->bhwk", seen, shift)
 
     hips = there_BxJ[:, (8, 11), None]
     hip = jnp.where(hips, target[:, (8, 11)], 0).sum(1) / jnp.maximum(hips.sum(1), 1)
