@@ -19,7 +19,7 @@ PAPERS_SIZE = {"width": 64, "blocks": 6, "discriminator_width": 32}
 PRESETS: dict[str, dict[str, Any]] = {
     "demo": {
         "size": (64, 44), "batch_size": 4, "loss": SMALL_LOSSES, "parsing": "cross_entropy",
-        "model": {"width": 16, "blocks": 3, "discriminator_width": 8, "parsing_multiples": (3, 6),
+        "model": {"width": 16, "blocks": 3, "discriminator_width": 8, "parsing_multiples": (2, 4),
                   "style_multiples": (2, 4, 4, 4), **settings_lib.BETTER_PICTURES},
         "features": {"perceptual_scale": 2},
     },
