@@ -26,9 +26,10 @@ from PIL import Image, ImageDraw
 
 from benchmarks import machine, usual_scripts
 from scrn_jax.features import weights
-from scrn_jax.folders import cores, evaluation, report
+from scrn_jax.folders import evaluation, report
 from scrn_jax.folders.resume import Shelf
 from scrn_jax.metrics import protocols
+from scrn_jax.runtime import devices
 
 HEIGHT, WIDTH = 256, 176
 LATER = ("with FID, later", "with FID, same references")
@@ -159,7 +160,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=machine.RESULTS, help="folder of the results file")
     options = parser.parse_args()
     usual_scripts.provide_torchvision()
-    cores.one_device_each()  # as the command does
+    devices.one_device_each()  # as the command does
     result = measure(options.pairs, options.protocol)
     path = machine.save("evaluate", result, options.results)
     sides = result["seconds"]

@@ -19,8 +19,9 @@ import jax
 
 from benchmarks import machine, timing, workload
 from configs import demo
-from scrn_jax import programs, restore, sharding
+from scrn_jax import programs, restore
 from scrn_jax.checkpoint import Checkpoints
+from scrn_jax.runtime import devices
 
 WITHOUT, WITH = "without", "with a save"
 
@@ -29,10 +30,10 @@ class Loop:
     """The training step on one random batch, its state carried from segment to segment, as `train.run_steps` does."""
 
     def __init__(self, settings, checkpoints: Checkpoints):
-        self._mesh, self._checkpoints = sharding.make_mesh(jax.devices()[:1]), checkpoints
-        self._state = jax.device_put(workload.fresh_state(settings), sharding.replicated(self._mesh))
-        self._frozen = jax.device_put(workload.frozen_networks(), sharding.replicated(self._mesh))
-        self._batch = sharding.put_batch(workload.random_batch(settings), self._mesh)
+        self._mesh, self._checkpoints = devices.make_mesh(jax.devices()[:1]), checkpoints
+        self._state = jax.device_put(workload.fresh_state(settings), devices.replicated(self._mesh))
+        self._frozen = jax.device_put(workload.frozen_networks(), devices.replicated(self._mesh))
+        self._batch = devices.put_batch(workload.random_batch(settings), self._mesh)
         step = programs.jit_step(settings, self._mesh)
         self._step = step.lower(self._state, self._frozen, self._batch).compile()
         self._done = 0

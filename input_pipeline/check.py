@@ -18,9 +18,9 @@ from input_pipeline.findings import ERROR
 from input_pipeline.folder import is_raw, read_folder
 from input_pipeline.layout import Options
 from input_pipeline.page import write_findings, write_page
-from input_pipeline.pool import cores
-from scrn_jax import console
 from scrn_jax.errors import UserError
+from scrn_jax.runtime import console
+from scrn_jax.runtime.workers import cores
 
 _FLAGS = flags.FLAGS
 

@@ -25,9 +25,9 @@ from input_pipeline.fitting import Fitted, Person, Rules, fit_person, fit_task
 from input_pipeline.folder import read_folder
 from input_pipeline.layout import DEFAULTS, FRAME, Options
 from input_pipeline.manifest import FILE_NAME
-from input_pipeline.pool import cores, ordered_map
 from input_pipeline.preparing import prepare_once
 from scrn_jax.errors import UserError
+from scrn_jax.runtime.workers import cores, ordered_map
 
 _LIBRARIES = ("scrn-jax", "tensorflow-datasets", "array-record", "numpy", "pillow")
 _LOG_EVERY = 10_000

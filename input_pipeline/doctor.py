@@ -11,8 +11,8 @@ import numpy as np
 from input_pipeline.collection import Collection, Split
 from input_pipeline.examine import READINGS, Examined, Look, examine
 from input_pipeline.findings import ERROR, NOTE, WARNING, Findings
-from input_pipeline.pool import ordered_map
 from scrn_jax.person.regions import NAMES, NUM_REGIONS
+from scrn_jax.runtime.workers import ordered_map
 
 # DeepFashion's in-shop set as the field uses it.
 KNOWN_IMAGES = {"train": 48_674, "test": 4_038}

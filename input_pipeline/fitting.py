@@ -131,7 +131,7 @@ def fit_person(person: Person, rules: Rules, annotation: Annotation | None = Non
 
 
 def fit_task(task: tuple[Person, Rules]) -> Fitted:
-    """`fit_person` of a single argument, for `pool.ordered_map`."""
+    """`fit_person` of a single argument, for `workers.ordered_map`."""
     return fit_person(*task)
 
 

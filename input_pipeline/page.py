@@ -14,9 +14,9 @@ from input_pipeline.doctor import Report
 from input_pipeline.examine import Examined
 from input_pipeline.findings import LEVELS
 from input_pipeline.fitting import Rules, fit_image, fit_labels
-from scrn_jax.features.files import written_whole
 from scrn_jax.person import draw, regions
 from scrn_jax.person.image_files import open_image, read_header
+from scrn_jax.runtime.files import written_whole
 
 # A page with tens of thousands of lines is of no use; the CSV file has all of them.
 _MOST_SHOWN = 1000

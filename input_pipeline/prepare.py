@@ -12,9 +12,9 @@ from input_pipeline import layout_flags
 from input_pipeline.doctor import summary
 from input_pipeline.layout import Options
 from input_pipeline.page import write_findings, write_page
-from input_pipeline.pool import cores
-from scrn_jax import console
 from scrn_jax.errors import UserError
+from scrn_jax.runtime import console
+from scrn_jax.runtime.workers import cores
 
 _FLAGS = flags.FLAGS
 

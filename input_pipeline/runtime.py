@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from input_pipeline.pool import cores
+from scrn_jax.runtime.workers import cores
 
 _MAX_THREADS = 16
 

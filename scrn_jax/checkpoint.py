@@ -17,8 +17,8 @@ from absl import logging as absl_logging
 from flax.traverse_util import flatten_dict
 from orbax.checkpoint import checkpoint_managers as policies
 
-from scrn_jax import distributed, sharding
 from scrn_jax.errors import UserError
+from scrn_jax.runtime import devices, distributed
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ class Checkpoints:
             for step in self._unreadable:
                 (self._folder / str(step)).rename(shelf / f"{step}-{time.time_ns()}")
             log.warning("moved to %s: %s", shelf, ", ".join(map(str, self._unreadable)))
-        sharding.wait_for_all("unreadable checkpoints are out of the way")
+        devices.wait_for_all("unreadable checkpoints are out of the way")
         self._unreadable = []
         self._manager.reload()
 

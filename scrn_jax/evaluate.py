@@ -8,9 +8,10 @@ import jax
 import numpy as np
 
 from input_pipeline import facts, pairs
-from scrn_jax import exported, restore, scoring, sharding, startup, state
+from scrn_jax import exported, restore, scoring, startup, state
 from scrn_jax.metrics import groups, lpips, report
 from scrn_jax.metrics.by_region import LEAST_AREA, parsing_scores
+from scrn_jax.runtime import devices
 from scrn_jax.samples import Samples
 from scrn_jax.settings import Settings, to_config
 
@@ -37,7 +38,7 @@ def evaluate(settings: Settings, workdir: Path) -> None:
     Raises:
       UserError: no checkpoint or model, one of another model, bad data.
     """
-    mesh = sharding.make_mesh()
+    mesh = devices.make_mesh()
     train_source, test_source = startup.open_sources(settings)
     params, step = read_params(settings, workdir, mesh)
     evaluate_params(settings, workdir, mesh, params, step, train_source, test_source)
@@ -47,7 +48,7 @@ def read_params(settings: Settings, folder: Path, mesh) -> tuple[Any, int]:
     """The averaged generator of a workdir or of an exported model, and its step; UserError as `evaluate`."""
     if exported.is_exported(folder):
         step = exported.read_model_file(folder)["step"]
-        return exported.read_params(folder, settings, sharding.replicated(mesh)), step
+        return exported.read_params(folder, settings, devices.replicated(mesh)), step
     with restore.open_checkpoints(settings, folder) as checkpoints:
         current = restore.newest(settings, mesh, checkpoints)
     return current.ema, int(current.step)
@@ -56,7 +57,7 @@ def read_params(settings: Settings, folder: Path, mesh) -> tuple[Any, int]:
 def evaluate_params(settings: Settings, workdir: Path, mesh, params, step: int, train_source, test_source) -> None:
     """Score a generator's `params` on the test pairs and write the report into the workdir."""
     options = settings.eval
-    sharding.check_batch_size(options.batch_size, mesh, "config.eval.batch_size")
+    devices.check_batch_size(options.batch_size, mesh, "config.eval.batch_size")
     batches = {"batch_size": options.batch_size, "size": settings.size}
     baseline = scoring.mean_image(pairs.eval_batches(train_source, **batches, limit=BASELINE_PAIRS))
     own = options.judge == "own"

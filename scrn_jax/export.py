@@ -10,10 +10,10 @@ from typing import Any
 
 import jax
 
-from scrn_jax import exported, provenance, restore, sharding
+from scrn_jax import exported, provenance, restore
 from scrn_jax.errors import UserError
 from scrn_jax.metrics import report as report_lib
-from scrn_jax.runtime import files
+from scrn_jax.runtime import devices, files
 from scrn_jax.settings import Settings, to_config
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def export(settings: Settings, workdir: Path, output: Path) -> None:
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"--output {output} exists already; give a new folder, or remove it first")
-    mesh = sharding.make_mesh(jax.local_devices()[:1])
+    mesh = devices.make_mesh(jax.local_devices()[:1])
     with restore.open_checkpoints(settings, workdir) as checkpoints:
         current = restore.newest(settings, mesh, checkpoints)
     step = int(current.step)

@@ -5,9 +5,9 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from scrn_jax import console, distributed
 from scrn_jax.errors import UserError
 from scrn_jax.folders import command
+from scrn_jax.runtime import console, distributed
 
 MODES = ("train", "evaluate", "export")
 
@@ -40,12 +40,13 @@ def main() -> None:
         raise UserError("--mode export needs an --output, a new folder for the model")
     # After the flags, so that --help and mistyped flags answer at once.
     with console.silent_stderr():
-        from scrn_jax import compilation, evaluate, export, settings, startup, train
+        from scrn_jax import evaluate, export, settings, startup, train
+        from scrn_jax.runtime import devices
 
     distributed.join(distributed.job_from_flags())
     workdir = Path(flags.FLAGS.workdir).expanduser()
     chosen = startup.read_config(workdir) if config is None else settings.from_config(config)
-    compilation.keep_programs(chosen.compilation_cache)
+    devices.keep_programs(chosen.compilation_cache)
     with distributed.peers_at_risk():
         match mode:
             case "train":

@@ -4,19 +4,20 @@ import logging
 
 import jax
 
-from scrn_jax import sharding, startup, term_norms, train_step
+from scrn_jax import startup, term_norms, train_step
 from scrn_jax import state as state_lib
+from scrn_jax.runtime import devices
 from scrn_jax.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
 def jit_step(settings: Settings, mesh, compiler_options=None):
-    """The training step: state donated and placed by `sharding.parameters`, batch split over the devices."""
-    placement, replicated = sharding.parameters(state_lib.shapes(settings), mesh), sharding.replicated(mesh)
+    """The training step: state donated and placed by `devices.parameters`, batch split over the devices."""
+    placement, replicated = devices.parameters(state_lib.shapes(settings), mesh), devices.replicated(mesh)
     return jax.jit(
         train_step.make_train_step(settings, _gather(mesh)),
-        in_shardings=(placement, replicated, sharding.data(mesh)),
+        in_shardings=(placement, replicated, devices.data(mesh)),
         out_shardings=(placement, replicated),
         donate_argnums=0,
         compiler_options=compiler_options,
@@ -33,10 +34,10 @@ def compile_step(settings: Settings, mesh, state, frozen, batch):
 
 def jit_term_norms(settings: Settings, mesh):
     """The term norms of a state and a batch placed as the step's."""
-    placement, replicated = sharding.parameters(state_lib.shapes(settings), mesh), sharding.replicated(mesh)
+    placement, replicated = devices.parameters(state_lib.shapes(settings), mesh), devices.replicated(mesh)
     return jax.jit(
         term_norms.make_term_norms(settings, _gather(mesh)),
-        in_shardings=(placement, replicated, sharding.data(mesh)),
+        in_shardings=(placement, replicated, devices.data(mesh)),
         out_shardings=replicated,
     )
 
@@ -47,11 +48,11 @@ def _gather(mesh):
     Left to itself, XLA splits convolutions by channels where their parameters are, and moves features instead, which
     are many more numbers.
     """
-    if mesh.shape[sharding.FSDP_AXIS] == 1:
+    if mesh.shape[devices.FSDP_AXIS] == 1:
         return lambda state: state
 
     def gather(state):
         parts = {name: getattr(state, name) for name in ("generator", "discriminator", "spectral")}
-        return state.replace(**jax.lax.with_sharding_constraint(parts, sharding.replicated(mesh)))
+        return state.replace(**jax.lax.with_sharding_constraint(parts, devices.replicated(mesh)))
 
     return gather

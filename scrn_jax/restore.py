@@ -6,8 +6,9 @@ from pathlib import Path
 
 import jax
 
-from scrn_jax import sharding, state
+from scrn_jax import state
 from scrn_jax.checkpoint import Checkpoints
+from scrn_jax.runtime import devices
 from scrn_jax.settings import Model, Settings
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def open_checkpoints(settings: Settings, workdir: Path) -> Checkpoints:
 def newest(settings: Settings, mesh, checkpoints: Checkpoints) -> state.TrainState:
     """The state of the newest checkpoint that can be read, placed on the mesh; UserError when none fits."""
     shapes = state.shapes(settings)
-    placement = sharding.parameters(shapes, mesh)
+    placement = devices.parameters(shapes, mesh)
     like = jax.tree.map(lambda x, to: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=to), shapes, placement)
     return checkpoints.restore(like)
 
@@ -43,7 +44,7 @@ def newest(settings: Settings, mesh, checkpoints: Checkpoints) -> state.TrainSta
 def newest_or_fresh(settings: Settings, mesh, checkpoints: Checkpoints) -> state.TrainState:
     """The newest checkpoint's state, or a fresh one when the workdir has none yet."""
     if checkpoints.latest_step is None:
-        placement = sharding.parameters(state.shapes(settings), mesh)
+        placement = devices.parameters(state.shapes(settings), mesh)
         fresh = jax.jit(lambda: state.init_state(settings), out_shardings=placement, compiler_options=QUICK_COMPILE)
         return fresh()
     current = newest(settings, mesh, checkpoints)

@@ -5,8 +5,9 @@ import numpy as np
 from PIL import Image
 
 from input_pipeline import pairs
-from scrn_jax import sharding, sheet, state
+from scrn_jax import sheet, state
 from scrn_jax.networks import INPUTS, generate
+from scrn_jax.runtime import devices
 from scrn_jax.settings import Settings
 
 
@@ -19,7 +20,7 @@ class Samples:
             iter(pairs.eval_batches(source, batch_size=len(spread), size=settings.size, indices=spread.tolist()))
         )
         generator = state.make_generator(settings.model)
-        replicated = sharding.replicated(mesh)
+        replicated = devices.replicated(mesh)
         self._inputs = jax.device_put({key: self._batch[key] for key in INPUTS}, replicated)
         self._generate = jax.jit(lambda params, batch: generate(generator, params, batch), out_shardings=replicated)
 

@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scrn_jax import convolutions, networks, sharding
+from scrn_jax import convolutions, networks
 from scrn_jax.metrics import by_region, face, groups, lpips, mesh, psnr, ssim
 from scrn_jax.models import paint
 from scrn_jax.networks import INPUTS
 from scrn_jax.person import regions
+from scrn_jax.runtime import devices as devices_lib
 
 ROWS = ("generated", "coarse", "flat_paint", "flat_paint_true", "carried_true", "copy_source", "mean_image")
 METRICS = ("lpips_vgg", "ssim", "psnr", "lpips_alex", "face_l1", "colour_error", "mesh")
@@ -127,12 +128,12 @@ class Scorer:
     def __init__(self, generator, devices, weights, baseline_HxWx3: np.ndarray, judge: Judge | None = None):
         """
         Args:
-          devices: a mesh of them, see `sharding.make_mesh`.
+          devices: a mesh of them, see `devices.make_mesh`.
           weights: {"alex": LPIPS's parameters, "vgg": likewise}.
           baseline_HxWx3: the mean image, in [0, 1].
           judge: computes LPIPS-VGG of two batches in [0, 1] in place of `weights["vgg"]`, which may then be absent.
         """
-        replicated, data = sharding.replicated(devices), sharding.data(devices)
+        replicated, data = devices_lib.replicated(devices), devices_lib.data(devices)
         self._devices, self._judge = devices, judge
         self._weights = jax.device_put(weights, replicated)
         self._baseline = jax.device_put(quantise(baseline_HxWx3), replicated)
@@ -168,7 +169,7 @@ class Scorer:
         return Figures(**jax.tree.map(lambda *parts: np.concatenate(parts), *collected))
 
     def _score_batch(self, params, batch) -> dict[str, Any]:
-        arrays = sharding.put_batch({key: batch[key] for key in KEYS}, self._devices)
+        arrays = devices_lib.put_batch({key: batch[key] for key in KEYS}, self._devices)
         outputs = self.generate(params, {key: arrays[key] for key in INPUTS})
         outputs = {key: outputs[key] for key in ("image", "coarse_image", "parsing")}
         found, images = self._score(self._baseline, outputs, arrays)

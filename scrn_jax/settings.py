@@ -188,7 +188,7 @@ class Settings:
     """A whole config.
 
     size: (height, width) in pixels. adversarial, parsing: the forms of Eq. 7 and Eq. 9, see `losses`. data: checked by
-    `input_pipeline.sources`. compilation_cache: "auto", a folder, or "" for none, see `compilation.keep_programs`.
+    `input_pipeline.sources`. compilation_cache: "auto", a folder, or "" for none, see `devices.keep_programs`.
     fsdp: devices that share one copy of the parameters, see `sharding`.
     """
 

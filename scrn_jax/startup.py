@@ -14,9 +14,9 @@ import numpy as np
 from clu import parameter_overview
 
 from input_pipeline import sources
-from scrn_jax import convolutions, exported, provenance, sharding, state
+from scrn_jax import convolutions, exported, provenance, state
 from scrn_jax.errors import UserError
-from scrn_jax.runtime import files
+from scrn_jax.runtime import devices, files
 from scrn_jax.settings import Settings, from_config, to_config
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def open_sources(settings: Settings) -> tuple[Any, Any]:
 
     first = jax.process_index() == 0
     opened = both() if first else None
-    sharding.wait_for_all("the data is there")
+    devices.wait_for_all("the data is there")
     return opened if first else both()
 
 

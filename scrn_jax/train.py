@@ -10,13 +10,14 @@ import jax
 import numpy as np
 
 from input_pipeline import pairs
-from scrn_jax import evaluate, programs, restore, sharding, skips, startup, state
+from scrn_jax import evaluate, programs, restore, skips, startup, state
 from scrn_jax.checkpoint import Checkpoints
 from scrn_jax.features import weights
 from scrn_jax.interruption import Interruption
 from scrn_jax.monitor import Monitor
 from scrn_jax.pace import Pace
 from scrn_jax.profiling import Profile
+from scrn_jax.runtime import devices
 from scrn_jax.samples import Samples
 from scrn_jax.settings import Settings
 
@@ -47,10 +48,10 @@ def train(settings: Settings, workdir: Path, profile_steps: int = 0) -> None:
       UserError: bad data, a checkpoint of another model, a folder that cannot be written, a run that diverged.
     """
     startup.claim_workdir(workdir)
-    mesh = sharding.make_mesh(fsdp=settings.fsdp)
-    sharding.check_batch_parts(settings.train.batch_size, settings.train.accumulate, mesh)
+    mesh = devices.make_mesh(fsdp=settings.fsdp)
+    devices.check_batch_parts(settings.train.batch_size, settings.train.accumulate, mesh)
     train_source, test_source = startup.open_sources(settings)
-    frozen = jax.device_put(load_frozen(settings), sharding.replicated(mesh))
+    frozen = jax.device_put(load_frozen(settings), devices.replicated(mesh))
     startup.describe(settings, mesh, len(train_source), len(test_source))
     run = Run(settings, workdir, mesh, frozen, train_source, test_source, profile_steps)
 
@@ -62,7 +63,7 @@ def train(settings: Settings, workdir: Path, profile_steps: int = 0) -> None:
     if (step := int(current.step)) < settings.train.steps:
         log.info("stopped as asked, and saved step %d; run the same command again to go on", step)
         return
-    params = sharding.gathered(current.ema, mesh)
+    params = devices.gathered(current.ema, mesh)
     evaluate.evaluate_params(settings, workdir, mesh, params, step, train_source, test_source)
 
 
@@ -88,7 +89,7 @@ def open_batches(run: Run, first: int):
 def compile_for_batches(run: Run, current: state.TrainState, batches):
     """(the training step, compiled for the first of the batches; all the batches)."""
     example = next(batches)
-    placed = sharding.put_batch(example, run.mesh)
+    placed = devices.put_batch(example, run.mesh)
     step_fn = programs.compile_step(run.settings, run.mesh, current, run.frozen, placed)
     return step_fn, itertools.chain([example], batches)
 
@@ -120,7 +121,7 @@ def run_steps(run: Run, current: state.TrainState, checkpoints: Checkpoints) -> 
         for step in range(first + 1, options.steps + 1):
             with pace.of("input_wait"):
                 batch = next(batches)
-            batch, norms = sharding.put_batch(batch, run.mesh), {}
+            batch, norms = devices.put_batch(batch, run.mesh), {}
             if due(step, options.term_norms_every, options.steps):
                 norms = term_norms(current, run.frozen, batch)
             current, metrics = step_fn(current, run.frozen, batch)

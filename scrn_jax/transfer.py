@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scrn_jax import exported, networks, sharding
+from scrn_jax import exported, networks
 from scrn_jax.errors import UserError
 from scrn_jax.person import joints, regions
+from scrn_jax.runtime import devices as devices_lib
 from scrn_jax.settings import DTYPES, Settings
 
 SIZES = (1, 2, 4, 8, 16)  # pictures a device at a time; other numbers are padded to the next or cut into pieces
@@ -24,7 +25,7 @@ class PoseTransfer:
     """
 
     def __init__(self, settings: Settings, params: Any, mesh: jax.sharding.Mesh):
-        replicated, data = sharding.replicated(mesh), sharding.data(mesh)
+        replicated, data = devices_lib.replicated(mesh), devices_lib.data(mesh)
         generator = networks.make_generator(settings.model)
         self.size = settings.size
         self._params, self._mesh = params, mesh
@@ -54,8 +55,8 @@ class PoseTransfer:
             if dtype not in DTYPES:
                 raise UserError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
             settings = dataclasses.replace(settings, model=dataclasses.replace(settings.model, dtype=dtype))
-        mesh = sharding.make_mesh(jax.local_devices()[:1] if devices is None else devices)
-        return cls(settings, exported.read_params(folder, settings, sharding.replicated(mesh)), mesh)
+        mesh = devices_lib.make_mesh(jax.local_devices()[:1] if devices is None else devices)
+        return cls(settings, exported.read_params(folder, settings, devices_lib.replicated(mesh)), mesh)
 
     def __call__(self, source_image, source_parsing, source_joints, target_joints) -> np.ndarray:
         """The people of `source_image` in the poses `target_joints`: uint8 (B, H, W, 3).
@@ -90,7 +91,7 @@ class PoseTransfer:
         count = len(batch["source_image"])
         padded = next(size * self._mesh.size for size in SIZES if size * self._mesh.size >= count)
         rows = np.minimum(np.arange(padded), count - 1)
-        arrays = sharding.put_batch({key: array[rows] for key, array in batch.items()}, self._mesh)
+        arrays = devices_lib.put_batch({key: array[rows] for key, array in batch.items()}, self._mesh)
         return np.asarray(self._paint(self._params, arrays))[:count]
 
     def _checked(self, image, parsing, source_joints, target_joints) -> dict[str, np.ndarray]:

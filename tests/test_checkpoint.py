@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scrn_jax import restore, sharding
+from scrn_jax import restore
 from scrn_jax.checkpoint import Checkpoints
 from scrn_jax.errors import UserError
+from scrn_jax.runtime import devices
 
 IDENTITY = {"model": {"width": 4, "blocks": 1}, "size": [32, 32]}
 
@@ -101,7 +102,7 @@ def test_tuples_in_the_identity_survive_json(tmp_path):
 def test_another_width_is_refused_through_the_settings(tmp_path, tiny_settings):
     with restore.open_checkpoints(tiny_settings(), tmp_path) as checkpoints:
         checkpoints.save(1, _state())
-    other, mesh = tiny_settings(model={"width": 8}), sharding.make_mesh(jax.devices()[:1])
+    other, mesh = tiny_settings(model={"width": 8}), devices.make_mesh(jax.devices()[:1])
     with (
         restore.open_checkpoints(other, tmp_path) as checkpoints,
         pytest.raises(UserError, match=r"another model: model\.width is 4 there and 8 in the config\. Use"),

@@ -14,8 +14,9 @@ import jax
 import numpy as np
 import pytest
 
-from scrn_jax import export, exported, networks, restore, sharding
+from scrn_jax import export, exported, networks, restore
 from scrn_jax.errors import UserError
+from scrn_jax.runtime import devices
 from scrn_jax.transfer import PoseTransfer
 
 # Of 255: convolutions sum in another order when the batch or the number of threads differs.
@@ -85,8 +86,8 @@ def test_its_pictures_are_bit_for_bit_those_of_the_runs_average(transfer, people
 
 
 def test_its_parameters_are_those_of_the_average_bit_for_bit(folder, trained, tiny_settings):
-    mesh = sharding.make_mesh(jax.devices()[:1])
-    params = exported.read_params(folder, tiny_settings(), sharding.replicated(mesh))
+    mesh = devices.make_mesh(jax.devices()[:1])
+    params = exported.read_params(folder, tiny_settings(), devices.replicated(mesh))
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(params), trained.ema)
 
 

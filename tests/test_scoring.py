@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scrn_jax import evaluate, scoring, sharding, state
+from scrn_jax import evaluate, scoring, state
 from scrn_jax.metrics import by_region, lpips
+from scrn_jax.runtime import devices
 
 BASELINE = 153 / 255
 
@@ -38,7 +39,7 @@ def scorer(tiny_settings, batches):
         return np.abs(a - b).mean((1, 2, 3))
 
     generator = state.make_generator(tiny_settings().model)
-    return scoring.Scorer(generator, sharding.make_mesh(fsdp=2), {"alex": lpips.load_params("alex")}, baseline, judge)
+    return scoring.Scorer(generator, devices.make_mesh(fsdp=2), {"alex": lpips.load_params("alex")}, baseline, judge)
 
 
 @pytest.fixture(scope="module")

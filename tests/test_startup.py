@@ -5,8 +5,9 @@ import logging
 import jax
 import pytest
 
-from scrn_jax import sharding, startup
+from scrn_jax import startup
 from scrn_jax.errors import UserError
+from scrn_jax.runtime import devices
 
 
 def test_a_workdir_that_cannot_be_made_is_named_with_the_mend(tmp_path):
@@ -40,7 +41,7 @@ def test_the_start_prints_the_sizes(tiny_settings, caplog):
     """The numbers themselves are those of the models' own tests; here, that they are said."""
     settings = tiny_settings()
     with caplog.at_level(logging.INFO):
-        startup.describe(settings, sharding.make_mesh(jax.devices()[:1]), 12, 3)
+        startup.describe(settings, devices.make_mesh(jax.devices()[:1]), 12, 3)
     assert "12 training pairs, 3 test pairs" in caplog.text
     assert f"{startup.forward_gigaflops(settings):.1f} GFLOP forward per image" in caplog.text
     assert "parsing_block" in caplog.text and "discriminator:" in caplog.text

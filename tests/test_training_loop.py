@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from jax._src.array import ArrayImpl  # its `_value` is how the host reads an array that lies on several devices
 
-from scrn_jax import programs, restore, samples, sharding, train
+from scrn_jax import programs, restore, samples, train
+from scrn_jax.runtime import devices
 
 STEPS = 7
 # A sheet, a checkpoint or norms after most steps.
@@ -92,13 +93,13 @@ def norms(state, frozen, batch):
 def finished(tmp_path_factory, patch, watch, tiny_settings, make_batch, first_state):
     """A short run under `jax.transfer_guard`: its folder."""
     settings = tiny_settings(train={**CADENCES, "steps": STEPS})
-    folder, mesh = tmp_path_factory.mktemp("loop"), sharding.make_mesh(jax.devices()[:2])
+    folder, mesh = tmp_path_factory.mktemp("loop"), devices.make_mesh(jax.devices()[:2])
     patch.setattr(programs, "jit_step", jit_step)
     patch.setattr(programs, "jit_term_norms", lambda *_: jax.jit(norms))
     patch.setattr(train, "open_batches", lambda run, first: iter(map(make_batch, range(first, STEPS))))
     patch.setattr(samples.pairs, "eval_batches", lambda *_, **__: iter([make_batch(0)]))
     run = train.Run(settings, folder, mesh, {}, [], [0])
-    state = jax.device_put(jax.tree.map(np.array, first_state), sharding.replicated(mesh))
+    state = jax.device_put(jax.tree.map(np.array, first_state), devices.replicated(mesh))
     with restore.open_checkpoints(settings, folder) as checkpoints, jax.transfer_guard("disallow"):
         train.run_steps(run, state, checkpoints)
     return folder

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from input_pipeline.mannequins.people import Person
-from input_pipeline.pool import ordered_map
+from scrn_jax.runtime.workers import ordered_map
 
 
 class EncodedView(NamedTuple):
@@ -38,7 +38,7 @@ def render_person(task: PersonTask) -> list[EncodedView]:
 
 
 def render_people(tasks: Iterable[PersonTask], processes: int) -> Iterator[list[EncodedView]]:
-    """`render_person` of every task, in order, by `processes` processes: see `pool.ordered_map`."""
+    """`render_person` of every task, in order, by `processes` processes: see `workers.ordered_map`."""
     return ordered_map(render_person, tasks, processes)
 
 

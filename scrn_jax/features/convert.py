@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from scrn_jax.errors import UserError
-from scrn_jax.features import files
 from scrn_jax.features.catalogue import network, networks
 from scrn_jax.features.torch_layout import from_torch
+from scrn_jax.runtime import arrays as arrays_lib
+from scrn_jax.runtime import files
 
 # How PyTorch's file of each network begins.
 FILE_BEGINNINGS = {"vgg19": "vgg19-", "vgg16": "vgg16-", "alexnet": "alexnet-", "inception": "pt_inception-"}
@@ -39,7 +40,7 @@ def convert(source: Path, destination: Path, name: str) -> None:
     network(name)
     if not source.is_file():
         raise UserError(f"{source}: no such file; download PyTorch's weights first")
-    digest = files.check_sha256(source, files.digest_in_name(source) or "", "download it anew")
+    digest = arrays_lib.check_sha256(source, arrays_lib.digest_in_name(source) or "", "download it anew")
     tensors = _read_torch(source)
     arrays = from_torch(name, tensors, str(source))
     with files.written_whole(destination) as temporary, temporary.open("wb") as stream:

@@ -13,9 +13,11 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from scrn_jax.errors import UserError
-from scrn_jax.features import convert, files
+from scrn_jax.features import convert
 from scrn_jax.features.catalogue import Network, PackageFile, network
 from scrn_jax.features.torch_layout import from_torch
+from scrn_jax.runtime import arrays, files
+from scrn_jax.runtime.files import cache_folder
 
 Opener = Callable[[str], BinaryIO]
 _DOWNLOAD_CHUNK = 1 << 20
@@ -79,13 +81,6 @@ def find(
     return loaded
 
 
-def cache_folder() -> Path:
-    """$SCRN_JAX_CACHE, else scrn_jax under $XDG_CACHE_HOME, else ~/.cache/scrn_jax."""
-    if own := os.environ.get("SCRN_JAX_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scrn_jax"
-
-
 def _from_cache(name: str, tried: list[str]) -> Loaded | None:
     for suffix in (".npz", ".safetensors"):
         path = cache_folder() / f"{name}{suffix}"
@@ -109,8 +104,8 @@ def _from_package(file: PackageFile | None, known: Network, tried: list[str]) ->
         tried.append(f"{path}: absent")
         return None
     mend = f"reinstall the package with pip install --force-reinstall {file.package.replace('_', '-')}"
-    digest = files.check_sha256(path, file.sha256, mend)
-    content = files.read_pickled_arrays(path.read_bytes(), path)
+    digest = arrays.check_sha256(path, file.sha256, mend)
+    content = arrays.read_pickled_arrays(path.read_bytes(), path)
     params = {}
     for layer, subtree in file.subtrees.items():
         found = content
@@ -149,8 +144,8 @@ def download(url: str, path: Path, opener: Opener = urllib.request.urlopen) -> N
                     out.write(chunk)
         except OSError as error:
             raise UserError(f"{url}: not downloaded ({error}); download it by hand to {path}") from error
-        if digits := files.digest_in_name(path):
-            files.check_sha256(temporary, digits, f"try again, or download {url} by hand to {path}")
+        if digits := arrays.digest_in_name(path):
+            arrays.check_sha256(temporary, digits, f"try again, or download {url} by hand to {path}")
 
 
 def _read(name: str, path: Path, sha256: str | None) -> Loaded:
@@ -160,12 +155,12 @@ def _read(name: str, path: Path, sha256: str | None) -> Loaded:
             f"{path}: no such weights file for {name}; give an existing .npz or .safetensors file, or one"
             " of the words auto, download, random"
         )
-    digest = files.check_sha256(path, sha256 or "", "get the file anew, or mend the digest in the config")
+    digest = arrays.check_sha256(path, sha256 or "", "get the file anew, or mend the digest in the config")
     if path.suffix == ".npz":
-        params = files.read_npz(path)
+        params = arrays.read_npz(path)
         digest = str(params.pop("source_sha256", digest))
     elif path.suffix == ".safetensors":
-        params = from_torch(name, files.read_safetensors(path), str(path))
+        params = from_torch(name, arrays.read_safetensors(path), str(path))
     else:
         raise UserError(
             f"{path}: weights are read from .npz and .safetensors only; convert a PyTorch file first:"

@@ -60,17 +60,17 @@ def run() -> None:
     Raises:
       UserError: see `evaluation.evaluate`; and flags that do not go together.
     """
-    from scrn_jax import compilation
-    from scrn_jax.folders import cores, evaluation, prose, report
+    from scrn_jax.folders import evaluation, prose, report
     from scrn_jax.folders.resume import Shelf
     from scrn_jax.metrics import protocols
+    from scrn_jax.runtime import devices
 
     if _FLAGS.generated is not None and _FLAGS.compare is not None:
         raise UserError("give --generated or --compare, not both")
     if _FLAGS.reference is None:
         raise UserError("--reference is not set; give the folder of the true images")
-    compilation.keep_programs(compilation.AUTO)
-    cores.one_device_each()
+    devices.keep_programs(devices.AUTO)
+    devices.one_device_each()
     methods = {"generated": _path("generated")} if _FLAGS.compare is None else methods_of(_FLAGS.compare)
     request = evaluation.Request(
         methods=methods,

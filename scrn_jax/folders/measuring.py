@@ -7,11 +7,11 @@ import jax
 import numpy as np
 
 from scrn_jax.features.inception import FEATURES
-from scrn_jax.folders.ahead import ahead, batched
 from scrn_jax.folders.meter import Item, Meter
-from scrn_jax.folders.progress import Progress
 from scrn_jax.folders.resume import Shelf, State
 from scrn_jax.metrics.fid import Moments
+from scrn_jax.runtime.console import Progress
+from scrn_jax.runtime.workers import ahead, batched
 
 CHUNK = 512  # images between two saves; a lost chunk is a minute or two of a CPU's work
 

@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from scrn_jax import convolutions, sharding
+from scrn_jax import convolutions
 from scrn_jax.features.inception import Inception
 from scrn_jax.folders.networks import Networks
 from scrn_jax.metrics.protocols import Protocol, make_distances, make_similarities
+from scrn_jax.runtime import devices
 
 BATCH_SIZE = 16
 Item = dict[str, np.ndarray]
@@ -34,10 +35,10 @@ class Meter:
 
     def __init__(self, chosen: Protocol, networks: Networks, batch_size: int | None = None):
         """`batch_size` None is 16; it is rounded up to a multiple of the number of devices."""
-        self._mesh = sharding.make_mesh(jax.local_devices())
+        self._mesh = devices.make_mesh(jax.local_devices())
         self.devices = self._mesh.size
         self.batch_size = -(-(batch_size or BATCH_SIZE) // self.devices) * self.devices
-        replicated = sharding.replicated(self._mesh)
+        replicated = devices.replicated(self._mesh)
         self._lpips = None if networks.lpips is None else jax.device_put(networks.lpips, replicated)
         self._inception = None if networks.inception is None else jax.device_put(networks.inception, replicated)
         self._measure = _over(self._mesh, _measure_of(chosen))
@@ -54,7 +55,7 @@ class Meter:
         It holds "generated" and "reference", (B, H, W, 3) uint8, perhaps with a "mask" (B, H, W); "features" are then
         those of the generated images. Or it holds "images" (B, H, W, 3) alone, of which nothing but features is taken.
         """
-        arrays = sharding.put_batch({name: self._padded(array) for name, array in batch.items()}, self._mesh)
+        arrays = devices.put_batch({name: self._padded(array) for name, array in batch.items()}, self._mesh)
         figures: dict[str, jax.Array] = {}
         if "generated" in arrays:
             figures |= self._measure(self._lpips, arrays)
@@ -119,7 +120,7 @@ def _over(mesh: Mesh, work: Work, in_groups: bool | None = None) -> Callable[[An
         with convolutions.computed_by_a_core() if by_a_core else contextlib.nullcontext():
             return work(params, batch, _in_groups if in_groups else _at_once)
 
-    split = jax.sharding.PartitionSpec(sharding.DATA_AXIS)
+    split = jax.sharding.PartitionSpec(devices.DATA_AXIS)
     everywhere = jax.sharding.PartitionSpec()
     return jax.jit(jax.shard_map(share, mesh=mesh, in_specs=(everywhere, split), out_specs=split))
 

@@ -4,11 +4,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from scrn_jax.features import files
 from scrn_jax.folders import listing, statistics, survey
 from scrn_jax.folders.passes import Item, Passes
 from scrn_jax.metrics import fid
 from scrn_jax.metrics.fid import Gaussian, Moments
+from scrn_jax.runtime import arrays
 
 STATISTICS = "fid_training.npz"
 
@@ -49,7 +49,7 @@ class OtherSide:
         if self._training is not None and self._training.suffix.lower() == ".npz":
             gaussian = fid.load(self._training)
             fid.check_origin(self._training, gaussian, self._passes.origin)
-            self.record = {"images": "train", "file": self._training.name, "sha256": files.sha256(self._training)}
+            self.record = {"images": "train", "file": self._training.name, "sha256": arrays.sha256(self._training)}
             return gaussian
         if self._training is not None:
             names = list(listing.list_images(self._training, "training").files.values())

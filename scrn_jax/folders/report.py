@@ -9,12 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from scrn_jax.features import files
 from scrn_jax.folders import page, prose
 from scrn_jax.folders.evaluation import Evaluation, Method
 from scrn_jax.folders.reading import RULES
 from scrn_jax.metrics.metric_names import in_order, orders
 from scrn_jax.metrics.published import TABLE_1
+from scrn_jax.runtime import files
 
 _EXAMPLES = 20  # names of missing and extra images that a report lists
 _DECIMALS = 6  # of numbers in report.json: what 1 and 4 devices agree on

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from scrn_jax.errors import UserError
-from scrn_jax.features import files
 from scrn_jax.metrics.fid import Moments
+from scrn_jax.runtime import arrays as arrays_lib
+from scrn_jax.runtime import files
 
 FOLDER = ".unfinished"
 
@@ -32,7 +33,7 @@ class Shelf:
         """The state kept under that fingerprint; an empty one when there is none or the file is damaged."""
         path = self._path(fingerprint)
         try:
-            arrays = files.read_npz(path) if path.is_file() else {}
+            arrays = arrays_lib.read_npz(path) if path.is_file() else {}
         except UserError:
             arrays = {}
         if "done" not in arrays:

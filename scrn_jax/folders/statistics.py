@@ -8,9 +8,9 @@ import logging
 from pathlib import Path
 
 from scrn_jax.errors import UserError
-from scrn_jax.features.weights import cache_folder
 from scrn_jax.metrics import fid
 from scrn_jax.metrics.fid import Gaussian, Origin
+from scrn_jax.runtime.files import cache_folder
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from scrn_jax.folders import reading
-from scrn_jax.folders.ahead import ahead
-from scrn_jax.folders.progress import Progress
+from scrn_jax.runtime.console import Progress
+from scrn_jax.runtime.workers import ahead
 
 
 @dataclass(frozen=True)

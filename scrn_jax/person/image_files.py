@@ -8,13 +8,13 @@ import contextlib
 import dataclasses
 import io
 import struct
-import threading
 import zlib
 from collections.abc import Iterator
 
 from PIL import Image
 
 from scrn_jax.errors import UserError
+from scrn_jax.runtime.workers import Turn
 
 # 50 megapixels, what the cameras of telephones give at most; as RGB Pillow holds them in 200 MB.
 MAX_PIXELS = 3 << 24
@@ -146,22 +146,11 @@ def open_image(data: bytes, where: str, mend: str = "replace the file") -> tuple
     return header, image
 
 
-class _Turn:
-    """Whose turn it is: a lock of this process, or one that several share."""
-
-    lock: contextlib.AbstractContextManager = threading.RLock()
-
-
-def share_turns(lock: contextlib.AbstractContextManager) -> None:
-    """Makes large pictures take turns by `lock`, which several processes may share, from now on."""
-    _Turn.lock = lock
-
-
 @contextlib.contextmanager
 def in_turn(header: Header) -> Iterator[None]:
     """While a picture of more than `LARGE` pixels is in memory, no other such picture is.
 
     So the memory of many threads or processes is that of small pictures and one large one.
     """
-    with _Turn.lock if header.pixels > LARGE else contextlib.nullcontext():
+    with Turn.lock if header.pixels > LARGE else contextlib.nullcontext():
         yield

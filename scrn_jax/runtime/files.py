@@ -14,6 +14,8 @@ import os
 import stat
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -273,3 +275,30 @@ def _read_member(path: str, member: str) -> bytes:
     if len(data) > PICTURE_BYTES:
         raise UserError(f"unpacks to more than {_size(PICTURE_BYTES)}; get the archive anew")
     return data
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`, which replaces `path` when the block succeeds and vanishes otherwise.
+
+    Raises:
+      UserError: the folder is not there and cannot be made, or cannot be written to.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error}); give another place") from error
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def cache_folder() -> Path:
+    """$SCRN_JAX_CACHE, else scrn_jax under $XDG_CACHE_HOME, else ~/.cache/scrn_jax."""
+    if own := os.environ.get("SCRN_JAX_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scrn_jax"

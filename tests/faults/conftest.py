@@ -11,7 +11,8 @@ import jax
 import numpy as np
 import pytest
 
-from scrn_jax import restore, sharding, startup
+from scrn_jax import restore, startup
+from scrn_jax.runtime import devices as devices_lib
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 600  # seconds
@@ -88,7 +89,7 @@ def final_state():
         settings = startup.read_config(workdir)
         with restore.open_checkpoints(settings, workdir) as checkpoints:
             step = checkpoints.latest_step
-            state = restore.newest(settings, sharding.make_mesh(jax.devices()[:1]), checkpoints)
+            state = restore.newest(settings, devices_lib.make_mesh(jax.devices()[:1]), checkpoints)
         assert int(state.step) == step, "the newest checkpoint cannot be read"
         return step, [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
 

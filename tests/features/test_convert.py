@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from scrn_jax.errors import UserError
-from scrn_jax.features import convert, files, vgg, weights
+from scrn_jax.features import convert, vgg, weights
+from scrn_jax.runtime import arrays
 
 
 def _saved(tensors, folder, beginning: str):
     """Saves a state dict under a name that carries the digits of its SHA-256."""
     torch.save(tensors, folder / "unnamed.pth")
-    digits = files.sha256(folder / "unnamed.pth")[:8]
+    digits = arrays.sha256(folder / "unnamed.pth")[:8]
     return (folder / "unnamed.pth").rename(folder / f"{beginning}-{digits}.pth")
 
 
@@ -26,7 +27,7 @@ def test_a_torchvision_file_converts_to_the_same_weights(name, layers, torch_net
     path = _saved({f"features.{key}": value for key, value in network.state_dict().items()}, tmp_path, name)
     assert convert.main([str(path), str(tmp_path / "out.npz")]) == 0
     found = weights.find(name, tmp_path / "out.npz")
-    assert found.sha256 == files.sha256(path)
+    assert found.sha256 == arrays.sha256(path)
     for layer, leaves in tree_of(network, layers).items():
         assert np.array_equal(found.params[layer]["kernel"], leaves["kernel"]), layer
         assert np.array_equal(found.params[layer]["bias"], leaves["bias"]), layer

@@ -12,16 +12,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scrn_jax import sharding
 from scrn_jax.errors import UserError
 from scrn_jax.features import weights
 from scrn_jax.folders import evaluation, measuring, report, resume
 from scrn_jax.folders import meter as meter_lib
-from scrn_jax.folders.ahead import ahead, batched
 from scrn_jax.folders.networks import Networks
 from scrn_jax.folders.reading import decode, read_bytes
 from scrn_jax.metrics import protocols
 from scrn_jax.metrics.fid import Moments
+from scrn_jax.runtime import devices as devices_lib
+from scrn_jax.runtime.workers import ahead, batched
 
 
 class _Counter:
@@ -200,8 +200,8 @@ def test_groups_are_the_largest_that_divide_the_share(size, calls):
 def test_in_groups_and_the_whole_share_at_once_give_the_same_figures(folders):
     paths = [sorted(folder.iterdir())[:4] for folder in folders]
     arrays = [np.stack([decode(read_bytes(path), str(path), (256, 176)) for path in side]) for side in paths]
-    mesh = sharding.make_mesh(jax.devices()[:2])
-    batch = sharding.put_batch(dict(zip(("generated", "reference"), arrays, strict=True)), mesh)
+    mesh = devices_lib.make_mesh(jax.devices()[:2])
+    batch = devices_lib.put_batch(dict(zip(("generated", "reference"), arrays, strict=True)), mesh)
     work = meter_lib._measure_of(protocols.protocol("patn"))
     in_groups, at_once = (meter_lib._over(mesh, work, choice)(None, batch) for choice in (True, False))
     for metric, values in at_once.items():

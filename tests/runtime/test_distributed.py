@@ -13,8 +13,9 @@ import jax
 import numpy as np
 import pytest
 
-from scrn_jax import distributed, evaluate, restore
+from scrn_jax import evaluate, restore
 from scrn_jax.errors import UserError
+from scrn_jax.runtime import distributed
 from scrn_jax.settings import to_config
 
 SCRIPT = Path(__file__).with_name("one_process.py")
@@ -130,7 +131,7 @@ def _port() -> int:
 
 
 def _write_inputs(folder: Path, settings, state, frozen, batches) -> None:
-    """What tests/one_process.py reads."""
+    """What tests/runtime/one_process.py reads."""
     (folder / "settings.json").write_text(json.dumps(to_config(settings)))
     (folder / "frozen.json").write_text(json.dumps(jax.tree.map(lambda _: 0, frozen)))
     arrays = {"steps": np.int32(len(batches))}

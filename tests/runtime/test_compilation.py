@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-from scrn_jax import compilation, restore
-from scrn_jax.features import weights
+from scrn_jax import restore
+from scrn_jax.runtime import devices, files
 
 NAMES = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
 
@@ -51,7 +51,7 @@ def _wave(x):
 
 
 def test_a_program_is_written_once_and_then_found(tmp_path, hits):
-    compilation.keep_programs(str(tmp_path / "kept"))
+    devices.keep_programs(str(tmp_path / "kept"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     x = jnp.ones((4, 4))
     first = _compile_again(_wave, x)
@@ -64,7 +64,7 @@ def test_a_program_is_written_once_and_then_found(tmp_path, hits):
 
 
 def test_what_compiles_quickly_is_not_kept(tmp_path):
-    compilation.keep_programs(str(tmp_path))
+    devices.keep_programs(str(tmp_path))
     _compile_again(_wave, jnp.ones((4, 4)))
     assert list(tmp_path.iterdir()) == []
 
@@ -74,7 +74,7 @@ def test_a_training_step_from_the_folder_gives_the_same_bits(
     tmp_path, trainer_of, tiny_settings, first_state, make_batch, hits
 ):
     settings = tiny_settings(loss={"cor": 0.0, "per": 0.0})  # to compile sooner
-    compilation.keep_programs(str(tmp_path))
+    devices.keep_programs(str(tmp_path))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1)
 
     def step():
@@ -89,7 +89,7 @@ def test_a_training_step_from_the_folder_gives_the_same_bits(
 
 
 def test_a_damaged_program_is_compiled_again(tmp_path):
-    compilation.keep_programs(str(tmp_path))
+    devices.keep_programs(str(tmp_path))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     first = _compile_again(_wave, jnp.ones((4, 4)))
     (kept,) = tmp_path.glob("jit__wave-*")
@@ -100,28 +100,28 @@ def test_a_damaged_program_is_compiled_again(tmp_path):
 
 def test_auto_is_a_folder_in_the_users_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("SCRN_JAX_CACHE", str(tmp_path))
-    compilation.keep_programs("auto")
+    devices.keep_programs("auto")
     assert jax.config.jax_compilation_cache_dir == str(tmp_path / "compiled")
-    assert weights.cache_folder() == tmp_path and (tmp_path / "compiled").is_dir()
+    assert files.cache_folder() == tmp_path and (tmp_path / "compiled").is_dir()
 
 
 def test_auto_leaves_alone_what_the_environment_says(tmp_path, monkeypatch):
     monkeypatch.setenv("SCRN_JAX_CACHE", str(tmp_path / "ours"))
     jax.config.update("jax_compilation_cache_dir", str(tmp_path / "theirs"))
-    compilation.keep_programs("auto")
+    devices.keep_programs("auto")
     assert jax.config.jax_compilation_cache_dir == str(tmp_path / "theirs")
     assert not (tmp_path / "ours").exists()
 
 
 def test_an_empty_word_keeps_nothing():
-    compilation.keep_programs("")
+    devices.keep_programs("")
     assert jax.config.jax_compilation_cache_dir is None
 
 
 def test_a_folder_that_cannot_be_written_is_a_warning(tmp_path, caplog):
     (tmp_path / "file").write_text("")
     with caplog.at_level(logging.WARNING):
-        compilation.keep_programs(str(tmp_path / "file" / "kept"))
+        devices.keep_programs(str(tmp_path / "file" / "kept"))
     assert f"compiled programs are not kept: {tmp_path}/file/kept cannot be written" in caplog.text
     assert jax.config.jax_compilation_cache_dir is None
 

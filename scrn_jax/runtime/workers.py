@@ -1,4 +1,4 @@
-"""A function over many tasks in several lean processes, results in order. No TensorFlow: workers import this."""
+"""Work done ahead, results in order: by lean processes, or by threads. No JAX: workers import this."""
 
 import collections
 import contextlib
@@ -7,13 +7,13 @@ import os
 import sys
 import threading
 import types
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from scrn_jax.errors import UserError
-from scrn_jax.person.image_files import share_turns
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -91,3 +91,47 @@ def _lean_start() -> Iterator[None]:
             del os.environ["OPENBLAS_NUM_THREADS"]
         else:
             os.environ["OPENBLAS_NUM_THREADS"] = threads
+
+
+class Turn:
+    """Whose turn it is: a lock of this process, or one that several share."""
+
+    lock: contextlib.AbstractContextManager = threading.RLock()
+
+
+def share_turns(lock: contextlib.AbstractContextManager) -> None:
+    """Makes large pictures take turns by `lock`, which several processes may share, from now on."""
+    Turn.lock = lock
+
+
+THREADS = min(8, cores() + 2)  # PIL leaves Python's lock while it decodes
+
+
+def ahead(work: Callable[[Any], Any], items: Iterable[Any], threads: int = THREADS, depth: int = 64) -> Iterator[Any]:
+    """Yields work(item) for each item in order, at most `depth` results ahead of who takes them.
+
+    An exception of `work` is raised when its result is due; what has not begun by then is dropped.
+    """
+    pending: deque[Future] = deque()
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for item in items:
+            pending.append(pool.submit(work, item))
+            if len(pending) >= depth:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Lists of `size` items, the last one shorter when they do not come out even."""
+    batch: list[Any] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,16 +1,14 @@
-"""Reads weight files that nobody vouches for: checked digests, npz and safetensors, and pickles of plain arrays."""
+"""Arrays in files that nobody vouches for: checked digests, npz and safetensors, and pickles of plain arrays."""
 
 import hashlib
 import io
 import json
 import math
-import os
 import pickle
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -148,23 +146,3 @@ def _tensor(body: np.ndarray, entry: dict[str, Any]) -> np.ndarray:
     if not 0 <= begin <= end <= body.size:
         raise ValueError(f"a tensor at bytes {begin} to {end} lies outside the file")
     return np.frombuffer(body[begin:end].tobytes(), "<f4").reshape(entry["shape"])
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`, which replaces `path` when the block succeeds and vanishes otherwise.
-
-    Raises:
-      UserError: the folder is not there and cannot be made, or cannot be written to.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error}); give another place") from error
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

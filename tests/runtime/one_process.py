@@ -20,8 +20,9 @@ jax.numpy.float32 = jax.numpy.float64  # before flax and the models take it for 
 
 import numpy as np  # noqa: E402
 
-from scrn_jax import distributed, interruption, restore, settings, sharding, state, train_step  # noqa: E402
+from scrn_jax import interruption, restore, settings, state, train_step  # noqa: E402
 from scrn_jax.restore import QUICK_COMPILE  # noqa: E402
+from scrn_jax.runtime import devices, distributed  # noqa: E402
 
 DEVICES, PROCESSES, SAVED, HEARTBEAT = 2, 2, 3, 10
 
@@ -32,14 +33,14 @@ def train(folder: Path, chosen: settings.Settings, mesh):
 
     def tree(name: str, structure):
         leaves = [arrays[f"{name}_{i}"] for i in range(structure.num_leaves)]
-        return jax.device_put(jax.tree.unflatten(structure, leaves), sharding.replicated(mesh))
+        return jax.device_put(jax.tree.unflatten(structure, leaves), devices.replicated(mesh))
 
     current = tree("state", jax.tree.structure(jax.eval_shape(lambda: state.init_state(chosen))))
     names = json.loads((folder / "frozen.json").read_text())
     frozen = tree("frozen", jax.tree.structure(names))
-    replicated = sharding.replicated(mesh)
+    replicated = devices.replicated(mesh)
     step = jax.jit(
-        train_step.make_train_step(chosen), in_shardings=(replicated, replicated, sharding.data(mesh)),
+        train_step.make_train_step(chosen), in_shardings=(replicated, replicated, devices.data(mesh)),
         out_shardings=(replicated, replicated), donate_argnums=0, compiler_options=QUICK_COMPILE,
     )  # fmt: skip
     share, losses = chosen.train.batch_size // PROCESSES, []
@@ -49,7 +50,7 @@ def train(folder: Path, chosen: settings.Settings, mesh):
             with restore.open_checkpoints(chosen, folder / "run") as checkpoints:
                 checkpoints.save(number, current)
         batch = {key.split("/")[1]: arrays[key][own] for key in arrays.files if key.startswith(f"batch{number}/")}
-        current, metrics = step(current, frozen, sharding.put_batch(batch, mesh))
+        current, metrics = step(current, frozen, devices.put_batch(batch, mesh))
         losses.append({k: float(v) for k, v in jax.device_get(metrics).items() if k.startswith("loss/")})
     return losses
 
@@ -68,8 +69,8 @@ def agreed_stop() -> int:
 
 def work_on_until_killed(mesh) -> None:
     """Add up over all devices for a minute; process 1 does not live through it."""
-    ones = sharding.put_batch({"x": np.ones(DEVICES, np.float32)}, mesh)["x"]
-    total = jax.jit(jax.numpy.sum, out_shardings=sharding.replicated(mesh))
+    ones = devices.put_batch({"x": np.ones(DEVICES, np.float32)}, mesh)["x"]
+    total = jax.jit(jax.numpy.sum, out_shardings=devices.replicated(mesh))
     end = time.monotonic() + 60
     with distributed.peers_at_risk():
         for turn in range(100_000):
@@ -87,7 +88,7 @@ def main() -> None:
     jax.config.update("jax_num_cpu_devices", DEVICES)
     distributed.join(distributed.Job(f"localhost:{port}", PROCESSES, index, HEARTBEAT))
     chosen = settings.from_config(json.loads((folder / "settings.json").read_text()))
-    mesh = sharding.make_mesh()
+    mesh = devices.make_mesh()
     result = {"devices": mesh.size, "losses": train(folder, chosen, mesh), "stopped": agreed_stop()}
     (folder / f"{index}.json").write_text(json.dumps(result))
     work_on_until_killed(mesh)

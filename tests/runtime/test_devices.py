@@ -6,8 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from scrn_jax import restore, samples, sharding
+from scrn_jax import restore, samples
 from scrn_jax.errors import UserError
+from scrn_jax.runtime import devices
 
 EQUAL = 1e-9  # relative, in float64: a hundred thousand times what rounding gives, a thousandth of what float32 would
 
@@ -71,47 +72,47 @@ def _bytes_on_first_device(tree) -> int:
 
 def test_two_devices_that_share_parameters_hold_half_of_the_large_ones_each(shared):
     whole = sum(leaf.nbytes for leaf in jax.tree.leaves(shared[0]))
-    small = sum(leaf.nbytes for leaf in jax.tree.leaves(shared[0]) if leaf.size < sharding.SMALL)
+    small = sum(leaf.nbytes for leaf in jax.tree.leaves(shared[0]) if leaf.size < devices.SMALL)
     assert _bytes_on_first_device(shared[0]) == small + (whole - small) / 2 < 0.6 * whole
 
 
 def test_a_step_leaves_the_state_where_it_found_it(two_by_two, shared, first_state):
     """Else the next one would have to be compiled for another placement."""
-    placement = sharding.parameters(first_state, two_by_two.mesh)
+    placement = devices.parameters(first_state, two_by_two.mesh)
     jax.tree.map(lambda leaf, to: leaf.sharding.is_equivalent_to(to, leaf.ndim) or pytest.fail(), shared[0], placement)
 
 
 def test_the_largest_dimension_that_divides_is_split():
-    mesh = sharding.make_mesh(fsdp=4)
+    mesh = devices.make_mesh(fsdp=4)
     shapes = {"kernel": (3, 3, 32, 64), "square": (3, 3, 32, 32), "odd": (3, 7, 36, 30), "none": (3, 3, 13, 15),
               "small": (1, 1, 8, 64)}  # fmt: skip
-    placed = sharding.parameters({name: jax.ShapeDtypeStruct(x, "float32") for name, x in shapes.items()}, mesh)
+    placed = devices.parameters({name: jax.ShapeDtypeStruct(x, "float32") for name, x in shapes.items()}, mesh)
     assert {name: tuple(to.spec) for name, to in placed.items()} == {
         "kernel": (None, None, None, "fsdp"), "square": (None, None, None, "fsdp"), "odd": (None, None, "fsdp", None),
         "none": (), "small": ()}  # fmt: skip
 
 
 def test_without_sharing_everything_is_replicated(first_state):
-    mesh = sharding.make_mesh()
-    assert all(to.is_fully_replicated for to in jax.tree.leaves(sharding.parameters(first_state, mesh)))
-    assert sharding.gathered(first_state, mesh) is first_state
+    mesh = devices.make_mesh()
+    assert all(to.is_fully_replicated for to in jax.tree.leaves(devices.parameters(first_state, mesh)))
+    assert devices.gathered(first_state, mesh) is first_state
 
 
 def test_devices_that_cannot_be_grouped_are_refused():
     with pytest.raises(UserError, match=r"config\.fsdp is 3, which 4 devices cannot be grouped by"):
-        sharding.make_mesh(fsdp=3)
+        devices.make_mesh(fsdp=3)
 
 
 @pytest.mark.parametrize(("saved", "restored"), [(2, 1), (1, 4)])
 def test_a_checkpoint_goes_on_under_another_sharing(saved, restored, tmp_path, tiny_settings, first_state):
-    settings, mesh = tiny_settings(fsdp=restored), sharding.make_mesh(fsdp=restored)
-    before = jax.device_put(first_state, sharding.parameters(first_state, sharding.make_mesh(fsdp=saved)))
+    settings, mesh = tiny_settings(fsdp=restored), devices.make_mesh(fsdp=restored)
+    before = jax.device_put(first_state, devices.parameters(first_state, devices.make_mesh(fsdp=saved)))
     with restore.open_checkpoints(tiny_settings(fsdp=saved), tmp_path) as checkpoints:
         checkpoints.save(1, before)
     with restore.open_checkpoints(settings, tmp_path) as checkpoints:
         after = restore.newest(settings, mesh, checkpoints)
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(after), first_state)
-    placement = sharding.parameters(first_state, mesh)
+    placement = devices.parameters(first_state, mesh)
     jax.tree.map(lambda leaf, to: leaf.sharding.is_equivalent_to(to, leaf.ndim) or pytest.fail(), after, placement)
 
 
@@ -125,7 +126,7 @@ def test_a_fresh_state_does_not_depend_on_the_sharing(tmp_path, monkeypatch, tin
     monkeypatch.setattr(restore.state, "init_state", init_state)
     with restore.open_checkpoints(tiny_settings(), tmp_path) as checkpoints:
         whole, split = (
-            restore.newest_or_fresh(tiny_settings(), sharding.make_mesh(fsdp=fsdp), checkpoints).generator
+            restore.newest_or_fresh(tiny_settings(), devices.make_mesh(fsdp=fsdp), checkpoints).generator
             for fsdp in (1, 2)
         )
     assert whole.addressable_shards[0].data.shape == (64, 48) and split.addressable_shards[0].data.shape == (32, 48)
@@ -137,10 +138,10 @@ def test_a_sheet_is_drawn_from_shared_parameters(
 ):
     monkeypatch.setattr(jax, "jit", partial(jax.jit, compiler_options=quick_compile))
     monkeypatch.setattr(samples.pairs, "eval_batches", lambda *_, **__: iter([make_batch(0)]))
-    average = jax.device_put(first_state.ema, sharding.parameters(first_state.ema, two_by_two.mesh))
+    average = jax.device_put(first_state.ema, devices.parameters(first_state.ema, two_by_two.mesh))
     drawn = [
         samples.Samples(tiny_settings(), two_by_two.mesh, [0], 1).draw(params)
-        for params in (average, sharding.gathered(average, two_by_two.mesh))
+        for params in (average, devices.gathered(average, two_by_two.mesh))
     ]
     difference = np.abs(np.subtract(*(np.asarray(page, np.int16) for page in drawn)))
     assert difference.max() <= 1
@@ -151,12 +152,12 @@ def test_the_new_state_is_whole_on_every_device(four):
 
 
 def test_a_batch_is_split_in_order(make_batch):
-    mesh, batch = sharding.make_mesh(), make_batch(0)
-    placed = sharding.put_batch(batch, mesh)["target_pose"]
+    mesh, batch = devices.make_mesh(), make_batch(0)
+    placed = devices.put_batch(batch, mesh)["target_pose"]
     np.testing.assert_array_equal(placed, batch["target_pose"])
     assert [shard.index[0].start for shard in placed.addressable_shards] == [0, 1, 2, 3]
 
 
 def test_a_batch_that_four_devices_cannot_share_is_refused():
     with pytest.raises(UserError, match=r"config\.train\.batch_size is 6, which 4 devices.*multiple"):
-        sharding.check_batch_size(6, sharding.make_mesh(), "config.train.batch_size")
+        devices.check_batch_size(6, devices.make_mesh(), "config.train.batch_size")
