@@ -8,9 +8,9 @@ import pytest
 
 PROGRAM = """
 import os, jax
-from scrn_jax.folders import cores
+from scrn_jax.runtime import devices
 {first}
-cores.one_device_each()
+devices.one_device_each()
 print(jax.local_device_count())
 """
 
@@ -27,15 +27,15 @@ def _devices(first: str = "", **environment) -> int:
 
 @pytest.mark.parametrize(("available", "devices"), [(3, 3), (200, 8)])
 def test_every_core_is_a_device_up_to_eight(available, devices):
-    assert _devices(f"cores._cores = lambda: {available}") == devices
+    assert _devices(f"devices.cores = lambda: {available}") == devices
 
 
 @pytest.mark.parametrize("environment", [
     {"JAX_NUM_CPU_DEVICES": "5"}, {"XLA_FLAGS": "--xla_force_host_platform_device_count=5"},
 ])  # fmt: skip
 def test_a_number_that_somebody_chose_stays(environment):
-    assert _devices("cores._cores = lambda: 3", **environment) == 5
+    assert _devices("devices.cores = lambda: 3", **environment) == 5
 
 
 def test_devices_that_are_there_stay():
-    assert _devices("cores._cores = lambda: 3; jax.devices()") == 1
+    assert _devices("devices.cores = lambda: 3; jax.devices()") == 1
