@@ -4,9 +4,11 @@ import numpy as np
 import tensorflow as tf
 
 from input_pipeline.decode import decode_labels, decode_photo, explain
-from input_pipeline.geometry import face_box_at_size, mirror, pose_at_size
+from input_pipeline.geometry import mirror
 from input_pipeline.pair import Source
 from input_pipeline.runtime import parallel_calls, with_options
+from scrn_jax.person.face import face_box_at_size
+from scrn_jax.person.joints import pose_at_size
 
 
 def decoded_bytes(source: Source, size: tuple[int, int]) -> int:

@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from input_pipeline.findings import ERROR, Findings
-from input_pipeline.fitting import Annotation, Fitted, Person, Rules, Size, fit_person
 from input_pipeline.pair import Pair
 from scrn_jax.errors import UserError
+from scrn_jax.person.fitting import Annotation, Fitted, Person, Rules, Size, fit_person
 from scrn_jax.runtime.files import Stored, open_archive
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")

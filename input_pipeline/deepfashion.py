@@ -21,12 +21,12 @@ from input_pipeline import record_folder, records
 from input_pipeline.collection import Collection, ListedPair, Split, make_pair
 from input_pipeline.doctor import Report, examine_collection
 from input_pipeline.findings import ERROR
-from input_pipeline.fitting import Fitted, Person, Rules, fit_person, fit_task
 from input_pipeline.folder import read_folder
 from input_pipeline.layout import DEFAULTS, FRAME, Options
 from input_pipeline.manifest import FILE_NAME
 from input_pipeline.preparing import prepare_once
 from scrn_jax.errors import UserError
+from scrn_jax.person.fitting import Fitted, Person, Rules, fit_person, fit_task
 from scrn_jax.runtime.workers import cores, ordered_map
 
 _LIBRARIES = ("scrn-jax", "tensorflow-datasets", "array-record", "numpy", "pillow")

@@ -11,20 +11,10 @@ import numpy as np
 from PIL import Image
 
 from input_pipeline.findings import ERROR, NOTE, WARNING, Finding
-from input_pipeline.fitting import (
-    Fitted,
-    Person,
-    Rules,
-    Size,
-    decode_image,
-    fit_annotation,
-    fit_image,
-    fit_labels,
-    window,
-)
 from scrn_jax.errors import UserError
-from scrn_jax.person import joints
-from scrn_jax.person.image_files import Header, in_turn, read_header
+from scrn_jax.person import face, joints
+from scrn_jax.person.fitting import Fitted, Person, Rules, Size, fit_annotation, fit_image, fit_labels, window
+from scrn_jax.person.image_files import Header, decode_image, in_turn, read_header
 from scrn_jax.person.regions import NUM_REGIONS, label_map_from_bytes
 
 # Fewer joints than this are no pose.
@@ -76,7 +66,7 @@ def examine(look: Look) -> Examined:
     given = int((person.pose != joints.MISSING).all(axis=-1).sum())
     votes = _votes(pose, regions_HxW, rules.frame)
     _examine_joints(person, pose, given, votes, findings)
-    has_face = bool(joints.has_area(box))
+    has_face = bool(face.has_area(box))
     if not has_face:
         findings.append(Finding(NOTE, "no face", f"{person.image}: neither a face box nor joints of a face"))
     keep = look.keep and not any(finding.level == ERROR for finding in findings)

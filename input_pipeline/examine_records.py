@@ -11,12 +11,12 @@ from input_pipeline.collection import Collection, ListedPair, Split
 from input_pipeline.doctor import Report, Tally, check_splits, examined
 from input_pipeline.examine import Look
 from input_pipeline.findings import ERROR, Findings
-from input_pipeline.fitting import Person, Rules
 from input_pipeline.layout import item_key
 from input_pipeline.pair import Pair
 from input_pipeline.record_folder import find_prepared, metadata, split_names
 from input_pipeline.records import RecordSource
 from scrn_jax.errors import UserError
+from scrn_jax.person.fitting import Person, Rules
 from scrn_jax.runtime.files import Held
 
 _RENDERED = re.compile(r"(mannequin_\d+_\d+)_\d+$")

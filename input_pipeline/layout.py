@@ -3,7 +3,7 @@
 images        train/ and test/ with flat names; or one folder (img/, img_highres/, or the set's own root) or archive
               (img.zip, img_highres.zip) with the original tree MEN/ and WOMEN/ or with flat names
 parsing maps  trainSPL8/ and testSPL8/ (or another train*SPL*), PNG, named like the images with flat names
-joints        f(a)s(h)ion-[resize-]annotation-{train,test}.csv: see `scrn_jax.person.formats.read_deepfashion`
+joints        f(a)s(h)ion-[resize-]annotation-{train,test}.csv: see `scrn_jax.person.joint_files.read_deepfashion`
 pairs         f(a)s(h)ion-[resize-]pairs-{train,test}.csv: header from,to; a leading index column is skipped
 train.lst, test.lst   optional, checked against the rest
 face-boxes.json       optional: name -> [y0, x0, y1, x1] in the pixels of the joints, or null where there is no face
@@ -13,16 +13,17 @@ import dataclasses
 import logging
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from input_pipeline import listings
 from input_pipeline.collection import Collection, Split, drop_incomplete_pairs, index_archive, index_folder
 from input_pipeline.findings import ERROR, NOTE, WARNING, Findings
-from input_pipeline.fitting import Rules, Size
 from scrn_jax.errors import UserError
-from scrn_jax.person import formats, joints, regions
+from scrn_jax.person import joint_files, joints, regions
+from scrn_jax.person.fitting import Rules, Size
+from scrn_jax.person.image_files import GENDERS, flat_name
 from scrn_jax.runtime.files import Problems, Stored, read_lines
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,6 @@ log = logging.getLogger(__name__)
 FRAME = (256, 176)
 SPLITS = ("train", "test")
 SQUARE_WIDTH = 256
-_GENDERS = ("MEN", "WOMEN")
 _ITEM = re.compile(r"(fashion(?:WO)?MEN.*?id\d{8})\d*_")
 
 
@@ -45,20 +45,6 @@ class Options:
 
 
 DEFAULTS = Options()
-
-
-def flat_name(path: str) -> str:
-    """The flat name of a path of the original tree; other names are returned as they are.
-
-    MEN/Shirts_Polos/id_00001802/02_4_full.jpg is fashionMENShirts_Polosid0000180202_4full.jpg: the id's underscore
-    goes, and of the file's underscores only the first stays.
-    """
-    parts = PurePosixPath(path).parts
-    if len(parts) < 4 or parts[-4] not in _GENDERS or not parts[-2].startswith("id_"):
-        return path
-    gender, category, item, file = parts[-4:]
-    first, _, rest = file.partition("_")
-    return f"fashion{gender}{category}{item.replace('_', '')}{first}_{rest.replace('_', '')}"
 
 
 def item_key(name: str) -> str | None:
@@ -122,7 +108,7 @@ def _read_files(
 ) -> Split:
     labels_at = _label_folder(root, split)
     annotations = csv_file(root, "annotation", split)
-    poses = {flat_name(name): pose for name, pose in formats.read_deepfashion(annotations, problems).items()}
+    poses = {flat_name(name): pose for name, pose in joint_files.read_deepfashion(annotations, problems).items()}
     boxes_file = root / "face-boxes.json"
     boxes = listings.read_face_boxes(boxes_file, problems) if boxes_file.exists() else {}
     pairs_file = csv_file(root, "pairs", split)
@@ -149,7 +135,7 @@ def _image_place(root: Path, split: str, wanted: str | None, findings: Findings)
     if (root / split).is_dir():
         return root / split
     places = [root / name for name in ("img", "img_highres") if (root / name).is_dir()]
-    places += [root] if any((root / gender).is_dir() for gender in _GENDERS) else []
+    places += [root] if any((root / gender).is_dir() for gender in GENDERS) else []
     places += [root / name for name in ("img.zip", "img_highres.zip") if (root / name).is_file()]
     if not places:
         raise UserError(

@@ -6,8 +6,7 @@ import numpy as np
 
 from input_pipeline.collection import ListedPair
 from scrn_jax.errors import UserError
-from scrn_jax.person.formats import is_number
-from scrn_jax.runtime.files import TABLE_ROWS, Problems, meet, read_json, read_table
+from scrn_jax.runtime.files import TABLE_ROWS, Problems, is_number, meet, read_json, read_table
 
 
 def read_pairs(file: Path, rename=str, problems: Problems | None = None) -> list[ListedPair]:

@@ -11,7 +11,7 @@
                                   # class 0, of class 1, ...
     [joints]
     format = "openpose"           # "deepfashion" (a CSV file), "openpose" (a folder of JSON files), "coco" (a JSON
-    path = "openpose"             # file), "npy" (a folder), see `scrn_jax.person.detections`
+    path = "openpose"             # file), "npy" (a folder), see `scrn_jax.person.joint_files`
     size = [256, 176]             # optional: height, width of the frame they are in; default: each image's own pixels
     min_confidence = 0.1          # optional: detected points below it are missing
 
@@ -41,13 +41,12 @@ import numpy as np
 from input_pipeline import listings
 from input_pipeline.collection import Collection, ListedPair, Split, drop_incomplete_pairs, index_folder
 from input_pipeline.findings import ERROR, NOTE, WARNING, Findings
-from input_pipeline.fitting import FITS, Rules
 from input_pipeline.layout import item_key
 from scrn_jax.errors import UserError
 from scrn_jax.person import regions
-from scrn_jax.person.detections import MIN_CONFIDENCE, READERS, read_joints
-from scrn_jax.person.formats import is_number
-from scrn_jax.runtime.files import Problems, Stored, read_table, read_text
+from scrn_jax.person.fitting import FITS, Rules
+from scrn_jax.person.joint_files import MIN_CONFIDENCE, READERS, read_joints
+from scrn_jax.runtime.files import Problems, Stored, is_number, read_table, read_text
 
 FILE_NAME = "people.toml"
 # A pair takes some 200 bytes of memory.

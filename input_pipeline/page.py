@@ -13,8 +13,8 @@ from PIL import Image
 from input_pipeline.doctor import Report
 from input_pipeline.examine import Examined
 from input_pipeline.findings import LEVELS
-from input_pipeline.fitting import Rules, fit_image, fit_labels
 from scrn_jax.person import draw, regions
+from scrn_jax.person.fitting import Rules, fit_image, fit_labels
 from scrn_jax.person.image_files import open_image, read_header
 from scrn_jax.runtime.files import written_whole
 

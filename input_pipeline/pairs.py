@@ -7,11 +7,12 @@ import tensorflow as tf
 
 from input_pipeline.cache import DecodedPairs, decoded_bytes
 from input_pipeline.decode import decode_labels, decode_photo, explain
-from input_pipeline.geometry import face_box_at_size, pose_at_size
 from input_pipeline.order import training_order
 from input_pipeline.pair import Source
 from input_pipeline.runtime import cpu_only, parallel_calls, with_options
-from scrn_jax.person import joints
+from scrn_jax.person import face, joints
+from scrn_jax.person.face import face_box_at_size
+from scrn_jax.person.joints import pose_at_size
 
 KEYS = (
     "source_image",
@@ -148,7 +149,7 @@ def _reader(source: Source, size: tuple[int, int]) -> Callable[[np.int64, np.boo
         face_box = face_box_at_size(pair.face_box, source.frame, size)
         if mirrored:
             source_pose, target_pose = (joints.flip(pose, size[1]) for pose in (source_pose, target_pose))
-            face_box = joints.flip_box(face_box, size[1])
+            face_box = face.flip_box(face_box, size[1])
         return [
             pair.source_image, source_pose, pair.source_parsing,
             pair.target_image, target_pose, pair.target_parsing, face_box,

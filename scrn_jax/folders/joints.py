@@ -9,7 +9,7 @@ from scrn_jax.errors import UserError
 from scrn_jax.folders.listing import key_of
 from scrn_jax.folders.matching import ENDING, Pair
 from scrn_jax.metrics.pckh import pckh
-from scrn_jax.person.formats import read_deepfashion
+from scrn_jax.person.joint_files import read_deepfashion
 from scrn_jax.person.joints import MISSING, NUM_JOINTS
 
 

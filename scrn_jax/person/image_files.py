@@ -10,6 +10,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from PIL import Image
 
@@ -36,6 +37,8 @@ DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _FIRST_CHUNK = b"\0\0\0\rIHDR"
 _SECOND_HEADER = "has two headers, of which readers take either; save the image anew"
+_ORIENTATION = 0x0112
+GENDERS = ("MEN", "WOMEN")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,3 +157,34 @@ def in_turn(header: Header) -> Iterator[None]:
     """
     with Turn.lock if header.pixels > LARGE else contextlib.nullcontext():
         yield
+
+
+def decode_image(data: bytes, where: str) -> Image.Image:
+    """The decoded picture, in the mode that the file has. Raises UserError for damaged files and turned photos."""
+    mend = "replace the file or remove its pairs"
+    _, image = open_image(data, where, mend)
+    try:
+        image.load()
+        turned = image.getexif().get(_ORIENTATION, 1)
+    except DAMAGE as error:
+        raise UserError(f"{where}: truncated or damaged image ({error}); {mend}") from error
+    if turned not in (0, 1):
+        raise UserError(
+            f"{where}: is stored lying on its side (EXIF orientation {turned}), which some readers undo and others do "
+            "not; turn it for good, e.g. with `jpegtran` or `mogrify -auto-orient`"
+        )
+    return image
+
+
+def flat_name(path: str) -> str:
+    """The flat name of a path of the original tree; other names are returned as they are.
+
+    MEN/Shirts_Polos/id_00001802/02_4_full.jpg is fashionMENShirts_Polosid0000180202_4full.jpg: the id's underscore
+    goes, and of the file's underscores only the first stays.
+    """
+    parts = PurePosixPath(path).parts
+    if len(parts) < 4 or parts[-4] not in GENDERS or not parts[-2].startswith("id_"):
+        return path
+    gender, category, item, file = parts[-4:]
+    first, _, rest = file.partition("_")
+    return f"fashion{gender}{category}{item.replace('_', '')}{first}_{rest.replace('_', '')}"

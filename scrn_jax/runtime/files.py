@@ -302,3 +302,8 @@ def cache_folder() -> Path:
     if own := os.environ.get("SCRN_JAX_CACHE"):
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scrn_jax"
+
+
+def is_number(value: object) -> bool:
+    """Whether a JSON value is a finite number that float32 can hold; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e38

@@ -24,6 +24,7 @@ from PIL import Image
 from input_pipeline import deepfashion, layout, pairs, record_folder, records, sources
 from input_pipeline.mannequins import lookalike
 from scrn_jax.errors import UserError
+from scrn_jax.person import image_files
 
 IMAGES = int(os.environ.get("LOOKALIKE_IMAGES", "20"))
 INLINE = {"processes": 0}
@@ -83,7 +84,7 @@ def decoded(folder, split):
     ],
 )
 def test_a_path_of_the_original_tree_gets_the_flat_name_of_the_lists(path, name):
-    assert layout.flat_name(path) == name
+    assert image_files.flat_name(path) == name
 
 
 @pytest.mark.parametrize(

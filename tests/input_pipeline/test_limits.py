@@ -14,8 +14,9 @@ import psutil
 import pytest
 from PIL import Image
 
-from input_pipeline import fitting, manifest
+from input_pipeline import manifest
 from scrn_jax.errors import UserError
+from scrn_jax.person import fitting
 from scrn_jax.person.image_files import read_header
 
 ROOT = Path(__file__).parents[2]

@@ -10,9 +10,9 @@ from PIL import Image
 from input_pipeline import deepfashion, pairs, sources
 from input_pipeline.check import check
 from input_pipeline.collection import CollectionSource
-from input_pipeline.fitting import Rules, fit_box, fit_pose, window
 from input_pipeline.manifest import read_manifest
 from scrn_jax.errors import UserError
+from scrn_jax.person.fitting import Rules, fit_box, fit_pose, window
 
 HEIGHT, WIDTH = 64, 44
 COCO_17 = [0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10]  # where COCO's points stand among the 18

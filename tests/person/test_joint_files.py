@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scrn_jax.errors import UserError
-from scrn_jax.person import detections
+from scrn_jax.person import joint_files
 from scrn_jax.person.joints import NAMES
 
 BODY_25 = (
@@ -45,7 +45,7 @@ EXPECTED = np.array([PLACES[name] for name in NAMES], np.float32)
 @pytest.mark.parametrize("layout", [BODY_25, NAMES])
 def test_openpose_points_land_on_the_joints_of_their_names(tmp_path, layout):
     openpose(tmp_path, "anna/1", flat(layout))
-    assert np.array_equal(detections.read_openpose(tmp_path)["anna/1"], EXPECTED)
+    assert np.array_equal(joint_files.read_openpose(tmp_path)["anna/1"], EXPECTED)
 
 
 def test_coco_points_land_on_the_joints_of_their_names_and_the_neck_between_the_shoulders(tmp_path):
@@ -55,7 +55,7 @@ def test_coco_points_land_on_the_joints_of_their_names_and_the_neck_between_the_
         "annotations": [{"image_id": 7, "keypoints": flat(COCO_17, confidence=2)}],
     }
     file.write_text(json.dumps(content))
-    read = detections.read_coco(file)["a.jpg"]
+    read = joint_files.read_coco(file)["a.jpg"]
     others = [index for index, name in enumerate(NAMES) if name != "neck"]
     assert np.array_equal(read[others], EXPECTED[others])
     shoulders = np.array([PLACES["left shoulder"], PLACES["right shoulder"]])
@@ -65,7 +65,7 @@ def test_coco_points_land_on_the_joints_of_their_names_and_the_neck_between_the_
 def test_without_one_shoulder_there_is_no_neck(tmp_path):
     file = tmp_path / "coco.json"
     file.write_text(json.dumps([{"image_id": "a.jpg", "keypoints": flat(COCO_17, missing=("left shoulder",))}]))
-    read = detections.read_coco(file)["a.jpg"]
+    read = joint_files.read_coco(file)["a.jpg"]
     assert read[NAMES.index("neck")].tolist() == [-1, -1] == read[NAMES.index("left shoulder")].tolist()
     assert read[NAMES.index("right shoulder")].tolist() == list(PLACES["right shoulder"])
 
@@ -74,18 +74,18 @@ def test_points_below_the_confidence_are_missing(tmp_path):
     person = flat(NAMES)
     person[2] = 0.3
     openpose(tmp_path, "a", person)
-    assert detections.read_openpose(tmp_path, min_confidence=0.5)["a"][0].tolist() == [-1, -1]
-    assert detections.read_openpose(tmp_path, min_confidence=0.2)["a"][0].tolist() == list(PLACES["nose"])
+    assert joint_files.read_openpose(tmp_path, min_confidence=0.5)["a"][0].tolist() == [-1, -1]
+    assert joint_files.read_openpose(tmp_path, min_confidence=0.2)["a"][0].tolist() == list(PLACES["nose"])
 
 
 def test_of_several_people_the_surest_counts(tmp_path):
     openpose(tmp_path, "a", [5.0, 5.0, 0.2] * 25, flat(BODY_25), [9.0, 9.0, 0.4] * 25)
-    assert np.array_equal(detections.read_openpose(tmp_path)["a"], EXPECTED)
+    assert np.array_equal(joint_files.read_openpose(tmp_path)["a"], EXPECTED)
 
 
 def test_nobody_found_means_that_every_joint_is_missing(tmp_path):
     openpose(tmp_path, "a")
-    assert (detections.read_openpose(tmp_path)["a"] == -1).all()
+    assert (joint_files.read_openpose(tmp_path)["a"] == -1).all()
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.float32])
@@ -93,14 +93,14 @@ def test_arrays_of_eighteen_are_taken_as_they_are(tmp_path, dtype):
     expected = EXPECTED.copy()
     expected[3] = -1
     np.save(tmp_path / "a.npy", expected.astype(dtype))
-    assert np.array_equal(detections.read_arrays(tmp_path)["a"], expected)
+    assert np.array_equal(joint_files.read_arrays(tmp_path)["a"], expected)
 
 
 def test_arrays_of_seventeen_are_coco(tmp_path):
     points = np.array([PLACES[name] for name in COCO_17])
     points[COCO_17.index("left knee")] = -1
     np.save(tmp_path / "a.npy", points)
-    read = detections.read_arrays(tmp_path)["a"]
+    read = joint_files.read_arrays(tmp_path)["a"]
     assert read[NAMES.index("right wrist")].tolist() == list(PLACES["right wrist"])
     assert read[NAMES.index("left knee")].tolist() == [-1, -1]
 
@@ -126,14 +126,14 @@ def refused(action, *expected):
 )
 def test_broken_openpose_files_are_refused_by_name(tmp_path, text, expected):
     (tmp_path / "a_keypoints.json").write_text(text)
-    refused(lambda: detections.read_openpose(tmp_path), tmp_path / "a_keypoints.json", expected)
+    refused(lambda: joint_files.read_openpose(tmp_path), tmp_path / "a_keypoints.json", expected)
 
 
 def test_a_collector_gets_the_problem_and_the_other_files_are_read(tmp_path):
     openpose(tmp_path, "a", flat(NAMES))
     (tmp_path / "b_keypoints.json").write_text("{")
     problems = []
-    assert list(detections.read_openpose(tmp_path, problems)) == ["a"]
+    assert list(joint_files.read_openpose(tmp_path, problems)) == ["a"]
     assert [str(problem).startswith(str(tmp_path / "b_keypoints.json")) for problem in problems] == [True]
 
 
@@ -149,25 +149,25 @@ def test_a_collector_gets_the_problem_and_the_other_files_are_read(tmp_path):
 )
 def test_arrays_that_are_no_joints_are_refused_by_name(tmp_path, array, expected):
     np.save(tmp_path / "a.npy", array, allow_pickle=True)
-    refused(lambda: detections.read_arrays(tmp_path), tmp_path / "a.npy", expected)
+    refused(lambda: joint_files.read_arrays(tmp_path), tmp_path / "a.npy", expected)
 
 
 def test_an_array_that_claims_to_be_huge_is_refused_without_its_memory(tmp_path):
     header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000, 2), }"
     header = header + b" " * (117 - len(header)) + b"\n"
     (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
-    refused(lambda: detections.read_arrays(tmp_path), tmp_path / "a.npy", "1000000000000")
+    refused(lambda: joint_files.read_arrays(tmp_path), tmp_path / "a.npy", "1000000000000")
 
 
 def test_coco_annotations_without_a_picture_are_refused(tmp_path):
     (tmp_path / "c.json").write_text('{"images": [], "annotations": [{"image_id": 3, "keypoints": [0, 0, 0]}]}')
-    refused(lambda: detections.read_coco(tmp_path / "c.json"), "annotation 0", "image_id 3")
+    refused(lambda: joint_files.read_coco(tmp_path / "c.json"), "annotation 0", "image_id 3")
 
 
 def test_eighteen_points_are_no_coco(tmp_path):
     (tmp_path / "c.json").write_text(json.dumps([{"image_id": "a.jpg", "keypoints": flat(NAMES)}]))
-    refused(lambda: detections.read_coco(tmp_path / "c.json"), "a.jpg", "18 keypoints instead of COCO's 17")
+    refused(lambda: joint_files.read_coco(tmp_path / "c.json"), "a.jpg", "18 keypoints instead of COCO's 17")
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones(tmp_path):
-    refused(lambda: detections.read_joints("mediapipe", tmp_path), "'mediapipe'", "openpose", "coco")
+    refused(lambda: joint_files.read_joints("mediapipe", tmp_path), "'mediapipe'", "openpose", "coco")

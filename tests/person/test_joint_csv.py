@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scrn_jax.errors import UserError
-from scrn_jax.person import formats
+from scrn_jax.person import joint_files
 
 HEADER = "name:keypoints_y:keypoints_x\n"
 YS = [10, 20, *range(30, 44), -1, -1]
@@ -28,25 +28,25 @@ def file(tmp_path):
 
 
 def test_y_comes_first_and_minus_one_is_missing(file):
-    people = formats.read_deepfashion(write(file, line()))
+    people = joint_files.read_deepfashion(write(file, line()))
     assert people["a.jpg"][1].tolist() == [20, 51]
     assert people["a.jpg"][17].tolist() == [-1, -1]
     assert people["a.jpg"].dtype == np.float32
 
 
 def test_a_joint_with_one_coordinate_missing_is_missing(file):
-    people = formats.read_deepfashion(write(file, line(xs=[-1, *XS[1:]])))
+    people = joint_files.read_deepfashion(write(file, line(xs=[-1, *XS[1:]])))
     assert people["a.jpg"][0].tolist() == [-1, -1]
 
 
 def test_a_byte_order_mark_is_no_part_of_the_header(file):
     file.write_text("\ufeff" + HEADER + line() + "\n", encoding="utf-8")
-    assert list(formats.read_deepfashion(file)) == ["a.jpg"]
+    assert list(joint_files.read_deepfashion(file)) == ["a.jpg"]
 
 
 def refused(file, *expected):
     with pytest.raises(UserError) as caught:
-        formats.read_deepfashion(file)
+        joint_files.read_deepfashion(file)
     for part in (str(file), *expected):
         assert part in str(caught.value)
 

@@ -1,9 +1,12 @@
-"""Joints as detectors write them: OpenPose JSON (BODY_25 and COCO-18), COCO-17 and NumPy files; and the one entrance.
+"""Files of joints as users bring them, and the one entrance. Each reader gives {image name: joints float32 (18, 2)}.
 
-Files of one picture each (OpenPose, NumPy) are named like the picture, without its suffix; so are the keys here.
+The DeepFashion CSV; OpenPose JSON (BODY_25 and COCO-18), COCO-17 and NumPy files as detectors write them. A reader
+parses its own layout and hands every person to `joints.joints_from_lists`, which holds the checks they share. Files of
+one picture each (OpenPose, NumPy) are named like the picture, without its suffix; so are the keys here.
 """
 
 import io
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from scrn_jax.errors import UserError
-from scrn_jax.person.formats import is_number, joints_from_lists, read_deepfashion
-from scrn_jax.person.joints import MISSING, NUM_JOINTS
-from scrn_jax.runtime.files import Problems, meet, read_bytes, read_json
+from scrn_jax.person.joints import MISSING, NUM_JOINTS, joints_from_lists
+from scrn_jax.runtime.files import Problems, is_number, meet, read_bytes, read_json, read_lines
 
 # Detectors give a joint that they did not find a confidence of 0, and guesses a little more.
 MIN_CONFIDENCE = 0.1
@@ -25,6 +27,8 @@ _NECK, _SHOULDERS = 1, (2, 5)
 _MAX_ARRAY_BYTES = 1 << 16
 
 Joints = dict[str, np.ndarray]
+
+_HEADER = "name:keypoints_y:keypoints_x"
 
 
 def joints_from_points(points: np.ndarray, where: str, min_confidence: float = MIN_CONFIDENCE) -> np.ndarray:
@@ -184,6 +188,52 @@ def _read_array(file: Path) -> np.ndarray:
         raise UserError(f"{file}: a value is not a finite number; write -1 for a missing joint")
     there = (points > MISSING).all(axis=1)
     return joints_from_points(np.column_stack([points[:, ::-1], there]), str(file))
+
+
+def read_deepfashion(path: str | Path, problems: Problems | None = None) -> dict[str, np.ndarray]:
+    """The DeepFashion field's annotation CSV: `name: [18 y]: [18 x]` under the header name:keypoints_y:keypoints_x.
+
+    Raises UserError naming file, line, record and mend for a wrong header or separator, a wrong number of joints,
+    values that are not finite numbers, and a name given twice with different joints. With a list of `problems`, what
+    is wrong with single lines is appended to it instead, and those lines are left out.
+    """
+    lines = read_lines(path)
+    if not lines or lines[0].replace(" ", "") != _HEADER:
+        first = lines[0][:80] if lines else "nothing"
+        raise UserError(f"{path}, line 1: expected the header {_HEADER} (separator ':'), found {first!r}")
+    people: dict[str, np.ndarray] = {}
+    for number, line in enumerate(lines[1:], start=2):
+        if not line.strip():
+            continue
+        try:
+            name, joints = _deepfashion_line(line, f"{path}, line {number}")
+        except UserError as error:
+            meet(error, problems)
+            continue
+        if name in people and not np.array_equal(people[name], joints):
+            twice = f"{path}, line {number}, {name}: given twice with different joints; remove one of them"
+            meet(UserError(twice), problems)
+        people[name] = joints
+    if not people and not problems:
+        raise UserError(f"{path}: holds no annotations under its header; fill it or take the right file")
+    return people
+
+
+def _deepfashion_line(line: str, where: str) -> tuple[str, np.ndarray]:
+    """Name and joints of one line of the DeepFashion CSV."""
+    fields = line.split(":")
+    if len(fields) != 3:
+        raise UserError(
+            f"{where}: {len(fields)} fields instead of 3; write `name: [y of 18 joints]: [x of 18 joints]` with the "
+            "separator ':'"
+        )
+    name = fields[0].strip()
+    where = f"{where}, {name}"
+    try:
+        ys, xs = json.loads(fields[1]), json.loads(fields[2])
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: keypoints must be two JSON lists of {NUM_JOINTS} integers ({error})") from error
+    return name, joints_from_lists(ys, xs, where)
 
 
 # The formats by the names that a manifest uses.

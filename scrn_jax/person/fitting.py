@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image
 
 from scrn_jax.errors import UserError
-from scrn_jax.person import joints, regions
-from scrn_jax.person.image_files import DAMAGE, LARGE, Header, in_turn, open_image, read_header
+from scrn_jax.person import face, joints, regions
+from scrn_jax.person.image_files import LARGE, Header, decode_image, in_turn, read_header
 from scrn_jax.runtime.files import Held, Stored
 
 FITS = ("exact", "pad", "crop")
@@ -26,7 +26,6 @@ _ASPECT_TOLERANCE = 0.05
 _LEAST = 8
 # What is stored anew loses little: full colour resolution, and above the quality that DeepFashion's own files have.
 _JPEG = {"format": "jpeg", "quality": 95, "subsampling": 0}
-_ORIENTATION = 0x0112
 # Of a window's edges, in pixels.
 _ROUNDING = 1e-6
 
@@ -106,7 +105,7 @@ def fit_pose(pose: np.ndarray, size: Size, rules: Rules, where: str) -> np.ndarr
 def fit_box(box: np.ndarray, size: Size, rules: Rules, where: str) -> np.ndarray:
     """A face box in pixels of a picture of `size` as float32 (4,) in the frame; zeros when nothing of it is left."""
     (scale, offset) = _scale_and_offset(window(size, rules.frame, rules.fit, where), rules.frame)
-    return joints.move_box(box, rules.frame, scale, offset)
+    return face.move_box(box, rules.frame, scale, offset)
 
 
 def _scale_and_offset(part: Window, frame: Size) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -140,7 +139,7 @@ def fit_annotation(person: Person, size: Size, rules: Rules) -> Annotation:
     where = str(person.image)
     pose = fit_pose(person.pose, person.pose_size or size, rules, where)
     if person.face_box is None:
-        return pose, joints.face_box_from_joints(pose, *rules.frame)
+        return pose, face.face_box_from_joints(pose, *rules.frame)
     return pose, fit_box(person.face_box, person.pose_size or size, rules, where)
 
 
@@ -162,23 +161,6 @@ def fit_image(data: bytes, header: Header, rules: Rules, where: str, picture: Im
     stream = io.BytesIO()
     framed.save(stream, **_JPEG)
     return stream.getvalue()
-
-
-def decode_image(data: bytes, where: str) -> Image.Image:
-    """The decoded picture, in the mode that the file has. Raises UserError for damaged files and turned photos."""
-    mend = "replace the file or remove its pairs"
-    _, image = open_image(data, where, mend)
-    try:
-        image.load()
-        turned = image.getexif().get(_ORIENTATION, 1)
-    except DAMAGE as error:
-        raise UserError(f"{where}: truncated or damaged image ({error}); {mend}") from error
-    if turned not in (0, 1):
-        raise UserError(
-            f"{where}: is stored lying on its side (EXIF orientation {turned}), which some readers undo and others do "
-            "not; turn it for good, e.g. with `jpegtran` or `mogrify -auto-orient`"
-        )
-    return image
 
 
 def _framed(image: Image.Image, part: Window, frame: Size, method: Image.Resampling) -> Image.Image:
