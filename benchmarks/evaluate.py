@@ -25,10 +25,10 @@ from flax.traverse_util import flatten_dict
 from PIL import Image, ImageDraw
 
 from benchmarks import machine, usual_scripts
-from scrn_jax.features import weights
 from scrn_jax.folders import evaluation, report
 from scrn_jax.folders.resume import Shelf
 from scrn_jax.metrics import protocols
+from scrn_jax.models.pretrained import weights
 from scrn_jax.runtime import devices
 
 HEIGHT, WIDTH = 256, 176

@@ -21,9 +21,9 @@ from benchmarks import machine, workload
 from input_pipeline.mannequins.workers import PersonTask, render_people
 from scrn_jax import networks, sheet, train_step
 from scrn_jax import state as state_lib
-from scrn_jax.features import weights
 from scrn_jax.metrics import lpips
 from scrn_jax.metrics.ssim import ssim
+from scrn_jax.models.pretrained import weights
 
 VIEWS = 5
 

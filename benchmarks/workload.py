@@ -10,7 +10,7 @@ import numpy as np
 from scrn_jax import networks, train_step
 from scrn_jax import settings as settings_lib
 from scrn_jax import state as state_lib
-from scrn_jax.features import weights
+from scrn_jax.models.pretrained import weights
 
 SMALL_LOSSES = {"cor": 0.02, "l1": 10.0, "adv": 0.1, "per": 0.5}
 BEST_LOSSES = {"cor": 1.0, "l1": 10.0, "adv": 0.5, "per": 1.0}

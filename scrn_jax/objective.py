@@ -8,9 +8,9 @@ import jax.numpy as jnp
 
 from scrn_jax import losses
 from scrn_jax import settings as settings_lib
-from scrn_jax.features.alexnet import AlexNet
-from scrn_jax.features.vgg import VGG
 from scrn_jax.models.discriminator import Discriminator
+from scrn_jax.models.pretrained.alexnet import AlexNet
+from scrn_jax.models.pretrained.vgg import VGG
 from scrn_jax.models.scrn import SCRN
 from scrn_jax.networks import INPUTS, make_discriminator, make_generator, to_float
 from scrn_jax.state import TrainState

@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scrn_jax import convolutions, networks
+from scrn_jax import networks
 from scrn_jax.metrics import by_region, face, groups, lpips, mesh, psnr, ssim
 from scrn_jax.models import paint
+from scrn_jax.models.ops import convolutions
 from scrn_jax.networks import INPUTS
 from scrn_jax.person import regions
 from scrn_jax.runtime import devices as devices_lib

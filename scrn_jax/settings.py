@@ -10,8 +10,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from scrn_jax import convolutions, losses
+from scrn_jax import losses
 from scrn_jax.errors import UserError
+from scrn_jax.models.ops import convolutions
 
 # Beyond these no model of this kind is meant; a file that says more would have its reader build for hours.
 MAX_SIDE, MAX_BLOCKS, MAX_WIDTH, MAX_MULTIPLE, MAX_LEVELS = 2048, 64, 512, 64, 8
@@ -48,8 +49,8 @@ class Model:
 
     The defaults are the paper's. A new field's default is what models did before it came, so that older configs,
     checkpoints and exports, which lack it, mean what they meant.
-    dtype, remat and convolutions (the step's: own, plain or auto, see `scrn_jax.convolutions`) say how it is computed;
-    they may change between two starts of a run.
+    dtype, remat and convolutions (the step's: own, plain or auto, see `models.ops.convolutions`) say how it is
+    computed; they may change between two starts of a run.
     """
 
     width: int = 64

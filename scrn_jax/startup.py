@@ -14,8 +14,9 @@ import numpy as np
 from clu import parameter_overview
 
 from input_pipeline import sources
-from scrn_jax import convolutions, exported, provenance, state
+from scrn_jax import exported, provenance, state
 from scrn_jax.errors import UserError
+from scrn_jax.models.ops import convolutions
 from scrn_jax.runtime import devices, files
 from scrn_jax.settings import Settings, from_config, to_config
 

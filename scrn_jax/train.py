@@ -12,8 +12,8 @@ import numpy as np
 from input_pipeline import pairs
 from scrn_jax import evaluate, programs, restore, skips, startup, state
 from scrn_jax.checkpoint import Checkpoints
-from scrn_jax.features import weights
 from scrn_jax.interruption import Interruption
+from scrn_jax.models.pretrained import weights
 from scrn_jax.monitor import Monitor
 from scrn_jax.pace import Pace
 from scrn_jax.profiling import Profile

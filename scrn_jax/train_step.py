@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from scrn_jax import convolutions, objective, staging
+from scrn_jax import objective, staging
 from scrn_jax import settings as settings_lib
 from scrn_jax import state as state_lib
+from scrn_jax.models.ops import convolutions
 from scrn_jax.state import TrainState
 
 

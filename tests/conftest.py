@@ -22,7 +22,7 @@ if PROGRAMS not in os.environ:
 
 from scrn_jax import programs, state  # noqa: E402
 from scrn_jax import settings as settings_lib  # noqa: E402
-from scrn_jax.features import weights  # noqa: E402
+from scrn_jax.models.pretrained import weights  # noqa: E402
 
 # Compiling is most of these tests' time and their arrays are tiny: optimise little.
 from scrn_jax.restore import QUICK_COMPILE  # noqa: E402

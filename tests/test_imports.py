@@ -15,12 +15,13 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # What computes: these must load in a process that has no TensorFlow at all.
 COMPUTING = (
     "scrn_jax.models.scrn", "scrn_jax.models.discriminator", "scrn_jax.losses", "scrn_jax.settings", "scrn_jax.state",
-    "scrn_jax.train_step", "scrn_jax.runtime.devices", "scrn_jax.features.weights", "scrn_jax.features.vgg",
-    "scrn_jax.features.alexnet", "scrn_jax.features.inception", "scrn_jax.metrics.ssim", "scrn_jax.metrics.psnr",
-    "scrn_jax.metrics.lpips", "scrn_jax.metrics.fid", "scrn_jax.metrics.face", "scrn_jax.metrics.report",
-    "scrn_jax.person.joints", "scrn_jax.person.draw", "scrn_jax.folders.evaluation", "scrn_jax.folders.report",
-    "scrn_jax.folders.command", "scrn_jax.transfer", "scrn_jax.exported", "scrn_jax.networks",
-    "scrn_jax.runtime.console", "scrn_jax.runtime.distributed",
+    "scrn_jax.train_step", "scrn_jax.runtime.devices", "scrn_jax.models.pretrained.weights",
+    "scrn_jax.models.pretrained.vgg", "scrn_jax.models.pretrained.alexnet", "scrn_jax.metrics.ssim",
+    "scrn_jax.metrics.psnr", "scrn_jax.metrics.lpips", "scrn_jax.metrics.fid", "scrn_jax.metrics.face",
+    "scrn_jax.metrics.report", "scrn_jax.person.joints", "scrn_jax.person.draw", "scrn_jax.folders.evaluation",
+    "scrn_jax.folders.report", "scrn_jax.folders.command", "scrn_jax.transfer", "scrn_jax.exported",
+    "scrn_jax.networks", "scrn_jax.runtime.console", "scrn_jax.runtime.distributed",
+    "scrn_jax.models.pretrained.inception",
 )  # fmt: skip
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from scrn_jax.features.inception import FEATURES
 from scrn_jax.folders.meter import Item, Meter
 from scrn_jax.folders.resume import Shelf, State
 from scrn_jax.metrics.fid import Moments
+from scrn_jax.models.pretrained.inception import FEATURES
 from scrn_jax.runtime.console import Progress
 from scrn_jax.runtime.workers import ahead, batched
 

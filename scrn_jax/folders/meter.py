@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from scrn_jax import convolutions
-from scrn_jax.features.inception import Inception
 from scrn_jax.folders.networks import Networks
 from scrn_jax.metrics.protocols import Protocol, make_distances, make_similarities
+from scrn_jax.models.ops import convolutions
+from scrn_jax.models.pretrained.inception import Inception
 from scrn_jax.runtime import devices
 
 BATCH_SIZE = 16

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from scrn_jax.features import weights
 from scrn_jax.metrics.protocols import Protocol
+from scrn_jax.models.pretrained import weights
 
 RANDOM = "none, random weights: the figure means nothing"  # in place of the sum of a file
 _TRUNKS = {"alex": "alexnet", "vgg": "vgg16"}

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from scrn_jax.errors import UserError
-from scrn_jax.features import weights
-from scrn_jax.features.alexnet import RELU_TAPS, AlexNet
-from scrn_jax.features.vgg import VGG
 from scrn_jax.metrics import images
+from scrn_jax.models.pretrained import weights
+from scrn_jax.models.pretrained.alexnet import RELU_TAPS, AlexNet
+from scrn_jax.models.pretrained.vgg import VGG
 
 VGG16_TAPS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
 _TRUNKS = {"alex": "alexnet", "vgg": "vgg16"}

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from scrn_jax.models import layers
 from scrn_jax.models.attention import CrissCrossAttention
-from scrn_jax.models.pose_conv import PoseConv
+from scrn_jax.models.layers import PoseConv
 
 
 def _pad_last(x, multiple: int):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from scrn_jax.models import layers
 from scrn_jax.models.coarse import Encoder
-from scrn_jax.models.pose_conv import PoseConv
+from scrn_jax.models.layers import PoseConv
 
 DOUBLINGS = 2  # of the style encoder's grid, by its residual blocks
 

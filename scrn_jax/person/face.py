@@ -22,7 +22,7 @@ def move_box(
     scale: tuple[float, float] = (1.0, 1.0),
     offset: tuple[float, float] = (0.0, 0.0),
 ) -> np.ndarray:
-    """The box (y0, x0, y1, x1) after the same shift and resize as `joints.move`, cut to the frame `size` = (height, width).
+    """The box after the same shift and resize as `joints.move`, cut to the frame `size`, (height, width).
 
     The edges of a box lie between pixels, so they scale without the half-pixel shift. A box with nothing left in the
     frame becomes all zeros.

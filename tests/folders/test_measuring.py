@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from scrn_jax.errors import UserError
-from scrn_jax.features import weights
 from scrn_jax.folders import evaluation, measuring, report, resume
 from scrn_jax.folders import meter as meter_lib
 from scrn_jax.folders.networks import Networks
 from scrn_jax.folders.reading import decode, read_bytes
 from scrn_jax.metrics import protocols
 from scrn_jax.metrics.fid import Moments
+from scrn_jax.models.pretrained import weights
 from scrn_jax.runtime import devices as devices_lib
 from scrn_jax.runtime.workers import ahead, batched
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scrn_jax.features import weights
 from scrn_jax.folders import evaluation
 from scrn_jax.folders.other_side import STATISTICS
 from scrn_jax.metrics import fid, protocols
+from scrn_jax.models.pretrained import weights
 
 COUNT, BATCH = 5, 4  # the last batch is a partial one
 WIDTH = {"gfla": 256}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from scrn_jax import winograd
+from scrn_jax.models.ops import winograd
 
 
 def test_the_customary_points_give_the_published_matrices():

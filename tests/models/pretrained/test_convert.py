@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from scrn_jax.errors import UserError
-from scrn_jax.features import convert, vgg, weights
+from scrn_jax.models.pretrained import convert, vgg, weights
 from scrn_jax.runtime import arrays
 
 

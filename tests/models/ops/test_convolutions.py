@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from scrn_jax import convolutions
-from scrn_jax.convolutions import NHWC, Window
+from scrn_jax.models.ops import algorithms, convolutions
+from scrn_jax.models.ops.algorithms import NHWC, Window
 
 ONE, TWO = (1, 1), (2, 2)
 
@@ -67,7 +67,7 @@ TAKEN = {
 
 
 def _plain(x, kernel, window):
-    return convolutions.plain(x, kernel, Window(window.padding, window.strides, window.dilation, "highest"))
+    return algorithms.plain(x, kernel, Window(window.padding, window.strides, window.dilation, "highest"))
 
 
 def _ours(x, kernel, window):
@@ -119,7 +119,7 @@ def test_each_shape_takes_its_way_on_a_core(name, way, monkeypatch):
         raise LookupError(way)
 
     x, kernel, window, _ = _case(f"a core: {name}")
-    monkeypatch.setattr(f"scrn_jax.convolutions.{way}", taken)
+    monkeypatch.setattr(f"scrn_jax.models.ops.convolutions.{way}", taken)
     with pytest.raises(LookupError, match=way), convolutions.computed_by_a_core():
         _ours(x, kernel, window)
 
@@ -130,14 +130,14 @@ def test_the_swapped_weight_gradient_is_exact_for_any_shape(name):
     x, kernel, window, g = _case(name, np.float64)
     expected, found = (
         jax.jit(partial(way, kernel=kernel, window=window))(x, g)
-        for way in (convolutions.plain_weight_gradient, convolutions.swapped)
+        for way in (algorithms.plain_weight_gradient, algorithms.swapped)
     )
     np.testing.assert_allclose(found, expected, atol=1e-11 * np.abs(expected).max())
 
 
 def test_blocks_of_four_pixels_give_the_convolution():
     x, kernel, window, _ = _case("few channels")
-    found = jax.jit(partial(convolutions.convolve_blocks, window=window))(x, kernel)
+    found = jax.jit(partial(algorithms.convolve_blocks, window=window))(x, kernel)
     np.testing.assert_allclose(found, _plain(x, kernel, window), atol=1e-4)
 
 
@@ -146,7 +146,7 @@ def test_each_shape_takes_its_way(name, way, monkeypatch):
     def taken(*_, **__):
         raise LookupError(way)
 
-    monkeypatch.setattr(f"scrn_jax.convolutions.{way}", taken)
+    monkeypatch.setattr(f"scrn_jax.models.ops.convolutions.{way}", taken)
     x, kernel, window, _ = _case(name)
     with pytest.raises(LookupError, match=way):
         jax.grad(lambda x, k: _ours(x, k, window).sum(), (0, 1))(x, kernel)

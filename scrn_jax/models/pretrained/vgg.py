@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from scrn_jax.features import layers
+from scrn_jax.models.pretrained import layers
 
 WIDTHS = (64, 128, 256, 512, 512)
 CONVS_PER_STAGE = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}

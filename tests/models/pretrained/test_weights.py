@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from scrn_jax.errors import UserError
-from scrn_jax.features import weights
+from scrn_jax.models.pretrained import weights
 
 
 def _save(path, params) -> None:
@@ -28,7 +28,7 @@ def test_missing_weights_list_what_was_tried_and_what_to_do(empty_cache):
     message = str(caught.value)
     assert f"{empty_cache}/vgg19.npz: absent" in message
     assert "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth" in message
-    assert "python -m scrn_jax.features.convert vgg19-dcbb9e9d.pth" in message
+    assert "python -m scrn_jax.models.pretrained.convert vgg19-dcbb9e9d.pth" in message
 
 
 def test_the_installed_package_gives_real_weights_and_is_not_imported(empty_cache):

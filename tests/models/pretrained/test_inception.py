@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from scrn_jax.features import inception, weights
+from scrn_jax.models.pretrained import inception, weights
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from scrn_jax.features import layers
-from scrn_jax.features.alexnet import TAPS, AlexNet
+from scrn_jax.models.pretrained import layers
+from scrn_jax.models.pretrained.alexnet import TAPS, AlexNet
 
 
 def test_every_tap_equals_pytorch(torch_network, torch_taps, tree_of):

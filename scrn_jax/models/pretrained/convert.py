@@ -1,6 +1,6 @@
 """Converts PyTorch weight files into .npz without pickle.
 
-python -m scrn_jax.features.convert vgg19-dcbb9e9d.pth out.npz
+python -m scrn_jax.models.pretrained.convert vgg19-dcbb9e9d.pth out.npz
 
 It needs PyTorch, the extra 'convert'. The network is told from the file's name, or by --network.
 """
@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from scrn_jax.errors import UserError
-from scrn_jax.features.catalogue import network, networks
-from scrn_jax.features.torch_layout import from_torch
+from scrn_jax.models.pretrained.catalogue import from_torch, network, networks
 from scrn_jax.runtime import arrays as arrays_lib
 from scrn_jax.runtime import files
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scrn_jax.features import vgg
-from scrn_jax.features.vgg import VGG
+from scrn_jax.models.pretrained import vgg
+from scrn_jax.models.pretrained.vgg import VGG
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (2, 33, 26, 3)).astype(np.float32)
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scrn_jax.features import layers
+from scrn_jax.models.pretrained import layers
 
 INPUT_SIDE = 299
 FEATURES = 2048

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from scrn_jax.features import layers
+from scrn_jax.models.pretrained import layers
 
 # Output channels, kernel, stride, padding, and whether a 3x3 max pool of stride 2 comes before.
 CONVS = (

@@ -13,9 +13,8 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from scrn_jax.errors import UserError
-from scrn_jax.features import convert
-from scrn_jax.features.catalogue import Network, PackageFile, network
-from scrn_jax.features.torch_layout import from_torch
+from scrn_jax.models.pretrained import convert
+from scrn_jax.models.pretrained.catalogue import Network, PackageFile, from_torch, network
 from scrn_jax.runtime import arrays, files
 from scrn_jax.runtime.files import cache_folder
 
@@ -59,7 +58,8 @@ def find(
       name: "vgg19", "vgg16", "alexnet", "lpips_alex", "lpips_vgg" or "inception".
       source: "auto" looks into the cache folder, then into an installed package; "download" does so too and then
         downloads PyTorch's file into the cache folder; "random" makes He-initialised weights, the same ones each
-        time; anything else is the path of an .npz (from python -m scrn_jax.features.convert) or .safetensors file.
+        time; anything else is the path of an .npz (from python -m scrn_jax.models.pretrained.convert) or .safetensors
+        file.
       sha256: hexadecimal digits that the digest of the file at a given path must begin with.
       opener: opens a URL for reading in binary; urllib's by default.
 
@@ -164,7 +164,7 @@ def _read(name: str, path: Path, sha256: str | None) -> Loaded:
     else:
         raise UserError(
             f"{path}: weights are read from .npz and .safetensors only; convert a PyTorch file first:"
-            f" python -m scrn_jax.features.convert {path.name} {name}.npz"
+            f" python -m scrn_jax.models.pretrained.convert {path.name} {name}.npz"
         )
     return Loaded(_checked(params, network(name), path), str(path), digest)
 
@@ -202,7 +202,7 @@ def _missing(name: str, known: Network, tried: list[str]) -> str:
     if known.torch_url:
         file = known.torch_url.rsplit("/", 1)[1]
         mends.append(
-            f"download {known.torch_url} and run python -m scrn_jax.features.convert {file}"
+            f"download {known.torch_url} and run python -m scrn_jax.models.pretrained.convert {file}"
             f" {cache_folder() / name}.npz (it needs the extra 'convert')"
         )
         mends.append("set the source to 'download', which does both")
