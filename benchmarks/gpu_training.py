@@ -19,10 +19,11 @@ from PIL import Image
 
 from benchmarks import machine, workload
 from input_pipeline.mannequins.workers import PersonTask, render_people
-from scrn_jax import networks, sheet, train_step
+from scrn_jax import sheet, train_step
 from scrn_jax import state as state_lib
 from scrn_jax.metrics import lpips
 from scrn_jax.metrics.ssim import ssim
+from scrn_jax.models import base
 from scrn_jax.models.pretrained import weights
 
 VIEWS = 5
@@ -110,7 +111,7 @@ def main(arguments=None) -> None:
     )
     perceptual = lpips.load_params()
     generator = state_lib.make_generator(settings.model)
-    generate = jax.jit(lambda params, batch: networks.generate(generator, params, batch))
+    generate = jax.jit(lambda params, batch: base.generate(generator, params, batch))
     before, *_ = held_out_scores(others, generate, workload.fresh_state(settings).generator, perceptual)
     state, steps, rate = train(settings, frozen, people, 60 * minutes)
     after, batch, outputs = held_out_scores(others, generate, state.ema, perceptual)

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import machine, timing, workload
-from scrn_jax import networks, objective
-from scrn_jax.models import coarse, layers, paint, refine
+from scrn_jax.models import base, layers
+from scrn_jax.models.scrn import coarse, objective, paint, refine
+from scrn_jax.models.scrn import model as model_lib
 from scrn_jax.person import heatmaps
 
 STEP = "whole step"
@@ -56,7 +57,7 @@ def _inputs(settings) -> dict[str, tuple]:
 def generator_parts(settings) -> dict[str, tuple[Callable, tuple, int]]:
     """(module, its arguments, how often it is in a generator) by the part's name."""
     model, inputs = settings.model, _inputs(settings)
-    width, upsampling, dtype = model.width, model.upsampling, networks.make_generator(model).dtype
+    width, upsampling, dtype = model.width, model.upsampling, model_lib.make_generator(model).dtype
     parsing = width, 8, model.parsing_multiples
     detailed, plain = coarse.DetailedParsingBlock(*parsing, dtype), coarse.ParsingBlock(*parsing, upsampling, dtype)
     modules = {
@@ -108,7 +109,7 @@ def _paint(settings) -> dict[str, tuple[list[workload.Compiled], tuple, int]]:
     model, batch = settings.model, workload.random_batch(settings)
     if model.paint == "none" and not model.parsing_hints:
         return {}
-    image = networks.to_float(jnp.asarray(batch["source_image"]))
+    image = base.to_float(jnp.asarray(batch["source_image"]))
     source, target = (jax.nn.one_hot(batch[f"{side}_parsing"], 8) for side in ("source", "target"))
 
     def work(image, source, target, *poses):

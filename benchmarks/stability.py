@@ -19,6 +19,7 @@ from benchmarks import machine
 from configs import demo
 from scrn_jax import settings as settings_lib
 from scrn_jax import train
+from scrn_jax.models.scrn import settings as scrn_settings
 from scrn_jax.runtime import devices
 
 PAPER_LOSS = {"cor": 300.0, "l1": 5.0, "adv": 2.0, "per": 3.0, "par": 1.0, "face": 1.0}
@@ -38,8 +39,8 @@ KEPT = ("step", "loss/", "gradient_norm/", "discriminator_accuracy/", "learning_
 def settings_of(variant: str, steps: int, folder: Path) -> settings_lib.Settings:
     """The demo's settings with a variant's changes, for a run of `steps` steps."""
     config = demo.get_config()
-    paper = settings_lib.Model()
-    config.model.update({key: getattr(paper, key) for key in settings_lib.BETTER_PICTURES})
+    paper = scrn_settings.Model()
+    config.model.update({key: getattr(paper, key) for key in scrn_settings.BETTER_PICTURES})
     config.model.update({"parsing_multiples": (2, 4), "style_multiples": (2, 4, 4)})
     config.features.perceptual_scale, config.optim.learning_rate = 1, 1e-3
     config.data.dir = str(folder / "people")

@@ -7,10 +7,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from scrn_jax import networks, train_step
 from scrn_jax import settings as settings_lib
 from scrn_jax import state as state_lib
+from scrn_jax import train_step
+from scrn_jax.models import base
 from scrn_jax.models.pretrained import weights
+from scrn_jax.models.scrn import settings as scrn_settings
 
 SMALL_LOSSES = {"cor": 0.02, "l1": 10.0, "adv": 0.1, "per": 0.5}
 BEST_LOSSES = {"cor": 1.0, "l1": 10.0, "adv": 0.5, "per": 1.0}
@@ -20,12 +22,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     "demo": {
         "size": (64, 44), "batch_size": 4, "loss": SMALL_LOSSES, "parsing": "cross_entropy",
         "model": {"width": 16, "blocks": 3, "discriminator_width": 8, "parsing_multiples": (2, 4),
-                  "style_multiples": (2, 4, 4, 4), **settings_lib.BETTER_PICTURES},
+                  "style_multiples": (2, 4, 4, 4), **scrn_settings.BETTER_PICTURES},
         "features": {"perceptual_scale": 2},
     },
     "full": {"size": (256, 176), "batch_size": 2, "loss": {}, "parsing": "l1", "model": PAPERS_SIZE, "features": {}},
     "best": {"size": (256, 176), "batch_size": 2, "loss": BEST_LOSSES, "parsing": "cross_entropy",
-             "model": {**PAPERS_SIZE, **settings_lib.BETTER_PICTURES}, "features": {}},
+             "model": {**PAPERS_SIZE, **scrn_settings.BETTER_PICTURES}, "features": {}},
 }  # fmt: skip
 
 
@@ -143,7 +145,7 @@ class Ours:
     def forward(self):
         """(function that generates some batches of images and waits for the last, `Compiled`)."""
         generator, params = state_lib.make_generator(self.settings.model), jax.device_put(self.host_state.generator)
-        images = Compiled(lambda p, batch: networks.generate(generator, p, batch)["image"], params, self.batch)
+        images = Compiled(lambda p, batch: base.generate(generator, p, batch)["image"], params, self.batch)
 
         def run(batches: int = 1):
             for _ in range(batches):

@@ -14,6 +14,7 @@ pairs of photos, took two and a half minutes; the L1 term fell from 0.94 to 0.26
 from ml_collections import ConfigDict
 
 from scrn_jax import settings
+from scrn_jax.models.scrn import settings as scrn_settings
 
 VARIANTS = ("full", "best", "3cb", "no_refine_area", "no_face", "512", "tiny")
 
@@ -58,7 +59,7 @@ def better_pictures(config: ConfigDict) -> None:
     Cross-entropy for Eq. 9, because L1 leaves thin limbs and small regions to the background; a weight for Eq. 5 under
     which the others have a say.
     """
-    config.model.update(settings.BETTER_PICTURES)
+    config.model.update(scrn_settings.BETTER_PICTURES)
     config.parsing = "cross_entropy"
     config.loss.update({"cor": 1.0, "l1": 10.0, "adv": 0.5, "per": 1.0})
 

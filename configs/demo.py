@@ -10,6 +10,7 @@ Reached on 480 pairs of unseen people: LPIPS on VGG16 0.132, SSIM 0.802, PSNR 21
 from ml_collections import ConfigDict
 
 from scrn_jax import settings
+from scrn_jax.models.scrn import settings as scrn_settings
 
 
 def get_config(variant: str = "full") -> ConfigDict:
@@ -24,7 +25,7 @@ def get_config(variant: str = "full") -> ConfigDict:
     }  # fmt: skip
     config.model.update({"width": 16, "blocks": 3, "discriminator_width": 8})
     config.model.update({"parsing_multiples": (2, 4), "style_multiples": (2, 4, 4, 4)})
-    config.model.update(settings.BETTER_PICTURES)
+    config.model.update(scrn_settings.BETTER_PICTURES)
     # VGG16 stands in for VGG19, which no package carries. AlexNet's first layer has a stride of 4: it sees more of so
     # small a frame when the picture is enlarged.
     config.features.update({"correspondence": "vgg16", "perceptual_scale": 2})

@@ -8,8 +8,9 @@ import jax
 
 from scrn_jax import state
 from scrn_jax.checkpoint import Checkpoints
+from scrn_jax.models.scrn.settings import Model
 from scrn_jax.runtime import devices
-from scrn_jax.settings import Model, Settings
+from scrn_jax.settings import Settings
 
 log = logging.getLogger(__name__)
 

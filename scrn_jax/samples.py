@@ -6,7 +6,7 @@ from PIL import Image
 
 from input_pipeline import pairs
 from scrn_jax import sheet, state
-from scrn_jax.networks import INPUTS, generate
+from scrn_jax.models.base import INPUTS, generate
 from scrn_jax.runtime import devices
 from scrn_jax.settings import Settings
 

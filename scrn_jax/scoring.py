@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scrn_jax import networks
 from scrn_jax.metrics import by_region, face, groups, lpips, mesh, psnr, ssim
-from scrn_jax.models import paint
+from scrn_jax.models import base
+from scrn_jax.models.base import INPUTS
 from scrn_jax.models.ops import convolutions
-from scrn_jax.networks import INPUTS
+from scrn_jax.models.scrn import paint
 from scrn_jax.person import regions
 from scrn_jax.runtime import devices as devices_lib
 
@@ -140,7 +140,7 @@ class Scorer:
         self._baseline = jax.device_put(quantise(baseline_HxWx3), replicated)
 
         def outputs(params, batch):
-            return networks.generate(generator, params, batch)
+            return base.generate(generator, params, batch)
 
         self.generate: Callable[..., Any] = jax.jit(outputs, in_shardings=(replicated, data), out_shardings=replicated)
 

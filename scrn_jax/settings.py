@@ -2,109 +2,18 @@
 
 import dataclasses
 import difflib
-import math
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any
 
-import jax.numpy as jnp
-
-from scrn_jax import losses
-from scrn_jax.errors import UserError
-from scrn_jax.models.ops import convolutions
+from scrn_jax.errors import UserError, require_not_negative, require_one_of, require_positive
+from scrn_jax.models import losses
+from scrn_jax.models.scrn import settings as settings_lib
+from scrn_jax.models.scrn.settings import Features, Model
 
 # Beyond these no model of this kind is meant; a file that says more would have its reader build for hours.
-MAX_SIDE, MAX_BLOCKS, MAX_WIDTH, MAX_MULTIPLE, MAX_LEVELS = 2048, 64, 512, 64, 8
-DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-
-
-def _positive(section, where: str, *names: str):
-    for name in names:
-        if not getattr(section, name) > 0:
-            raise UserError(f"config.{where}.{name} must be above 0, got {getattr(section, name)}")
-
-
-def _not_negative(section, where: str, *names: str):
-    for name in names:
-        if not 0 <= getattr(section, name) < math.inf:
-            raise UserError(f"config.{where}.{name} must be a number of at least 0, got {getattr(section, name)}")
-
-
-def _at_most(section, where: str, **limits: int):
-    for name, limit in limits.items():
-        if not 0 < getattr(section, name) <= limit:
-            raise UserError(f"config.{where}.{name} must be from 1 to {limit}, got {getattr(section, name)}")
-
-
-def _one_of(section, where: str, name: str, choices):
-    if (value := getattr(section, name)) not in choices:
-        path = ".".join(part for part in ("config", where, name) if part)
-        raise UserError(f"{path} must be one of {', '.join(choices)}, got {value!r}")
-
-
-@dataclasses.dataclass(frozen=True)
-class Model:
-    """The generator's and the discriminator's size; see `models.scrn.SCRN` for the fields.
-
-    The defaults are the paper's. A new field's default is what models did before it came, so that older configs,
-    checkpoints and exports, which lack it, mean what they meant.
-    dtype, remat and convolutions (the step's: own, plain or auto, see `models.ops.convolutions`) say how it is
-    computed; they may change between two starts of a run.
-    """
-
-    width: int = 64
-    blocks: int = 6
-    refine_area: bool = True
-    parsing_multiples: tuple[int, ...] = (1, 2, 4, 8)
-    style_multiples: tuple[int, ...] = (1, 2, 4, 4, 4)
-    upsampling: str = "transposed"
-    parsing_detail: bool = False
-    parsing_hints: bool = False
-    parsing_alone: bool = False
-    paint: str = "none"
-    style_norm: str = "frame"
-    style_bounded: bool = True
-    discriminator_width: int = 32
-    dtype: str = "float32"
-    remat: bool = False
-    convolutions: str = "auto"
-
-    def __post_init__(self):
-        _at_most(self, "model", width=MAX_WIDTH, blocks=MAX_BLOCKS, discriminator_width=MAX_WIDTH)
-        _one_of(self, "model", "dtype", DTYPES)
-        _one_of(self, "model", "convolutions", convolutions.CHOICES)
-        _one_of(self, "model", "upsampling", ("transposed", "nearest"))
-        _one_of(self, "model", "paint", ("none", "flat", "carried"))
-        _one_of(self, "model", "style_norm", ("frame", "region"))
-        # The style encoder doubles its grid twice afterwards.
-        for name, least in (("parsing_multiples", 1), ("style_multiples", 2)):
-            multiples = getattr(self, name)
-            whole = all(isinstance(n, int) and 1 <= n <= MAX_MULTIPLE for n in multiples)
-            if not whole or not least <= len(multiples) <= MAX_LEVELS:
-                raise UserError(
-                    f"config.model.{name} must be {least} to {MAX_LEVELS} whole numbers from 1 to {MAX_MULTIPLE}, got "
-                    f"{multiples}"
-                )
-
-
-@dataclasses.dataclass(frozen=True)
-class Features:
-    """The frozen networks of Eq. 5 and Eq. 8, and where their weights come from (`features.weights.load`).
-
-    perceptual_scale: how many times enlarged Eq. 8's AlexNet sees pictures; its first layer has a stride of 4, so that
-    it overlooks much of a small frame.
-    """
-
-    correspondence: str = "vgg19"
-    correspondence_source: str = "auto"
-    perceptual_source: str = "auto"
-    perceptual_scale: int = 1
-
-    def __post_init__(self):
-        if not 1 <= self.perceptual_scale <= 8:
-            raise UserError(f"config.features.perceptual_scale must be 1 to 8, got {self.perceptual_scale}")
-        _one_of(self, "features", "correspondence", ("vgg19", "vgg16"))
+MAX_SIDE = 2048
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,8 +34,8 @@ class Optim:
     max_skipped: int = 10
 
     def __post_init__(self):
-        _positive(self, "optim", "learning_rate", "max_skipped")
-        _not_negative(self, "optim", "learning_rate", "discriminator_ratio", "clip")
+        require_positive(self, "optim", "learning_rate", "max_skipped")
+        require_not_negative(self, "optim", "learning_rate", "discriminator_ratio", "clip")
         for name in ("b1", "b2", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"config.optim.{name} must be in [0, 1), got {getattr(self, name)}")
@@ -156,8 +65,8 @@ class Train:
     keep_every: int = 0
 
     def __post_init__(self):
-        _positive(self, "train", "steps", "batch_size", "accumulate", "log_every", "sheet_pairs", "keep")
-        _not_negative(
+        require_positive(self, "train", "steps", "batch_size", "accumulate", "log_every", "sheet_pairs", "keep")
+        require_not_negative(
             self, "train", "parsing_steps", "term_norms_every", "sheet_every", "checkpoint_every", "keep_every"
         )
         if self.batch_size % self.accumulate:
@@ -179,9 +88,9 @@ class Eval:
     judge: str = "own"
 
     def __post_init__(self):
-        _one_of(self, "eval", "judge", ("own", "lpips-j"))
-        _positive(self, "eval", "batch_size")
-        _not_negative(self, "eval", "limit")
+        require_one_of(self, "eval", "judge", ("own", "lpips-j"))
+        require_positive(self, "eval", "batch_size")
+        require_not_negative(self, "eval", "limit")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,7 +110,7 @@ class Settings:
     compilation_cache: str = "auto"
     fsdp: int = 1
     model: Model = Model()
-    loss: losses.LossWeights = losses.LossWeights()
+    loss: settings_lib.LossWeights = settings_lib.LossWeights()
     features: Features = Features()
     optim: Optim = Optim()
     train: Train = Train()
@@ -209,7 +118,7 @@ class Settings:
 
     def __post_init__(self):
         terms = [field.name for field in dataclasses.fields(self.loss)]
-        _not_negative(self.loss, "loss", *terms)
+        require_not_negative(self.loss, "loss", *terms)
         if not any(getattr(self.loss, term) for term in terms):
             raise UserError("every weight in config.loss is 0: there is nothing to train; give one of them a weight")
         if self.train.parsing_steps and not self.loss.par:
@@ -219,8 +128,8 @@ class Settings:
             )
         if self.fsdp < 1:
             raise UserError(f"config.fsdp must be 1 or more devices, got {self.fsdp}")
-        _one_of(self, "", "adversarial", losses.ADVERSARIAL_FORMS)
-        _one_of(self, "", "parsing", losses.PARSING_FORMS)
+        require_one_of(self, "", "adversarial", losses.ADVERSARIAL_FORMS)
+        require_one_of(self, "", "parsing", losses.PARSING_FORMS)
         pair = isinstance(self.size, tuple) and len(self.size) == 2
         if not pair or any(not isinstance(n, int) or not 32 <= n <= MAX_SIDE or n % 4 for n in self.size):
             raise UserError(
@@ -244,13 +153,6 @@ def from_config(config: Mapping[str, Any]) -> Settings:
     if not isinstance(mapping.get("data"), Mapping):
         raise UserError("the config has no `data` section; name a data set, e.g. config.data = {'name': 'mannequins'}")
     return _build(Settings, mapping, "config")
-
-
-# What we found better than the paper's letter, as config.model has it; docs/pictures.md has the figures of each.
-BETTER_PICTURES: Mapping[str, Any] = types.MappingProxyType({
-    "upsampling": "nearest", "parsing_detail": True, "parsing_hints": True, "parsing_alone": True, "paint": "carried",
-    "style_norm": "region", "style_bounded": False,
-})  # fmt: skip
 
 
 def defaults() -> dict[str, Any]:

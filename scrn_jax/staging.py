@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import DictKey
 
-from scrn_jax import objective
+from scrn_jax.models.scrn import objective
 from scrn_jax.settings import Settings
 from scrn_jax.state import TrainState
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import optax
 
 from scrn_jax import settings as settings_lib
-from scrn_jax.networks import example_inputs, make_discriminator, make_generator
+from scrn_jax.models.base import example_inputs
+from scrn_jax.models.scrn.model import make_discriminator, make_generator
 
 
 @flax.struct.dataclass

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from scrn_jax import objective, staging, train_step
 from scrn_jax import settings as settings_lib
+from scrn_jax import staging, train_step
 from scrn_jax.models.ops import convolutions
+from scrn_jax.models.scrn import objective
 
 
 def make_term_gradient(settings: settings_lib.Settings, gather=lambda state: state):

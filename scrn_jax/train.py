@@ -13,7 +13,7 @@ from input_pipeline import pairs
 from scrn_jax import evaluate, programs, restore, skips, startup, state
 from scrn_jax.checkpoint import Checkpoints
 from scrn_jax.interruption import Interruption
-from scrn_jax.models.pretrained import weights
+from scrn_jax.models.scrn.model import load_frozen
 from scrn_jax.monitor import Monitor
 from scrn_jax.pace import Pace
 from scrn_jax.profiling import Profile
@@ -65,16 +65,6 @@ def train(settings: Settings, workdir: Path, profile_steps: int = 0) -> None:
         return
     params = devices.gathered(current.ema, mesh)
     evaluate.evaluate_params(settings, workdir, mesh, params, step, train_source, test_source)
-
-
-def load_frozen(settings: Settings) -> dict[str, Any]:
-    """The frozen networks' parameters that the weighted losses need, as `make_train_step` takes them."""
-    features, frozen = settings.features, {}
-    if settings.loss.cor:
-        frozen["vgg"] = weights.load(features.correspondence, features.correspondence_source)
-    if settings.loss.per:
-        frozen["alexnet"] = weights.load("alexnet", features.perceptual_source)
-    return frozen
 
 
 def open_batches(run: Run, first: int):

@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from scrn_jax import objective, staging
 from scrn_jax import settings as settings_lib
+from scrn_jax import staging
 from scrn_jax import state as state_lib
 from scrn_jax.models.ops import convolutions
+from scrn_jax.models.scrn import objective
+from scrn_jax.models.scrn.model import attention_gammas
 from scrn_jax.state import TrainState
 
 
@@ -32,12 +34,6 @@ def mean_over_parts(gradients, parts: int, state: TrainState, frozen, batch):
         return (constant, jax.tree.map(lambda total, mean: total + mean / parts, carried[1], means)), None
 
     return jax.lax.scan(add, zeros, batches)[0]
-
-
-def attention_gammas(generator_params) -> dict[str, jax.Array]:
-    """How strong each Coarse Block's criss-cross attention is, by its metric's name; 0 at the start."""
-    blocks = {name: part for name, part in generator_params["coarse_generator"].items() if name.startswith("block_")}
-    return {f"attention_gamma/{name}": part["CrissCrossAttention_0"]["gamma"] for name, part in blocks.items()}
 
 
 def _finite_or(new, old, finite):

@@ -8,11 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scrn_jax import exported, networks
+from scrn_jax import exported
 from scrn_jax.errors import UserError
+from scrn_jax.models import base
+from scrn_jax.models.base import DTYPES
+from scrn_jax.models.scrn import model
 from scrn_jax.person import joints, regions
 from scrn_jax.runtime import devices as devices_lib
-from scrn_jax.settings import DTYPES, Settings
+from scrn_jax.settings import Settings
 
 SIZES = (1, 2, 4, 8, 16)  # pictures a device at a time; other numbers are padded to the next or cut into pieces
 
@@ -26,14 +29,14 @@ class PoseTransfer:
 
     def __init__(self, settings: Settings, params: Any, mesh: jax.sharding.Mesh):
         replicated, data = devices_lib.replicated(mesh), devices_lib.data(mesh)
-        generator = networks.make_generator(settings.model)
+        generator = model.make_generator(settings.model)
         self.size = settings.size
         self._params, self._mesh = params, mesh
 
         def paint(params, batch):
             image = batch["source_image"]
-            image = networks.to_float(image) if image.dtype == jnp.uint8 else image
-            return networks.to_uint8(generator.apply({"params": params}, **{**batch, "source_image": image})["image"])
+            image = base.to_float(image) if image.dtype == jnp.uint8 else image
+            return base.to_uint8(generator.apply({"params": params}, **{**batch, "source_image": image})["image"])
 
         self._paint = jax.jit(paint, in_shardings=(replicated, data), out_shardings=replicated)
 

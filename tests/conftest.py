@@ -22,6 +22,7 @@ if PROGRAMS not in os.environ:
 
 from scrn_jax import programs, state  # noqa: E402
 from scrn_jax import settings as settings_lib  # noqa: E402
+from scrn_jax.models import base  # noqa: E402
 from scrn_jax.models.pretrained import weights  # noqa: E402
 
 # Compiling is most of these tests' time and their arrays are tiny: optimise little.
@@ -127,7 +128,7 @@ def double_precision():
     with pytest.MonkeyPatch.context() as patch:
         fresh = state.init_state
         patch.setattr(jnp, "float32", jnp.float64)
-        patch.setitem(settings_lib.DTYPES, "float32", jnp.float64)
+        patch.setitem(base.DTYPES, "float32", jnp.float64)
         # Flax took its default for parameters when it was imported.
         patch.setattr(state, "init_state", lambda settings: jax.tree.map(_widen, fresh(settings)))
         jax.config.update("jax_enable_x64", True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from scrn_jax import settings
+from scrn_jax.models.scrn import settings as scrn_settings
 
 FOLDER = Path(__file__).parents[1] / "configs"
 VARIANTS = {"demo": ("full", "smoke"), "deepfashion": ("full", "3cb", "no_refine_area", "no_face", "512", "tiny")}
@@ -43,7 +44,7 @@ def test_an_unknown_variant_is_refused_with_the_known_ones(name):
 def test_full_is_the_papers_section_iv():
     full = _settings("deepfashion", "full")
     assert full.size == (256, 176) and full.train.steps == 120_000 and full.train.batch_size == 6
-    assert full.loss == settings.losses.LossWeights(cor=300, l1=5, adv=2, per=3, par=1, face=1)
+    assert full.loss == scrn_settings.LossWeights(cor=300, l1=5, adv=2, per=3, par=1, face=1)
     assert (full.optim.learning_rate, full.optim.b1, full.optim.b2) == (1e-3, 0.9, 0.999)
     assert full.optim.discriminator_ratio == 0.1
     assert full.features.correspondence == "vgg19" and full.parsing == "l1"

@@ -14,8 +14,10 @@ import jax
 import numpy as np
 import pytest
 
-from scrn_jax import export, exported, networks, restore
+from scrn_jax import export, exported, restore
 from scrn_jax.errors import UserError
+from scrn_jax.models import base
+from scrn_jax.models.scrn import model as model_lib
 from scrn_jax.runtime import devices
 from scrn_jax.transfer import PoseTransfer
 
@@ -79,9 +81,9 @@ def _largest_difference(a, b) -> int:
 
 
 def test_its_pictures_are_bit_for_bit_those_of_the_runs_average(transfer, people, trained, tiny_settings, make_batch):
-    generator = networks.make_generator(tiny_settings().model)
-    outputs = jax.jit(lambda params, batch: networks.generate(generator, params, batch))(trained.ema, make_batch(0))
-    np.testing.assert_array_equal(transfer(*people), networks.to_uint8(outputs["image"]))
+    generator = model_lib.make_generator(tiny_settings().model)
+    outputs = jax.jit(lambda params, batch: base.generate(generator, params, batch))(trained.ema, make_batch(0))
+    np.testing.assert_array_equal(transfer(*people), base.to_uint8(outputs["image"]))
     assert np.ptp(transfer(*people)) > 0
 
 
@@ -309,7 +311,7 @@ def test_a_model_file_of_absurd_sizes_is_refused_before_anything_is_built(
 ):
     model = _copy(folder, tmp_path)
     _edit(model, change)
-    monkeypatch.setattr(networks, "make_generator", None)  # is not come to
+    monkeypatch.setattr(model_lib, "make_generator", None)  # is not come to
     with pytest.raises(UserError, match=rf"model\.json: .*{message}"):
         PoseTransfer.load(model)
 

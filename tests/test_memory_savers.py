@@ -6,10 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scrn_jax import objective, train_step
-from scrn_jax import settings as settings_lib
+from scrn_jax import train_step
 from scrn_jax.errors import UserError
-from scrn_jax.models.coarse import CoarseGenerator
+from scrn_jax.models.scrn import objective
+from scrn_jax.models.scrn import settings as scrn_settings
+from scrn_jax.models.scrn.coarse import CoarseGenerator
 from scrn_jax.restore import QUICK_COMPILE
 
 EQUAL = 1e-9  # relative, in float64: see test_sharding.py
@@ -99,7 +100,7 @@ def test_rematerialised_blocks_keep_less_for_the_way_back():
 
 def test_the_config_key_reaches_the_blocks(tiny_settings):
     generator = objective.Networks.from_settings(tiny_settings(model={"remat": True})).generator
-    assert generator.remat and not settings_lib.Model().remat
+    assert generator.remat and not scrn_settings.Model().remat
 
 
 def test_every_blocks_gamma_is_a_metric(both):

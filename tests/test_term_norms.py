@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scrn_jax import objective, state, term_norms
+from scrn_jax import state, term_norms
+from scrn_jax.models.scrn import objective
 
 TERMS = ("cor", "l1", "adv", "per", "par", "face")
 

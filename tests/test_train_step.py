@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from scrn_jax import networks as networks_lib
-from scrn_jax import objective, train_step
 from scrn_jax import state as state_lib
+from scrn_jax import train_step
+from scrn_jax.models import base
+from scrn_jax.models.scrn import objective
 
 TRAINED = ("generator", "discriminator", "spectral", "generator_optimizer", "discriminator_optimizer", "ema")
 
@@ -105,7 +106,7 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(one_step, tiny_settings):
 
 def test_the_terms_are_those_of_the_generators_outputs(one_step, first_state, make_batch, tiny_settings, quick_compile):
     generator, batch = state_lib.make_generator(tiny_settings().model), make_batch(0)
-    run = jax.jit(lambda params, batch: networks_lib.generate(generator, params, batch), compiler_options=quick_compile)
+    run = jax.jit(lambda params, batch: base.generate(generator, params, batch), compiler_options=quick_compile)
     outputs = jax.device_get(run(first_state.generator, batch))
     target = batch["target_image"] / 127.5 - 1
     l1 = np.abs(outputs["image"] - target).mean() + np.abs(outputs["coarse_image"] - target).mean()
@@ -187,7 +188,7 @@ def _count(jaxpr, primitive: str) -> int:
 def test_a_step_passes_the_generator_forward_once(traced, first_state, make_batch, tiny_settings):
     """Only the generator has tanh (both images, the style codes), and its gradient is made of tanh's result."""
     generator = state_lib.make_generator(tiny_settings().model)
-    forward = jax.make_jaxpr(lambda p, b: networks_lib.generate(generator, p, b))(first_state.generator, make_batch(0))
+    forward = jax.make_jaxpr(lambda p, b: base.generate(generator, p, b))(first_state.generator, make_batch(0))
     assert _count(forward.jaxpr, "tanh") == _count(traced.jaxpr.jaxpr, "tanh") == 3
 
 
@@ -212,7 +213,7 @@ def test_a_term_of_weight_0_is_left_out(term, tiny_settings, first_state, make_b
 
 
 def test_uint8_images_map_to_minus_1_to_1():
-    np.testing.assert_allclose(networks_lib.to_float(np.array([0, 255], np.uint8)), [-1, 1], atol=1e-6)
+    np.testing.assert_allclose(base.to_float(np.array([0, 255], np.uint8)), [-1, 1], atol=1e-6)
 
 
 def test_the_average_starts_as_the_generator(first_state):

@@ -12,9 +12,10 @@ import torch
 from flax.traverse_util import flatten_dict
 
 from benchmarks import torch_training, torch_weights
-from scrn_jax import networks
 from scrn_jax import state as state_lib
-from scrn_jax.settings import BETTER_PICTURES
+from scrn_jax.models import base
+from scrn_jax.models.scrn import model
+from scrn_jax.models.scrn.settings import BETTER_PICTURES
 
 TERMS = ("cor", "l1", "adv", "per", "par", "face", "generator", "discriminator")
 PARTS = ("parsing_block", "coarse_generator", "refine_area_block", "style_encoder", "inject_style_block", "decoder",
@@ -124,7 +125,7 @@ def outputs(settings, start, batch, mirror, trainer, quick_compile):
     """(ours, the mirror's) outputs of the generator, NHWC."""
     params = trainer.cast(start.generator)
     with trainer.precision():
-        generate = partial(networks.generate, networks.make_generator(settings.model))
+        generate = partial(base.generate, model.make_generator(settings.model))
         found = jax.jit(generate, compiler_options=quick_compile)(params, batch)
     with torch.no_grad():
         expected = mirror.outputs(mirror.put(batch))

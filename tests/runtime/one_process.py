@@ -20,7 +20,13 @@ jax.numpy.float32 = jax.numpy.float64  # before flax and the models take it for 
 
 import numpy as np  # noqa: E402
 
-from scrn_jax import interruption, restore, settings, state, train_step  # noqa: E402
+from scrn_jax import (  # noqa: E402
+    interruption,
+    restore,
+    settings,  # noqa: E402
+    state,
+    train_step,  # noqa: E402
+)
 from scrn_jax.restore import QUICK_COMPILE  # noqa: E402
 from scrn_jax.runtime import devices, distributed  # noqa: E402
 

@@ -7,8 +7,8 @@ import pytest
 from flax.traverse_util import flatten_dict
 
 from scrn_jax import state
-from scrn_jax.models.scrn import SCRN
-from scrn_jax.settings import BETTER_PICTURES
+from scrn_jax.models.scrn.generator import SCRN
+from scrn_jax.models.scrn.settings import BETTER_PICTURES
 
 
 def _shapes(size=(64, 44), **fields):

@@ -1,6 +1,5 @@
 """The six losses of the paper, Eq. 5 to 10, as pure functions of arrays, and their weights."""
 
-import dataclasses
 from collections.abc import Mapping
 
 import jax
@@ -10,18 +9,6 @@ from scrn_jax.person.face import mean_inside
 
 PARSING_FORMS = ("l1", "cross_entropy")
 ADVERSARIAL_FORMS = ("non_saturating", "saturating", "lsgan", "hinge")
-
-
-@dataclasses.dataclass(frozen=True)
-class LossWeights:
-    """Weights lambda of Eq. 4; the defaults are section IV-A3's. A weight of 0 leaves the term out."""
-
-    cor: float = 300.0
-    l1: float = 5.0
-    adv: float = 2.0
-    per: float = 3.0
-    par: float = 1.0
-    face: float = 1.0
 
 
 def correspondence(features, target_features):

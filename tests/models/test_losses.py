@@ -5,13 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scrn_jax import losses
+from scrn_jax.models import losses
+from scrn_jax.models.scrn import settings
 
 LOG2 = np.log(2)
 
 
 def test_the_default_weights_are_the_papers():
-    assert losses.LossWeights() == losses.LossWeights(cor=300, l1=5, adv=2, per=3, par=1, face=1)
+    assert settings.LossWeights() == settings.LossWeights(cor=300, l1=5, adv=2, per=3, par=1, face=1)
 
 
 def test_correspondence_is_the_mean_square():

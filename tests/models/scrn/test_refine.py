@@ -5,7 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scrn_jax.models.refine import InjectStyle, PaintingDecoder, RefineArea, StyleEncoder, region_means, region_norm
+from scrn_jax.models.scrn.refine import (
+    InjectStyle,
+    PaintingDecoder,
+    RefineArea,
+    StyleEncoder,
+    region_means,
+    region_norm,
+)
 from scrn_jax.person import heatmaps
 
 

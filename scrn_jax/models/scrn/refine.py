@@ -7,8 +7,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from scrn_jax.models import layers
-from scrn_jax.models.coarse import Encoder
 from scrn_jax.models.layers import PoseConv
+from scrn_jax.models.scrn.coarse import Encoder
 
 DOUBLINGS = 2  # of the style encoder's grid, by its residual blocks
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scrn_jax.models import paint
+from scrn_jax.models.scrn import paint
 from scrn_jax.person import joints
 
 HEIGHT, WIDTH = 64, 48

@@ -7,9 +7,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from scrn_jax.models import layers, paint
-from scrn_jax.models.coarse import CoarseGenerator, DetailedParsingBlock, ParsingBlock
-from scrn_jax.models.refine import InjectStyle, PaintingDecoder, RefineArea, StyleEncoder
+from scrn_jax.models import layers
+from scrn_jax.models.scrn import paint
+from scrn_jax.models.scrn.coarse import CoarseGenerator, DetailedParsingBlock, ParsingBlock
+from scrn_jax.models.scrn.refine import InjectStyle, PaintingDecoder, RefineArea, StyleEncoder
 from scrn_jax.person import heatmaps
 
 GRID = 4  # pixels a cell of the feature grid

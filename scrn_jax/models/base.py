@@ -6,38 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scrn_jax import settings as settings_lib
-from scrn_jax.models.discriminator import Discriminator
-from scrn_jax.models.scrn import SCRN
+from scrn_jax.models.scrn.generator import SCRN
 from scrn_jax.person import joints
 
 INPUTS = ("source_image", "source_pose", "target_pose", "source_parsing")
-
-
-def make_generator(model: settings_lib.Model) -> SCRN:
-    """The generator that a config describes."""
-    dtype = settings_lib.DTYPES[model.dtype]
-    return SCRN(
-        width=model.width,
-        blocks=model.blocks,
-        refine_area=model.refine_area,
-        parsing_multiples=model.parsing_multiples,
-        style_multiples=model.style_multiples,
-        upsampling=model.upsampling,
-        parsing_detail=model.parsing_detail,
-        parsing_hints=model.parsing_hints,
-        parsing_alone=model.parsing_alone,
-        paint=model.paint,
-        style_norm=model.style_norm,
-        style_bounded=model.style_bounded,
-        dtype=dtype,
-        remat=model.remat,
-    )
-
-
-def make_discriminator(model: settings_lib.Model) -> Discriminator:
-    """The discriminator that a config describes."""
-    return Discriminator(base_width=model.discriminator_width, dtype=settings_lib.DTYPES[model.dtype])
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 def example_inputs(size: tuple[int, int]) -> Mapping[str, np.ndarray]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from scrn_jax.models.attention import CrissCrossAttention, criss_cross
+from scrn_jax.models.scrn.attention import CrissCrossAttention, criss_cross
 
 
 def _by_definition(query, key, value):

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 
-from scrn_jax import losses
 from scrn_jax import settings as settings_lib
+from scrn_jax.models import base, losses
+from scrn_jax.models.base import INPUTS, to_float
 from scrn_jax.models.discriminator import Discriminator
 from scrn_jax.models.pretrained.alexnet import AlexNet
 from scrn_jax.models.pretrained.vgg import VGG
-from scrn_jax.models.scrn import SCRN
-from scrn_jax.networks import INPUTS, make_discriminator, make_generator, to_float
+from scrn_jax.models.scrn.generator import SCRN
+from scrn_jax.models.scrn.model import make_discriminator, make_generator
+from scrn_jax.models.scrn.settings import LossWeights
 from scrn_jax.state import TrainState
 
 CORRESPONDENCE_TAP = "conv3_1"
@@ -32,7 +34,7 @@ class Networks:
     @classmethod
     def from_settings(cls, settings: settings_lib.Settings) -> "Networks":
         """The networks that a config describes."""
-        dtype = settings_lib.DTYPES[settings.model.dtype]
+        dtype = base.DTYPES[settings.model.dtype]
         return cls(
             generator=make_generator(settings.model),
             discriminator=make_discriminator(settings.model),
@@ -66,7 +68,7 @@ def term_weights(settings: settings_lib.Settings) -> dict[str, float]:
     return {name: weight for name, weight in weights.items() if weight}
 
 
-def target_features(networks: Networks, frozen, target_image, weights: losses.LossWeights):
+def target_features(networks: Networks, frozen, target_image, weights: LossWeights):
     """The frozen networks' view of the target, computed once a step: ({tap: array} of VGG, of AlexNet)."""
     vgg = networks.vgg.apply({"params": frozen["vgg"]}, target_image) if weights.cor else {}
     alexnet = networks.perceive(frozen["alexnet"], target_image) if weights.per else {}

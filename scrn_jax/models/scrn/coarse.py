@@ -7,8 +7,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from scrn_jax.models import layers
-from scrn_jax.models.attention import CrissCrossAttention
 from scrn_jax.models.layers import PoseConv
+from scrn_jax.models.scrn.attention import CrissCrossAttention
 
 
 def _pad_last(x, multiple: int):

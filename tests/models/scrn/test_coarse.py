@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from scrn_jax.models.coarse import CoarseBlock, DetailedParsingBlock, Encoder, ParsingBlock
+from scrn_jax.models.scrn.coarse import CoarseBlock, DetailedParsingBlock, Encoder, ParsingBlock
 from scrn_jax.person import heatmaps
 
 HEIGHT, WIDTH = 64, 44  # 44 is not a multiple of the parsing block's 16
