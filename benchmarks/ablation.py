@@ -18,8 +18,8 @@ from typing import Any
 from benchmarks import machine
 from configs import demo
 from scrn_jax import settings as settings_lib
-from scrn_jax import train
 from scrn_jax.runtime import devices
+from scrn_jax.training import loop
 
 # Each choice, as the paper's letter has it: what a run without it goes back to.
 CHOICES: dict[str, dict[str, Any]] = {
@@ -73,7 +73,7 @@ def measure(run: str, seed: int, flags) -> Mapping[str, Any]:
     if not path.exists():
         settings = settings_of(run, seed, flags.steps, flags.folder, flags.pairs)
         devices.keep_programs(settings.compilation_cache)
-        train.train(settings, workdir)
+        loop.train(settings, workdir)
     return json.loads(path.read_text("utf-8"))
 
 

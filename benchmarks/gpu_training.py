@@ -19,12 +19,13 @@ from PIL import Image
 
 from benchmarks import machine, workload
 from input_pipeline.mannequins.workers import PersonTask, render_people
-from scrn_jax import sheet, train_step
-from scrn_jax import state as state_lib
+from scrn_jax import sheet
 from scrn_jax.metrics import lpips
 from scrn_jax.metrics.ssim import ssim
 from scrn_jax.models import base
 from scrn_jax.models.pretrained import weights
+from scrn_jax.training import state as state_lib
+from scrn_jax.training import step as step_lib
 
 VIEWS = 5
 
@@ -81,7 +82,7 @@ def train(settings, frozen, people: People, seconds: float):
     state = jax.device_put(jax.tree.map(np.array, workload.fresh_state(settings)))
     batches = people.random_batches(settings.train.batch_size)
     batch = jax.device_put(next(batches))
-    step = workload.Compiled(train_step.make_train_step(settings), state, frozen, batch, donate_argnums=0)
+    step = workload.Compiled(step_lib.make_train_step(settings), state, frozen, batch, donate_argnums=0)
     start, steps = time.monotonic(), 0
     while time.monotonic() - start < seconds:
         state, metrics = step.call(state, frozen, batch)

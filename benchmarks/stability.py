@@ -18,9 +18,9 @@ from typing import Any
 from benchmarks import machine
 from configs import demo
 from scrn_jax import settings as settings_lib
-from scrn_jax import train
 from scrn_jax.models.scrn import settings as scrn_settings
 from scrn_jax.runtime import devices
+from scrn_jax.training import loop
 
 PAPER_LOSS = {"cor": 300.0, "l1": 5.0, "adv": 2.0, "per": 3.0, "par": 1.0, "face": 1.0}
 # The learning rate is the paper's, 1e-3, so that both paper values at once are cor_300.
@@ -62,7 +62,7 @@ def measure(variant: str, steps: int, folder: Path) -> dict[str, Any]:
     if not path.exists() or json.loads(path.read_text("utf-8"))["step"] != steps:
         settings = settings_of(variant, steps, folder)
         devices.keep_programs(settings.compilation_cache)
-        train.train(settings, workdir)
+        loop.train(settings, workdir)
     report = json.loads(path.read_text("utf-8"))
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text("utf-8").splitlines()]
     lines = [{name: value for name, value in line.items() if name.startswith(KEPT)} for line in lines]

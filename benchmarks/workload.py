@@ -8,11 +8,11 @@ import jax
 import numpy as np
 
 from scrn_jax import settings as settings_lib
-from scrn_jax import state as state_lib
-from scrn_jax import train_step
 from scrn_jax.models import base
 from scrn_jax.models.pretrained import weights
 from scrn_jax.models.scrn import settings as scrn_settings
+from scrn_jax.training import state as state_lib
+from scrn_jax.training import step as step_lib
 
 SMALL_LOSSES = {"cor": 0.02, "l1": 10.0, "adv": 0.1, "per": 0.5}
 BEST_LOSSES = {"cor": 1.0, "l1": 10.0, "adv": 0.5, "per": 1.0}
@@ -131,9 +131,7 @@ class Ours:
         """(function that runs some steps and waits for the last, `Compiled`); each step is given the state for good."""
         # A copy: on a CPU the device may share the host's memory, which donation overwrites.
         self.state = jax.device_put(jax.tree.map(np.array, self.host_state))
-        step = Compiled(
-            train_step.make_train_step(self.settings), self.state, self.frozen, self.batch, donate_argnums=0
-        )
+        step = Compiled(step_lib.make_train_step(self.settings), self.state, self.frozen, self.batch, donate_argnums=0)
 
         def run(steps: int = 1):
             for _ in range(steps):

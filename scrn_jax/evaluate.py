@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from input_pipeline import facts, pairs
-from scrn_jax import exported, restore, scoring, startup, state
+from scrn_jax import data, scoring
 from scrn_jax.metrics import groups, lpips, report
 from scrn_jax.metrics.by_region import LEAST_AREA, parsing_scores
 from scrn_jax.runtime import devices
 from scrn_jax.samples import Samples
 from scrn_jax.settings import Settings, to_config
+from scrn_jax.training import state
+from scrn_jax.training.checkpoints import read_params
 
 log = logging.getLogger(__name__)
 
@@ -39,19 +40,9 @@ def evaluate(settings: Settings, workdir: Path) -> None:
       UserError: no checkpoint or model, one of another model, bad data.
     """
     mesh = devices.make_mesh()
-    train_source, test_source = startup.open_sources(settings)
+    train_source, test_source = data.open_sources(settings)
     params, step = read_params(settings, workdir, mesh)
     evaluate_params(settings, workdir, mesh, params, step, train_source, test_source)
-
-
-def read_params(settings: Settings, folder: Path, mesh) -> tuple[Any, int]:
-    """The averaged generator of a workdir or of an exported model, and its step; UserError as `evaluate`."""
-    if exported.is_exported(folder):
-        step = exported.read_model_file(folder)["step"]
-        return exported.read_params(folder, settings, devices.replicated(mesh)), step
-    with restore.open_checkpoints(settings, folder) as checkpoints:
-        current = restore.newest(settings, mesh, checkpoints)
-    return current.ema, int(current.step)
 
 
 def evaluate_params(settings: Settings, workdir: Path, mesh, params, step: int, train_source, test_source) -> None:
@@ -64,7 +55,7 @@ def evaluate_params(settings: Settings, workdir: Path, mesh, params, step: int, 
     weights = {net: lpips.load_params(net) for net in (("alex", "vgg") if own else ("alex",))}
     judge = None if own else lpips.load_lpips_j()
     scorer = scoring.Scorer(state.make_generator(settings.model), mesh, weights, baseline, judge)
-    figures = scorer.run(params, own_batches(test_source, **batches, limit=options.limit or None))
+    figures = scorer.run(params, data.own_batches(test_source, **batches, limit=options.limit or None))
     result = _figures(figures, test_source) | {
         "count": len(figures),
         "frame": list(settings.size),
@@ -88,18 +79,3 @@ def _figures(figures: scoring.Figures, source) -> dict[str, Any]:
         "groups": scoring.by_group(figures, groups.assign(figures.estimates, known)),
         "known_groups": groups.known(known),
     }
-
-
-def own_batches(source, *, batch_size, size, limit=None, index: int | None = None, processes: int | None = None):
-    """`pairs.eval_batches`, of which each process reads its part; `mask` is the whole batch's.
-
-    `index`, `processes`: which part of how many; this process's by default.
-    """
-    index = jax.process_index() if index is None else index
-    processes = jax.process_count() if processes is None else processes
-    count = min(len(source), limit or len(source))
-    places = np.arange(-(-count // batch_size) * batch_size).reshape(-1, processes, batch_size // processes)
-    own = np.minimum(places[:, index].ravel(), count - 1)
-    share = batch_size // processes
-    for number, batch in enumerate(pairs.eval_batches(source, batch_size=share, size=size, indices=own.tolist())):
-        yield batch | {"mask": number * batch_size + np.arange(batch_size) < count}

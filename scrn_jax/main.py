@@ -40,17 +40,19 @@ def main() -> None:
         raise UserError("--mode export needs an --output, a new folder for the model")
     # After the flags, so that --help and mistyped flags answer at once.
     with console.silent_stderr():
-        from scrn_jax import evaluate, export, settings, startup, train
+        from scrn_jax import evaluate, settings
         from scrn_jax.runtime import devices
+        from scrn_jax.training import export, loop
+        from scrn_jax.training import workdir as workdir_lib
 
     distributed.join(distributed.job_from_flags())
     workdir = Path(flags.FLAGS.workdir).expanduser()
-    chosen = startup.read_config(workdir) if config is None else settings.from_config(config)
+    chosen = workdir_lib.read_config(workdir) if config is None else settings.from_config(config)
     devices.keep_programs(chosen.compilation_cache)
     with distributed.peers_at_risk():
         match mode:
             case "train":
-                train.train(chosen, workdir, flags.FLAGS.profile_steps)
+                loop.train(chosen, workdir, flags.FLAGS.profile_steps)
             case "evaluate":
                 evaluate.evaluate(chosen, workdir)
             case "export":

@@ -5,10 +5,11 @@ import numpy as np
 from PIL import Image
 
 from input_pipeline import pairs
-from scrn_jax import sheet, state
+from scrn_jax import sheet
 from scrn_jax.models.base import INPUTS, generate
 from scrn_jax.runtime import devices
 from scrn_jax.settings import Settings
+from scrn_jax.training import state
 
 
 class Samples:

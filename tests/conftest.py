@@ -20,14 +20,16 @@ if PROGRAMS not in os.environ:
     jax.config.update("jax_compilation_cache_dir", os.environ[PROGRAMS])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1)
 
-from scrn_jax import programs, state  # noqa: E402
+# noqa: E402
 from scrn_jax import settings as settings_lib  # noqa: E402
 from scrn_jax.models import base  # noqa: E402
 from scrn_jax.models.pretrained import weights  # noqa: E402
+from scrn_jax.runtime import devices as devices_lib  # noqa: E402
 
 # Compiling is most of these tests' time and their arrays are tiny: optimise little.
-from scrn_jax.restore import QUICK_COMPILE  # noqa: E402
-from scrn_jax.runtime import devices as devices_lib  # noqa: E402
+from scrn_jax.training import state  # noqa: E402
+from scrn_jax.training import step as step_lib  # noqa: E402
+from scrn_jax.training.checkpoints import QUICK_COMPILE  # noqa: E402
 
 HEIGHT, WIDTH, BATCH, STEPS = 32, 36, 4, 8
 
@@ -167,7 +169,7 @@ class Trainer:
         self.mesh = devices_lib.make_mesh(jax.devices()[:devices], settings.fsdp)
         with self.precision():
             self.frozen = jax.device_put(self.cast(frozen), devices_lib.replicated(self.mesh))
-            self.jitted = programs.jit_step(settings, self.mesh, compiler_options=QUICK_COMPILE)
+            self.jitted = step_lib.jit_step(settings, self.mesh, compiler_options=QUICK_COMPILE)
 
     def put(self, state_on_host):
         """A state from host memory to the devices."""

@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scrn_jax import evaluate, scoring, state
+from scrn_jax import evaluate, scoring
 from scrn_jax.metrics import by_region, lpips
 from scrn_jax.runtime import devices
+from scrn_jax.training import state
 
 BASELINE = 153 / 255
 

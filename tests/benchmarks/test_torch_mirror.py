@@ -12,10 +12,10 @@ import torch
 from flax.traverse_util import flatten_dict
 
 from benchmarks import torch_training, torch_weights
-from scrn_jax import state as state_lib
 from scrn_jax.models import base
 from scrn_jax.models.scrn import model
 from scrn_jax.models.scrn.settings import BETTER_PICTURES
+from scrn_jax.training import state as state_lib
 
 TERMS = ("cor", "l1", "adv", "per", "par", "face", "generator", "discriminator")
 PARTS = ("parsing_block", "coarse_generator", "refine_area_block", "style_encoder", "inject_style_block", "decoder",

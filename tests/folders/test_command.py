@@ -14,8 +14,8 @@ from scrn_jax.folders import command
 ROOT = Path(__file__).parents[2]
 # A machine without TensorFlow; and training code that says so when it is imported.
 BLOCKED = (
-    "tensorflow", "tensorflow_datasets", "clu", "input_pipeline", "scrn_jax.train", "scrn_jax.train_step",
-    "scrn_jax.state", "scrn_jax.models", "scrn_jax.evaluate", "scrn_jax.settings", "scrn_jax.startup",
+    "tensorflow", "tensorflow_datasets", "clu", "input_pipeline", "scrn_jax.training.loop", "scrn_jax.training.step",
+    "scrn_jax.training.state", "scrn_jax.models", "scrn_jax.evaluate", "scrn_jax.settings", "scrn_jax.training.workdir",
 )  # fmt: skip
 PROGRAM = (
     f"import sys; sys.modules.update(dict.fromkeys({BLOCKED!r})); from scrn_jax import console, main; "

@@ -20,15 +20,12 @@ jax.numpy.float32 = jax.numpy.float64  # before flax and the models take it for 
 
 import numpy as np  # noqa: E402
 
-from scrn_jax import (  # noqa: E402
-    interruption,
-    restore,
-    settings,  # noqa: E402
-    state,
-    train_step,  # noqa: E402
-)
-from scrn_jax.restore import QUICK_COMPILE  # noqa: E402
+from scrn_jax import settings  # noqa: E402
 from scrn_jax.runtime import devices, distributed  # noqa: E402
+from scrn_jax.training import checkpoints as checkpoints_lib  # noqa: E402
+from scrn_jax.training import preemption, state  # noqa: E402
+from scrn_jax.training import step as step_lib  # noqa: E402
+from scrn_jax.training.checkpoints import QUICK_COMPILE  # noqa: E402
 
 DEVICES, PROCESSES, SAVED, HEARTBEAT = 2, 2, 3, 10
 
@@ -46,14 +43,14 @@ def train(folder: Path, chosen: settings.Settings, mesh):
     frozen = tree("frozen", jax.tree.structure(names))
     replicated = devices.replicated(mesh)
     step = jax.jit(
-        train_step.make_train_step(chosen), in_shardings=(replicated, replicated, devices.data(mesh)),
+        step_lib.make_train_step(chosen), in_shardings=(replicated, replicated, devices.data(mesh)),
         out_shardings=(replicated, replicated), donate_argnums=0, compiler_options=QUICK_COMPILE,
     )  # fmt: skip
     share, losses = chosen.train.batch_size // PROCESSES, []
     own = slice(jax.process_index() * share, (jax.process_index() + 1) * share)
     for number in range(int(arrays["steps"])):
         if number == SAVED:
-            with restore.open_checkpoints(chosen, folder / "run") as checkpoints:
+            with checkpoints_lib.open_checkpoints(chosen, folder / "run") as checkpoints:
                 checkpoints.save(number, current)
         batch = {key.split("/")[1]: arrays[key][own] for key in arrays.files if key.startswith(f"batch{number}/")}
         current, metrics = step(current, frozen, devices.put_batch(batch, mesh))
@@ -63,7 +60,7 @@ def train(folder: Path, chosen: settings.Settings, mesh):
 
 def agreed_stop() -> int:
     """The step after which this process stops when process 0 alone is sent a SIGTERM."""
-    with interruption.Interruption() as stop:
+    with preemption.Interruption() as stop:
         for step in range(1, 200):
             if step == 3 and jax.process_index() == 0:
                 os.kill(os.getpid(), signal.SIGTERM)

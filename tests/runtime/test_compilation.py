@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-from scrn_jax import restore
 from scrn_jax.runtime import devices, files
+from scrn_jax.training import checkpoints as checkpoints_lib
 
 NAMES = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
 
@@ -129,6 +129,6 @@ def test_a_folder_that_cannot_be_written_is_a_warning(tmp_path, caplog):
 def test_where_programs_are_kept_is_not_part_of_a_checkpoints_identity(tmp_path, tiny_settings):
     identities = []
     for where in ("", "auto"):
-        with restore.open_checkpoints(tiny_settings(compilation_cache=where), tmp_path) as checkpoints:
+        with checkpoints_lib.open_checkpoints(tiny_settings(compilation_cache=where), tmp_path) as checkpoints:
             identities.append(checkpoints._identity)
     assert identities[0] == identities[1]

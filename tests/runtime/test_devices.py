@@ -6,9 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from scrn_jax import restore, samples
+from scrn_jax import samples
 from scrn_jax.errors import UserError
 from scrn_jax.runtime import devices
+from scrn_jax.training import checkpoints as checkpoints_lib
 
 EQUAL = 1e-9  # relative, in float64: a hundred thousand times what rounding gives, a thousandth of what float32 would
 
@@ -107,10 +108,10 @@ def test_devices_that_cannot_be_grouped_are_refused():
 def test_a_checkpoint_goes_on_under_another_sharing(saved, restored, tmp_path, tiny_settings, first_state):
     settings, mesh = tiny_settings(fsdp=restored), devices.make_mesh(fsdp=restored)
     before = jax.device_put(first_state, devices.parameters(first_state, devices.make_mesh(fsdp=saved)))
-    with restore.open_checkpoints(tiny_settings(fsdp=saved), tmp_path) as checkpoints:
+    with checkpoints_lib.open_checkpoints(tiny_settings(fsdp=saved), tmp_path) as checkpoints:
         checkpoints.save(1, before)
-    with restore.open_checkpoints(settings, tmp_path) as checkpoints:
-        after = restore.newest(settings, mesh, checkpoints)
+    with checkpoints_lib.open_checkpoints(settings, tmp_path) as checkpoints:
+        after = checkpoints_lib.newest(settings, mesh, checkpoints)
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(after), first_state)
     placement = devices.parameters(first_state, mesh)
     jax.tree.map(lambda leaf, to: leaf.sharding.is_equivalent_to(to, leaf.ndim) or pytest.fail(), after, placement)
@@ -123,10 +124,10 @@ def test_a_fresh_state_does_not_depend_on_the_sharing(tmp_path, monkeypatch, tin
         kernel = jax.random.normal(jax.random.key(settings.seed), (64, 48))
         return jax.tree.map(lambda _: kernel, first_state, is_leaf=lambda part: isinstance(part, dict))
 
-    monkeypatch.setattr(restore.state, "init_state", init_state)
-    with restore.open_checkpoints(tiny_settings(), tmp_path) as checkpoints:
+    monkeypatch.setattr(checkpoints_lib.state, "init_state", init_state)
+    with checkpoints_lib.open_checkpoints(tiny_settings(), tmp_path) as checkpoints:
         whole, split = (
-            restore.newest_or_fresh(tiny_settings(), devices.make_mesh(fsdp=fsdp), checkpoints).generator
+            checkpoints_lib.newest_or_fresh(tiny_settings(), devices.make_mesh(fsdp=fsdp), checkpoints).generator
             for fsdp in (1, 2)
         )
     assert whole.addressable_shards[0].data.shape == (64, 48) and split.addressable_shards[0].data.shape == (32, 48)

@@ -13,10 +13,11 @@ import jax
 import numpy as np
 import pytest
 
-from scrn_jax import evaluate, restore
+from scrn_jax import data, evaluate
 from scrn_jax.errors import UserError
 from scrn_jax.runtime import distributed
 from scrn_jax.settings import to_config
+from scrn_jax.training import checkpoints as checkpoints_lib
 
 SCRIPT = Path(__file__).with_name("one_process.py")
 # Until the checkpoint, and after it; WHOLE_RUNS, see faults/test_two_processes.py, asks for long ones.
@@ -114,7 +115,7 @@ def test_processes_read_the_parts_of_one_processs_test_batches(count, limit, mon
 
     monkeypatch.setattr(evaluate.pairs, "eval_batches", read)
     parts = [
-        list(evaluate.own_batches(_Named(count), batch_size=4, size=(1, 1), limit=limit, index=i, processes=2))
+        list(data.own_batches(_Named(count), batch_size=4, size=(1, 1), limit=limit, index=i, processes=2))
         for i in range(2)
     ]
     joined = [np.concatenate([batch["index"] for batch in batches]) for batches in zip(*parts, strict=True)]
@@ -183,8 +184,8 @@ def two_processes(tmp_path_factory, settings, one, first_state, frozen, make_bat
 
 def _losses_from(checkpoint_folder: Path, settings, trainer, make_batch) -> list[float]:
     """G's total losses of the next steps, gone on with from a checkpoint."""
-    with trainer.precision(), restore.open_checkpoints(settings, checkpoint_folder) as checkpoints:
-        resumed = restore.newest_or_fresh(settings, trainer.mesh, checkpoints)
+    with trainer.precision(), checkpoints_lib.open_checkpoints(settings, checkpoint_folder) as checkpoints:
+        resumed = checkpoints_lib.newest_or_fresh(settings, trainer.mesh, checkpoints)
     assert int(resumed.step) == STEPS
     _, metrics = trainer.run(resumed, [make_batch(i) for i in range(STEPS, STEPS + NEXT)])
     return [float(each["loss/generator"]) for each in metrics]
@@ -215,9 +216,9 @@ def test_a_checkpoint_of_one_device_goes_on_on_four_with_the_same_losses(
     tmp_path, two_processes, resumed_on_one, settings, one, four, make_batch
 ):
     with one.precision():
-        with restore.open_checkpoints(settings, two_processes[0] / "run") as checkpoints:
-            state = restore.newest(settings, one.mesh, checkpoints)
-        with restore.open_checkpoints(settings, tmp_path) as checkpoints:
+        with checkpoints_lib.open_checkpoints(settings, two_processes[0] / "run") as checkpoints:
+            state = checkpoints_lib.newest(settings, one.mesh, checkpoints)
+        with checkpoints_lib.open_checkpoints(settings, tmp_path) as checkpoints:
             checkpoints.save(STEPS, state)
     assert _losses_from(tmp_path, settings, four, make_batch) == pytest.approx(resumed_on_one, rel=EQUAL)
 

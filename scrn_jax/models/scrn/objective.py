@@ -15,7 +15,7 @@ from scrn_jax.models.pretrained.vgg import VGG
 from scrn_jax.models.scrn.generator import SCRN
 from scrn_jax.models.scrn.model import make_discriminator, make_generator
 from scrn_jax.models.scrn.settings import LossWeights
-from scrn_jax.state import TrainState
+from scrn_jax.training.state import TrainState
 
 CORRESPONDENCE_TAP = "conv3_1"
 VGG_DEPTHS = {"vgg16": 16, "vgg19": 19}

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from scrn_jax import state
 from scrn_jax.models.scrn.generator import SCRN
 from scrn_jax.models.scrn.settings import BETTER_PICTURES
+from scrn_jax.training import state
 
 
 def _shapes(size=(64, 44), **fields):

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scrn_jax import restore
-from scrn_jax.checkpoint import Checkpoints
 from scrn_jax.errors import UserError
 from scrn_jax.runtime import devices
+from scrn_jax.training import checkpoints as checkpoints_lib
+from scrn_jax.training.checkpoints import Checkpoints
 
 IDENTITY = {"model": {"width": 4, "blocks": 1}, "size": [32, 32]}
 
@@ -100,14 +100,14 @@ def test_tuples_in_the_identity_survive_json(tmp_path):
 
 
 def test_another_width_is_refused_through_the_settings(tmp_path, tiny_settings):
-    with restore.open_checkpoints(tiny_settings(), tmp_path) as checkpoints:
+    with checkpoints_lib.open_checkpoints(tiny_settings(), tmp_path) as checkpoints:
         checkpoints.save(1, _state())
     other, mesh = tiny_settings(model={"width": 8}), devices.make_mesh(jax.devices()[:1])
     with (
-        restore.open_checkpoints(other, tmp_path) as checkpoints,
+        checkpoints_lib.open_checkpoints(other, tmp_path) as checkpoints,
         pytest.raises(UserError, match=r"another model: model\.width is 4 there and 8 in the config\. Use"),
     ):
-        restore.newest_or_fresh(other, mesh, checkpoints)
+        checkpoints_lib.newest_or_fresh(other, mesh, checkpoints)
 
 
 def test_an_interrupted_run_ends_as_an_uninterrupted_one_bit_for_bit(
@@ -115,11 +115,11 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one_bit_for_bit(
 ):
     straight, _ = trainer.run(trainer.put(first_state), [make_batch(i) for i in range(4)])
     settings = tiny_settings()
-    with restore.open_checkpoints(settings, tmp_path) as checkpoints:
+    with checkpoints_lib.open_checkpoints(settings, tmp_path) as checkpoints:
         first_half, _ = trainer.run(trainer.put(first_state), [make_batch(i) for i in range(2)])
         checkpoints.save(2, first_half)
-    with restore.open_checkpoints(settings, tmp_path) as checkpoints:
-        resumed = restore.newest_or_fresh(settings, trainer.mesh, checkpoints)
+    with checkpoints_lib.open_checkpoints(settings, tmp_path) as checkpoints:
+        resumed = checkpoints_lib.newest_or_fresh(settings, trainer.mesh, checkpoints)
     assert int(resumed.step) == 2
     resumed, _ = trainer.run(resumed, [make_batch(i) for i in range(int(resumed.step), 4)])
     assert _bytes(resumed) == _bytes(straight)

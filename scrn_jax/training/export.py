@@ -10,11 +10,13 @@ from typing import Any
 
 import jax
 
-from scrn_jax import exported, provenance, restore
+from scrn_jax import exported
 from scrn_jax.errors import UserError
 from scrn_jax.metrics import report as report_lib
 from scrn_jax.runtime import devices, files
 from scrn_jax.settings import Settings, to_config
+from scrn_jax.training import checkpoints as checkpoints_lib
+from scrn_jax.training import workdir as workdir_lib
 
 log = logging.getLogger(__name__)
 
@@ -31,15 +33,15 @@ def export(settings: Settings, workdir: Path, output: Path) -> None:
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"--output {output} exists already; give a new folder, or remove it first")
     mesh = devices.make_mesh(jax.local_devices()[:1])
-    with restore.open_checkpoints(settings, workdir) as checkpoints:
-        current = restore.newest(settings, mesh, checkpoints)
+    with checkpoints_lib.open_checkpoints(settings, workdir) as checkpoints:
+        current = checkpoints_lib.newest(settings, mesh, checkpoints)
     step = int(current.step)
     model = {
         "layout": exported.LAYOUT,
         "config": to_config(settings),
         "step": step,
-        "versions": provenance.versions(),
-        "revision": provenance.revision(),
+        "versions": workdir_lib.versions(),
+        "revision": workdir_lib.revision(),
         "report": read_report(workdir, step),
     }
     _write_whole(output, model, current.ema)

@@ -1,5 +1,7 @@
-"""One training step: a pure function that updates G and D from one forward pass of the generator."""
+"""One training step, a pure function that updates G and D from one forward pass; the norms of single terms beside it;
+and how both are compiled."""
 
+import logging
 from functools import partial
 from typing import Any
 
@@ -8,12 +10,16 @@ import jax.numpy as jnp
 import optax
 
 from scrn_jax import settings as settings_lib
-from scrn_jax import staging
-from scrn_jax import state as state_lib
 from scrn_jax.models.ops import convolutions
 from scrn_jax.models.scrn import objective
 from scrn_jax.models.scrn.model import attention_gammas
-from scrn_jax.state import TrainState
+from scrn_jax.runtime import devices
+from scrn_jax.settings import Settings
+from scrn_jax.training import monitor, stages
+from scrn_jax.training import state as state_lib
+from scrn_jax.training.state import TrainState
+
+log = logging.getLogger(__name__)
 
 
 def mean_over_parts(gradients, parts: int, state: TrainState, frozen, batch):
@@ -60,7 +66,7 @@ def make_train_step(settings: settings_lib.Settings, gather=lambda state: state)
 
     def generator_loss(params, state, frozen, batch):
         terms, outputs = objective.generate_and_judge(networks, settings, params, state, frozen, batch)
-        weights = staging.weights_at(settings, state.step)
+        weights = stages.weights_at(settings, state.step)
         return sum(weights[name] * value for name, value in terms.items()), (terms, outputs)
 
     def gradients(state: TrainState, frozen, batch) -> tuple[Any, dict[str, Any]]:
@@ -81,8 +87,8 @@ def make_train_step(settings: settings_lib.Settings, gather=lambda state: state)
         }
 
     def step(state: TrainState, frozen, batch) -> tuple[TrainState, dict[str, Any]]:
-        state = staging.begin(settings, optimizer, state)
-        weights = staging.weights_at(settings, state.step)
+        state = stages.begin(settings, optimizer, state)
+        weights = stages.weights_at(settings, state.step)
         with convolutions.computed(settings.model.convolutions):
             spectral, means = mean_over_parts(gradients, settings.train.accumulate, gather(state), frozen, batch)
         g_gradient, d_gradient = means["generator"], means["discriminator"]
@@ -96,7 +102,7 @@ def make_train_step(settings: settings_lib.Settings, gather=lambda state: state)
             optimizer, d_gradient, state.discriminator_optimizer, state.discriminator, rate * optim.discriminator_ratio
         )
         # Short at first, so that the average forgets the random start.
-        age = staging.steps_in_stage(settings, state.step)
+        age = stages.steps_in_stage(settings, state.step)
         decay = jnp.minimum(optim.ema_decay, (1.0 + age) / (10.0 + age))
         ema = jax.tree.map(lambda average, new: decay * average + (1 - decay) * new, state.ema, generator)
         moved = state.replace(
@@ -108,7 +114,7 @@ def make_train_step(settings: settings_lib.Settings, gather=lambda state: state)
             ema=ema,
             skipped_in_row=jnp.zeros_like(state.skipped_in_row),
         )
-        moved = staging.hold(settings, state, moved)
+        moved = stages.hold(settings, state, moved)
         stayed = state.replace(skipped=state.skipped + 1, skipped_in_row=state.skipped_in_row + 1)
         state = _finite_or(moved, stayed, finite).replace(step=state.step + 1)
         metrics = {
@@ -125,3 +131,88 @@ def make_train_step(settings: settings_lib.Settings, gather=lambda state: state)
         return state, metrics
 
     return step
+
+
+def jit_step(settings: Settings, mesh, compiler_options=None):
+    """The training step: state donated and placed by `devices.parameters`, batch split over the devices."""
+    placement, replicated = devices.parameters(state_lib.shapes(settings), mesh), devices.replicated(mesh)
+    return jax.jit(
+        make_train_step(settings, _gather(mesh)),
+        in_shardings=(placement, replicated, devices.data(mesh)),
+        out_shardings=(placement, replicated),
+        donate_argnums=0,
+        compiler_options=compiler_options,
+    )
+
+
+def compile_step(settings: Settings, mesh, state, frozen, batch):
+    """The step for a state and a placed batch like these, with a line on the memory that it needs."""
+    log.info("compiling the training step, once; then the first lines appear")
+    compiled = jit_step(settings, mesh).lower(state, frozen, batch).compile()
+    monitor.describe_memory(compiled)
+    return compiled
+
+
+def jit_term_norms(settings: Settings, mesh):
+    """The term norms of a state and a batch placed as the step's."""
+    placement, replicated = devices.parameters(state_lib.shapes(settings), mesh), devices.replicated(mesh)
+    return jax.jit(
+        make_term_norms(settings, _gather(mesh)),
+        in_shardings=(placement, replicated, devices.data(mesh)),
+        out_shardings=replicated,
+    )
+
+
+def _gather(mesh):
+    """Makes the networks' parameters whole on every device before anything is computed with them.
+
+    Left to itself, XLA splits convolutions by channels where their parameters are, and moves features instead, which
+    are many more numbers.
+    """
+    if mesh.shape[devices.FSDP_AXIS] == 1:
+        return lambda state: state
+
+    def gather(state):
+        parts = {name: getattr(state, name) for name in ("generator", "discriminator", "spectral")}
+        return state.replace(**jax.lax.with_sharding_constraint(parts, devices.replicated(mesh)))
+
+    return gather
+
+
+def make_term_gradient(settings: settings_lib.Settings, gather=lambda state: state):
+    """Build gradient(shares, state, frozen, batch): of the sum of weight * share * term, by G's parameters.
+
+    `shares` is a vector, an entry for each of `objective.term_weights`; ones give the training step's own gradient.
+    The batch is worked on in `train.accumulate` parts, and `gather` used, as in the step.
+    """
+    networks = objective.Networks.from_settings(settings)
+
+    def gradient(shares, state, frozen, batch):
+        def loss(params, state, frozen, batch):
+            terms, _ = objective.generate_and_judge(networks, settings, params, state, frozen, batch)
+            parts = zip(shares, stages.weights_at(settings, state.step).items(), strict=True)
+            return sum(share * weight * terms[name] for share, (name, weight) in parts)
+
+        def of_part(state, frozen, batch):
+            prepared = objective.prepare(batch, networks.generator.regions)
+            return jnp.zeros(()), jax.grad(loss)(state.generator, state, frozen, prepared)
+
+        with convolutions.computed(settings.model.convolutions):
+            return mean_over_parts(of_part, settings.train.accumulate, gather(state), frozen, batch)[1]
+
+    return gradient
+
+
+def make_term_norms(settings: settings_lib.Settings, gather=lambda state: state):
+    """Build norms(state, frozen, batch) -> {"gradient_norm/terms/NAME": float32 scalar}, pure and ready for `jax.jit`.
+
+    Norms over all of G's parameters, before any clipping; a term of weight 0 has none. One term after the other is
+    worked on, so that it needs the memory of one step and, for six terms, the time of about six.
+    """
+    gradient, names = make_term_gradient(settings, gather), list(objective.term_weights(settings))
+
+    def norms(state, frozen, batch):
+        each = jax.lax.map(lambda shares: optax.tree.norm(gradient(shares, state, frozen, batch)), jnp.eye(len(names)))
+        return {f"gradient_norm/terms/{name}": norm for name, norm in zip(names, each, strict=True)}
+
+    return norms

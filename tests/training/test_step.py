@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from scrn_jax import state as state_lib
-from scrn_jax import train_step
 from scrn_jax.models import base
 from scrn_jax.models.scrn import objective
+from scrn_jax.training import state as state_lib
+from scrn_jax.training import step as step_lib
 
 TRAINED = ("generator", "discriminator", "spectral", "generator_optimizer", "discriminator_optimizer", "ema")
 
@@ -221,7 +221,7 @@ def test_the_average_starts_as_the_generator(first_state):
 
 
 def test_in_bfloat16_the_whole_new_state_and_all_metrics_stay_float32(tiny_settings, first_state, frozen, make_batch):
-    step = train_step.make_train_step(tiny_settings(model={"dtype": "bfloat16"}))
+    step = step_lib.make_train_step(tiny_settings(model={"dtype": "bfloat16"}))
     state, metrics = jax.eval_shape(step, first_state, frozen, make_batch(0))
     assert jax.tree.map(lambda leaf: leaf.dtype, state) == jax.tree.map(lambda leaf: leaf.dtype, first_state)
     assert {leaf.dtype for leaf in jax.tree.leaves(metrics)} == {jnp.dtype("float32")}

@@ -1,6 +1,7 @@
-"""Checkpoints of a run: Orbax, asynchronous, with a record of which model they belong to."""
+"""Checkpoints of a run: Orbax, asynchronous, with a record of which model they belong to; and states from them."""
 
 import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -17,13 +18,23 @@ from absl import logging as absl_logging
 from flax.traverse_util import flatten_dict
 from orbax.checkpoint import checkpoint_managers as policies
 
+from scrn_jax import exported
 from scrn_jax.errors import UserError
+from scrn_jax.models.scrn.settings import Model
 from scrn_jax.runtime import devices, distributed
+from scrn_jax.settings import Settings
+from scrn_jax.training import state
 
 log = logging.getLogger(__name__)
 
 _LIBRARY_LOG = absl_logging.get_absl_logger()  # what Orbax logs with
 FOLDER, UNREADABLE = "checkpoints", "unreadable_checkpoints"
+
+# The random numbers of a fresh state are drawn once: XLA would take longer to optimise that than to do it.
+QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+# Keys of config.model that say how to compute, not what: a run may change them on the way.
+NOT_OF_THE_MODEL = ("dtype", "remat", "convolutions")
 
 
 class Checkpoints:
@@ -188,3 +199,46 @@ def _first_line(error: Exception) -> str:
 def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Nested sections as "section.key", tuples as the lists that JSON gives back, so that the two sides compare."""
     return flatten_dict(json.loads(json.dumps(identity)), sep=".")
+
+
+def read_params(settings: Settings, folder: Path, mesh) -> tuple[Any, int]:
+    """The averaged generator of a workdir or of an exported model, and its step; UserError as `evaluate`."""
+    if exported.is_exported(folder):
+        step = exported.read_model_file(folder)["step"]
+        return exported.read_params(folder, settings, devices.replicated(mesh)), step
+    with open_checkpoints(settings, folder) as checkpoints:
+        current = newest(settings, mesh, checkpoints)
+    return current.ema, int(current.step)
+
+
+def open_checkpoints(settings: Settings, workdir: Path) -> Checkpoints:
+    """The run's checkpoints, which fit models of the same config section and frame, in whatever way computed."""
+
+    def identity(model: Model):
+        return {key: value for key, value in dataclasses.asdict(model).items() if key not in NOT_OF_THE_MODEL}
+
+    options = settings.train
+    return Checkpoints(
+        workdir, {"model": identity(settings.model), "size": settings.size}, options.keep, options.keep_every,
+        unsaid={"model": identity(Model())},
+    )  # fmt: skip
+
+
+def newest(settings: Settings, mesh, checkpoints: Checkpoints) -> state.TrainState:
+    """The state of the newest checkpoint that can be read, placed on the mesh; UserError when none fits."""
+    shapes = state.shapes(settings)
+    placement = devices.parameters(shapes, mesh)
+    like = jax.tree.map(lambda x, to: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=to), shapes, placement)
+    return checkpoints.restore(like)
+
+
+def newest_or_fresh(settings: Settings, mesh, checkpoints: Checkpoints) -> state.TrainState:
+    """The newest checkpoint's state, or a fresh one when the workdir has none yet."""
+    if checkpoints.latest_step is None:
+        placement = devices.parameters(state.shapes(settings), mesh)
+        fresh = jax.jit(lambda: state.init_state(settings), out_shardings=placement, compiler_options=QUICK_COMPILE)
+        return fresh()
+    current = newest(settings, mesh, checkpoints)
+    checkpoints.set_aside()
+    log.info("going on from step %d", int(current.step))
+    return current

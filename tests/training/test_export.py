@@ -14,16 +14,18 @@ import jax
 import numpy as np
 import pytest
 
-from scrn_jax import export, exported, restore
+from scrn_jax import exported
 from scrn_jax.errors import UserError
 from scrn_jax.models import base
 from scrn_jax.models.scrn import model as model_lib
 from scrn_jax.runtime import devices
+from scrn_jax.training import checkpoints as checkpoints_lib
+from scrn_jax.training import export
 from scrn_jax.transfer import PoseTransfer
 
 # Of 255: convolutions sum in another order when the batch or the number of threads differs.
 ROUNDING = 1
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 REPORT = {
     "rows": {
         row: {"ssim": 0.5, "psnr": 20.0, "lpips_vgg": 0.125, "face_l1": None}
@@ -50,7 +52,7 @@ def trained(first_state):
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory, trained, tiny_settings):
     folder = tmp_path_factory.mktemp("run")
-    with restore.open_checkpoints(tiny_settings(), folder) as checkpoints:
+    with checkpoints_lib.open_checkpoints(tiny_settings(), folder) as checkpoints:
         checkpoints.save(3, jax.device_put(trained, jax.devices()[0]))
     (folder / "report.json").write_text(json.dumps(REPORT))
     return folder

@@ -10,7 +10,7 @@ from jax.tree_util import DictKey
 
 from scrn_jax.models.scrn import objective
 from scrn_jax.settings import Settings
-from scrn_jax.state import TrainState
+from scrn_jax.training.state import TrainState
 
 PARSING_BLOCK, PARSING_TERM = "parsing_block", "par"
 

@@ -3,23 +3,27 @@
 import dataclasses
 import itertools
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from input_pipeline import pairs
-from scrn_jax import evaluate, programs, restore, skips, startup, state
-from scrn_jax.checkpoint import Checkpoints
-from scrn_jax.interruption import Interruption
+from scrn_jax import data, evaluate
+from scrn_jax.errors import UserError
 from scrn_jax.models.scrn.model import load_frozen
-from scrn_jax.monitor import Monitor
-from scrn_jax.pace import Pace
-from scrn_jax.profiling import Profile
 from scrn_jax.runtime import devices
 from scrn_jax.samples import Samples
 from scrn_jax.settings import Settings
+from scrn_jax.training import checkpoints as checkpoints_lib
+from scrn_jax.training import monitor as monitor_lib
+from scrn_jax.training import state
+from scrn_jax.training import step as step_lib
+from scrn_jax.training import workdir as workdir_lib
+from scrn_jax.training.checkpoints import Checkpoints
+from scrn_jax.training.monitor import Monitor, Pace, Profile
+from scrn_jax.training.preemption import Interruption
 
 log = logging.getLogger(__name__)
 
@@ -47,18 +51,18 @@ def train(settings: Settings, workdir: Path, profile_steps: int = 0) -> None:
     Raises:
       UserError: bad data, a checkpoint of another model, a folder that cannot be written, a run that diverged.
     """
-    startup.claim_workdir(workdir)
+    workdir_lib.claim_workdir(workdir)
     mesh = devices.make_mesh(fsdp=settings.fsdp)
     devices.check_batch_parts(settings.train.batch_size, settings.train.accumulate, mesh)
-    train_source, test_source = startup.open_sources(settings)
+    train_source, test_source = data.open_sources(settings)
     frozen = jax.device_put(load_frozen(settings), devices.replicated(mesh))
-    startup.describe(settings, mesh, len(train_source), len(test_source))
+    monitor_lib.describe(settings, mesh, len(train_source), len(test_source))
     run = Run(settings, workdir, mesh, frozen, train_source, test_source, profile_steps)
 
-    with restore.open_checkpoints(settings, workdir) as checkpoints, startup.workdir_at_risk(workdir):
-        current = restore.newest_or_fresh(settings, mesh, checkpoints)
+    with checkpoints_lib.open_checkpoints(settings, workdir) as checkpoints, workdir_lib.workdir_at_risk(workdir):
+        current = checkpoints_lib.newest_or_fresh(settings, mesh, checkpoints)
         # Only now: the config of a run whose checkpoints do not fit this one stays with them.
-        startup.record(workdir, settings, int(current.step))
+        workdir_lib.record(workdir, settings, int(current.step))
         current = run_steps(run, current, checkpoints)
     if (step := int(current.step)) < settings.train.steps:
         log.info("stopped as asked, and saved step %d; run the same command again to go on", step)
@@ -67,20 +71,11 @@ def train(settings: Settings, workdir: Path, profile_steps: int = 0) -> None:
     evaluate.evaluate_params(settings, workdir, mesh, params, step, train_source, test_source)
 
 
-def open_batches(run: Run, first: int):
-    """This process's share of the batches after step `first`."""
-    options = run.settings.train
-    return pairs.train_batches(
-        run.train_source, batch_size=options.batch_size, size=run.settings.size, seed=run.settings.seed,
-        start_step=first, flip=options.flip, process_index=jax.process_index(), process_count=jax.process_count(),
-    )  # fmt: skip
-
-
 def compile_for_batches(run: Run, current: state.TrainState, batches):
     """(the training step, compiled for the first of the batches; all the batches)."""
     example = next(batches)
     placed = devices.put_batch(example, run.mesh)
-    step_fn = programs.compile_step(run.settings, run.mesh, current, run.frozen, placed)
+    step_fn = step_lib.compile_step(run.settings, run.mesh, current, run.frozen, placed)
     return step_fn, itertools.chain([example], batches)
 
 
@@ -90,8 +85,8 @@ def run_steps(run: Run, current: state.TrainState, checkpoints: Checkpoints) -> 
     if first >= options.steps:
         log.info("already at step %d of %d", first, options.steps)
         return current
-    step_fn, batches = compile_for_batches(run, current, open_batches(run, first))
-    term_norms = programs.jit_term_norms(run.settings, run.mesh)
+    step_fn, batches = compile_for_batches(run, current, data.open_batches(run.settings, run.train_source, first))
+    term_norms = step_lib.jit_term_norms(run.settings, run.mesh)
     samples = Samples(run.settings, run.mesh, run.test_source, options.sheet_pairs)
     with (
         Monitor(run.workdir, first_step=first, last_step=options.steps, batch_size=options.batch_size) as monitor,
@@ -103,7 +98,7 @@ def run_steps(run: Run, current: state.TrainState, checkpoints: Checkpoints) -> 
             with pace.of("device_wait"):
                 metrics = jax.device_get(metrics)
             monitor.add({**metrics, **pace.take()})
-            skips.check(step, metrics, run.settings, run.train_source, checkpoints)
+            check_skipped(step, metrics, run.settings, run.train_source, checkpoints)
             if due(step, options.log_every, options.steps):
                 monitor.report(step)
 
@@ -142,3 +137,19 @@ def draw(workdir: Path, samples: Samples, step: int, current: state.TrainState, 
 def due(step: int, every: int, last: int) -> bool:
     """Whether something at a cadence happens after `step`; the last step always counts, a cadence of 0 never."""
     return every > 0 and (step % every == 0 or step == last)
+
+
+def check_skipped(
+    step: int, metrics: Mapping[str, float], settings: Settings, source, checkpoints: Checkpoints
+) -> None:
+    """Warn when the update of `step` was skipped; raise UserError after `config.optim.max_skipped` in a row."""
+    in_row = round(float(metrics["skipped_in_row"]))
+    if not in_row:
+        return
+    names = ", ".join(" -> ".join(pair) for pair in data.pair_names(settings, source, step))
+    log.warning("step %d: the update was not finite and was skipped (%d in a row); its pairs: %s", step, in_row, names)
+    if in_row >= settings.optim.max_skipped:
+        raise UserError(
+            f"the last {in_row} updates were not finite: the run has diverged. The newest checkpoint is step "
+            f"{checkpoints.latest_step}; go on from it with a lower config.optim.learning_rate or a config.optim.clip"
+        )

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scrn_jax import state, term_norms
 from scrn_jax.models.scrn import objective
+from scrn_jax.training import state
+from scrn_jax.training import step as step_lib
 
 TERMS = ("cor", "l1", "adv", "per", "par", "face")
 
@@ -16,7 +17,7 @@ def gradients(tiny_settings, double_trainer, first_state, make_batch, quick_comp
     """{term: flat gradient of the weighted term}, worked on by themselves, in float64."""
     state, flat = double_trainer.put(first_state), {}
     with double_trainer.precision():
-        run = jax.jit(term_norms.make_term_gradient(tiny_settings()), compiler_options=quick_compile)
+        run = jax.jit(step_lib.make_term_gradient(tiny_settings()), compiler_options=quick_compile)
         for name, shares in zip(TERMS, np.eye(6), strict=True):
             tree = jax.device_get(run(shares, state, double_trainer.frozen, make_batch(0)))
             flat[name] = jax.tree.map(np.ravel, tree)
@@ -55,7 +56,7 @@ def test_a_norm_worked_out_by_hand(tiny_settings, monkeypatch):
     }
     blank = jax.tree.map(lambda _: None, jax.eval_shape(lambda: state.init_state(settings)))
     two = blank.replace(generator={"a": jnp.float32(0.3), "b": jnp.float32(-2.0)})
-    norms = term_norms.make_term_norms(settings)(two, {}, batch)
+    norms = step_lib.make_term_norms(settings)(two, {}, batch)
     assert {name: float(norm) for name, norm in norms.items()} == {
         "gradient_norm/terms/l1": 25.0, "gradient_norm/terms/par": 2.0}  # fmt: skip
 
@@ -70,5 +71,5 @@ def test_parts_of_a_batch_give_the_gradient_of_their_mean(tiny_settings, monkeyp
     batch = {name: np.zeros((4, 1, 1), np.uint8) for name in ("source_image", "target_image", "target_parsing")}
     batch["slope"] = np.array([1.0, -1.0, 1.0, -1.0], np.float32)
     blank = jax.tree.map(lambda _: None, jax.eval_shape(lambda: state.init_state(settings)))
-    norms = term_norms.make_term_norms(settings)(blank.replace(generator={"a": jnp.float32(1)}), {}, batch)
+    norms = step_lib.make_term_norms(settings)(blank.replace(generator={"a": jnp.float32(1)}), {}, batch)
     assert float(norms["gradient_norm/terms/l1"]) == 0

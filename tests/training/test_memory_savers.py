@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scrn_jax import train_step
 from scrn_jax.errors import UserError
 from scrn_jax.models.scrn import objective
 from scrn_jax.models.scrn import settings as scrn_settings
 from scrn_jax.models.scrn.coarse import CoarseGenerator
-from scrn_jax.restore import QUICK_COMPILE
+from scrn_jax.training import step
+from scrn_jax.training.checkpoints import QUICK_COMPILE
 
 EQUAL = 1e-9  # relative, in float64: see test_sharding.py
 
@@ -54,11 +54,11 @@ def test_parts_are_dealt_so_that_every_device_has_its_share():
         return jnp.zeros(()), {"mean": batch["x"].mean()}
 
     def parts_of(x):
-        return train_step.mean_over_parts(record, 4, None, None, {"x": x})[1]["mean"]
+        return step.mean_over_parts(record, 4, None, None, {"x": x})[1]["mean"]
 
     rows = jnp.arange(8.0)
     assert parts_of(rows) == 3.5 and set(seen) == {(2,)}
-    gradient = jax.grad(lambda x: train_step.mean_over_parts(
+    gradient = jax.grad(lambda x: step.mean_over_parts(
         lambda _, __, batch: (jnp.zeros(()), {"mean": batch["x"].prod()}), 4, None, None, {"x": x}
     )[1]["mean"])(rows)  # fmt: skip
     # A part's product differentiated by one of its rows is the other one: 0 goes with 4, 1 with 5, and so on.

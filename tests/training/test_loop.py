@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 from jax._src.array import ArrayImpl  # its `_value` is how the host reads an array that lies on several devices
 
-from scrn_jax import programs, restore, samples, train
+from scrn_jax import data, samples
 from scrn_jax.runtime import devices
+from scrn_jax.training import checkpoints as checkpoints_lib
+from scrn_jax.training import loop
+from scrn_jax.training import step as step_lib
 
 STEPS = 7
 # A sheet, a checkpoint or norms after most steps.
@@ -34,7 +37,7 @@ def watch(patch):
     """What the loop does, in order: `events`; and arrays that the host read without saying so, `implicit_reads`."""
     watch = types.SimpleNamespace(events=[], implicit_reads=[], explicit=False)
     losses = []
-    read, get, compile_step = ArrayImpl._value.fget, jax.device_get, programs.compile_step
+    read, get, compile_step = ArrayImpl._value.fget, jax.device_get, step_lib.compile_step
 
     def value(array):
         if not watch.explicit:
@@ -68,7 +71,7 @@ def watch(patch):
 
     patch.setattr(ArrayImpl, "_value", property(value))
     patch.setattr(jax, "device_get", device_get)
-    patch.setattr(programs, "compile_step", compile_and_watch)
+    patch.setattr(step_lib, "compile_step", compile_and_watch)
     jax.monitoring.register_event_duration_secs_listener(on_duration)
     yield watch
     jax.monitoring.unregister_event_duration_listener(on_duration)
@@ -94,14 +97,14 @@ def finished(tmp_path_factory, patch, watch, tiny_settings, make_batch, first_st
     """A short run under `jax.transfer_guard`: its folder."""
     settings = tiny_settings(train={**CADENCES, "steps": STEPS})
     folder, mesh = tmp_path_factory.mktemp("loop"), devices.make_mesh(jax.devices()[:2])
-    patch.setattr(programs, "jit_step", jit_step)
-    patch.setattr(programs, "jit_term_norms", lambda *_: jax.jit(norms))
-    patch.setattr(train, "open_batches", lambda run, first: iter(map(make_batch, range(first, STEPS))))
+    patch.setattr(step_lib, "jit_step", jit_step)
+    patch.setattr(step_lib, "jit_term_norms", lambda *_: jax.jit(norms))
+    patch.setattr(data, "open_batches", lambda settings, source, first: iter(map(make_batch, range(first, STEPS))))
     patch.setattr(samples.pairs, "eval_batches", lambda *_, **__: iter([make_batch(0)]))
-    run = train.Run(settings, folder, mesh, {}, [], [0])
+    run = loop.Run(settings, folder, mesh, {}, [], [0])
     state = jax.device_put(jax.tree.map(np.array, first_state), devices.replicated(mesh))
-    with restore.open_checkpoints(settings, folder) as checkpoints, jax.transfer_guard("disallow"):
-        train.run_steps(run, state, checkpoints)
+    with checkpoints_lib.open_checkpoints(settings, folder) as checkpoints, jax.transfer_guard("disallow"):
+        loop.run_steps(run, state, checkpoints)
     return folder
 
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from scrn_jax import monitor
+from scrn_jax.training import monitor
 
 
 @pytest.fixture
