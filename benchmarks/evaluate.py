@@ -25,8 +25,9 @@ from flax.traverse_util import flatten_dict
 from PIL import Image, ImageDraw
 
 from benchmarks import machine, usual_scripts
-from scrn_jax.folders import evaluation, report
-from scrn_jax.folders.resume import Shelf
+from scrn_jax.evaluation.folders import evaluate
+from scrn_jax.evaluation.folders.passes import Shelf
+from scrn_jax.evaluation.report import folders
 from scrn_jax.metrics import protocols
 from scrn_jax.models.pretrained import weights
 from scrn_jax.runtime import devices
@@ -72,8 +73,8 @@ def ours(made: Path, true: Path, output: Path, protocol: str, inception: str) ->
     """Our evaluation and its report; returns the figures."""
     chosen = protocols.protocol(protocol)
     training = true if chosen.fid_reference == "train" else None
-    request = evaluation.Request({"generated": made}, true, chosen, output, training=training, inception=inception)
-    written = report.write(evaluation.evaluate(request), comparing=False)
+    request = evaluate.Request({"generated": made}, true, chosen, output, training=training, inception=inception)
+    written = folders.write(evaluate.evaluate(request), comparing=False)
     Shelf(output).clear()
     return written["metrics"]
 

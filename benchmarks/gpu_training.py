@@ -19,7 +19,7 @@ from PIL import Image
 
 from benchmarks import machine, workload
 from input_pipeline.mannequins.workers import PersonTask, render_people
-from scrn_jax import sheet
+from scrn_jax.evaluation import samples
 from scrn_jax.metrics import lpips
 from scrn_jax.metrics.ssim import ssim
 from scrn_jax.models import base
@@ -120,7 +120,7 @@ def main(arguments=None) -> None:
     machine.print_table(rows)
     results = {"what": workload.describe(settings), "minutes": minutes, "steps": steps, "images/s": rate, "rows": rows}
     path = machine.save("gpu_training_smoke" if flags.smoke else "gpu_training", results)
-    sheet.compose(sheet.sample_rows(batch, outputs)).save(path.with_suffix(".png"))
+    samples.compose(samples.sample_rows(batch, outputs)).save(path.with_suffix(".png"))
     print(f"\n{steps} steps, {rate:.3g} images/s; {path}")
 
 

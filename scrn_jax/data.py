@@ -5,10 +5,26 @@ from typing import Any
 import jax
 import numpy as np
 
-from input_pipeline import pairs, sources
+from input_pipeline import facts, pairs, sources
 from input_pipeline.order import training_order
 from scrn_jax.runtime import devices
 from scrn_jax.settings import Settings
+
+
+def eval_batches(source, *, batch_size: int, size, limit: int | None = None):
+    """`pairs.eval_batches`: the pairs of a source in order, the same in every process."""
+    return pairs.eval_batches(source, batch_size=batch_size, size=size, limit=limit)
+
+
+def spread_batch(source, count: int, size) -> dict[str, np.ndarray]:
+    """One batch of `count` pairs spread evenly over a source, or of all when there are fewer."""
+    spread = np.unique(np.linspace(0, len(source) - 1, count).round().astype(int))
+    return next(iter(pairs.eval_batches(source, batch_size=len(spread), size=size, indices=spread.tolist())))
+
+
+def known_facts(source, count: int) -> list[dict[str, str | float]]:
+    """What the data set knows of each of the first `count` pairs, see `input_pipeline.facts`."""
+    return [facts.of_pair(*source.names(index)) for index in range(count)]
 
 
 def own_batches(source, *, batch_size, size, limit=None, index: int | None = None, processes: int | None = None):

@@ -6,7 +6,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from scrn_jax.errors import UserError
-from scrn_jax.folders import command
+from scrn_jax.evaluation import command
 from scrn_jax.runtime import console, distributed
 
 MODES = ("train", "evaluate", "export")
@@ -40,9 +40,10 @@ def main() -> None:
         raise UserError("--mode export needs an --output, a new folder for the model")
     # After the flags, so that --help and mistyped flags answer at once.
     with console.silent_stderr():
-        from scrn_jax import evaluate, settings
+        from scrn_jax import data, settings
+        from scrn_jax.evaluation import heldout
         from scrn_jax.runtime import devices
-        from scrn_jax.training import export, loop
+        from scrn_jax.training import checkpoints, export, loop
         from scrn_jax.training import workdir as workdir_lib
 
     distributed.join(distributed.job_from_flags())
@@ -54,7 +55,8 @@ def main() -> None:
             case "train":
                 loop.train(chosen, workdir, flags.FLAGS.profile_steps)
             case "evaluate":
-                evaluate.evaluate(chosen, workdir)
+                mesh, sources = devices.make_mesh(), data.open_sources(chosen)
+                heldout.evaluate(chosen, workdir, mesh, *checkpoints.read_params(chosen, workdir, mesh), *sources)
             case "export":
                 export.export(chosen, workdir, Path(flags.FLAGS.output).expanduser())
 

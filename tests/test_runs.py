@@ -13,7 +13,7 @@ import orbax.checkpoint as ocp
 import pytest
 from PIL import Image
 
-from scrn_jax import scoring, sheet
+from scrn_jax.evaluation import samples, scoring
 from scrn_jax.metrics import groups
 
 ROOT = Path(__file__).parents[1]
@@ -108,7 +108,7 @@ def test_a_run_draws_sheets_on_the_way(finished):
     workdir, _ = finished
     names = sorted(path.name for path in (workdir / "samples").iterdir())
     assert names == ["0000010.png", "0000020.png"]
-    assert Image.open(workdir / "samples" / names[0]).width > 6 * sheet.MIN_PANEL_HEIGHT // 2
+    assert Image.open(workdir / "samples" / names[0]).width > 6 * samples.MIN_PANEL_HEIGHT // 2
 
 
 def test_a_run_logs_every_term_raw_and_weighted(finished):

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from scrn_jax.metrics import images
+from scrn_jax.metrics import metric
 from scrn_jax.person.face import mean_inside
 
 
@@ -20,5 +20,5 @@ def face_l1(a_BxHxWxC: jax.Array, b_BxHxWxC: jax.Array, face_box_Bx4: jax.Array)
     Raises:
       ValueError: shapes that differ, or integer images.
     """
-    images.check(a_BxHxWxC, b_BxHxWxC)
+    metric.check_images(a_BxHxWxC, b_BxHxWxC)
     return mean_inside(jnp.abs(a_BxHxWxC - b_BxHxWxC).mean(-1), face_box_Bx4)

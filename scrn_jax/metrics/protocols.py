@@ -10,7 +10,7 @@ import numpy as np
 
 from scrn_jax.errors import UserError
 from scrn_jax.metrics.lpips import LPIPS
-from scrn_jax.metrics.masked import masked
+from scrn_jax.metrics.metric import masked
 from scrn_jax.metrics.psnr import psnr
 from scrn_jax.metrics.ssim import ssim
 

@@ -12,7 +12,7 @@ import jax
 
 from scrn_jax import exported
 from scrn_jax.errors import UserError
-from scrn_jax.metrics import report as report_lib
+from scrn_jax.evaluation.report import heldout
 from scrn_jax.runtime import devices, files
 from scrn_jax.settings import Settings, to_config
 from scrn_jax.training import checkpoints as checkpoints_lib
@@ -91,7 +91,7 @@ def card(model: Mapping[str, Any]) -> str:
     if figures is None:
         lines += ["Not evaluated when it was exported.", ""]
     else:
-        lines += report_lib.table(figures["rows"])
+        lines += heldout.table(figures["rows"])
         lines += ["", f"{figures['count']} held-out pairs; {figures['protocol']}", ""]
     versions = ", ".join(f"{name} {version}" for name, version in model["versions"].items())
     lines += [

@@ -10,11 +10,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from scrn_jax import data, evaluate
+from scrn_jax import data
 from scrn_jax.errors import UserError
+from scrn_jax.evaluation import heldout
+from scrn_jax.evaluation.samples import Samples
 from scrn_jax.models.scrn.model import load_frozen
 from scrn_jax.runtime import devices
-from scrn_jax.samples import Samples
 from scrn_jax.settings import Settings
 from scrn_jax.training import checkpoints as checkpoints_lib
 from scrn_jax.training import monitor as monitor_lib
@@ -68,7 +69,7 @@ def train(settings: Settings, workdir: Path, profile_steps: int = 0) -> None:
         log.info("stopped as asked, and saved step %d; run the same command again to go on", step)
         return
     params = devices.gathered(current.ema, mesh)
-    evaluate.evaluate_params(settings, workdir, mesh, params, step, train_source, test_source)
+    heldout.evaluate(settings, workdir, mesh, params, step, train_source, test_source)
 
 
 def compile_for_batches(run: Run, current: state.TrainState, batches):

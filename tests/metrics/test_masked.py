@@ -7,7 +7,7 @@ import numpy as np
 from skimage.metrics import structural_similarity
 
 from scrn_jax.metrics import lpips
-from scrn_jax.metrics.masked import masked
+from scrn_jax.metrics.metric import masked
 from scrn_jax.metrics.ssim import ssim
 
 

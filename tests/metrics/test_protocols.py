@@ -8,7 +8,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from scrn_jax.errors import UserError
 from scrn_jax.metrics import lpips, protocols
-from scrn_jax.metrics.published import TABLE_1
+from scrn_jax.metrics.metric import TABLE_1
 
 WANG = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from scrn_jax import samples
 from scrn_jax.errors import UserError
+from scrn_jax.evaluation import samples
 from scrn_jax.runtime import devices
 from scrn_jax.training import checkpoints as checkpoints_lib
 
@@ -138,7 +138,7 @@ def test_a_sheet_is_drawn_from_shared_parameters(
     monkeypatch, two_by_two, tiny_settings, first_state, make_batch, quick_compile
 ):
     monkeypatch.setattr(jax, "jit", partial(jax.jit, compiler_options=quick_compile))
-    monkeypatch.setattr(samples.pairs, "eval_batches", lambda *_, **__: iter([make_batch(0)]))
+    monkeypatch.setattr(samples.data, "spread_batch", lambda *_: make_batch(0))
     average = jax.device_put(first_state.ema, devices.parameters(first_state.ema, two_by_two.mesh))
     drawn = [
         samples.Samples(tiny_settings(), two_by_two.mesh, [0], 1).draw(params)

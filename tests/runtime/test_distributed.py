@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 
-from scrn_jax import data, evaluate
+from scrn_jax import data
 from scrn_jax.errors import UserError
 from scrn_jax.runtime import distributed
 from scrn_jax.settings import to_config
@@ -113,7 +113,7 @@ def test_processes_read_the_parts_of_one_processs_test_batches(count, limit, mon
         for start in range(0, len(indices), batch_size):
             yield {"index": np.array(indices[start : start + batch_size])}
 
-    monkeypatch.setattr(evaluate.pairs, "eval_batches", read)
+    monkeypatch.setattr(data.pairs, "eval_batches", read)
     parts = [
         list(data.own_batches(_Named(count), batch_size=4, size=(1, 1), limit=limit, index=i, processes=2))
         for i in range(2)

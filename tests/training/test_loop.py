@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from jax._src.array import ArrayImpl  # its `_value` is how the host reads an array that lies on several devices
 
-from scrn_jax import data, samples
+from scrn_jax import data
 from scrn_jax.runtime import devices
 from scrn_jax.training import checkpoints as checkpoints_lib
 from scrn_jax.training import loop
@@ -100,7 +100,7 @@ def finished(tmp_path_factory, patch, watch, tiny_settings, make_batch, first_st
     patch.setattr(step_lib, "jit_step", jit_step)
     patch.setattr(step_lib, "jit_term_norms", lambda *_: jax.jit(norms))
     patch.setattr(data, "open_batches", lambda settings, source, first: iter(map(make_batch, range(first, STEPS))))
-    patch.setattr(samples.pairs, "eval_batches", lambda *_, **__: iter([make_batch(0)]))
+    patch.setattr(data, "spread_batch", lambda *_: make_batch(0))
     run = loop.Run(settings, folder, mesh, {}, [], [0])
     state = jax.device_put(jax.tree.map(np.array, first_state), devices.replicated(mesh))
     with checkpoints_lib.open_checkpoints(settings, folder) as checkpoints, jax.transfer_guard("disallow"):
