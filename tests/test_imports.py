@@ -20,8 +20,8 @@ COMPUTING = (
     "scrn_jax.metrics.ssim", "scrn_jax.metrics.psnr", "scrn_jax.metrics.lpips", "scrn_jax.metrics.fid",
     "scrn_jax.metrics.face", "scrn_jax.evaluation.report.heldout", "scrn_jax.person.joints", "scrn_jax.person.draw",
     "scrn_jax.evaluation.folders.evaluate", "scrn_jax.evaluation.report.folders", "scrn_jax.evaluation.command",
-    "scrn_jax.transfer", "scrn_jax.exported", "scrn_jax.models.base", "scrn_jax.runtime.console",
-    "scrn_jax.runtime.distributed", "scrn_jax.models.pretrained.inception",
+    "scrn_jax.inference.transfer", "scrn_jax.inference.model_folder", "scrn_jax.models.base",
+    "scrn_jax.runtime.console", "scrn_jax.runtime.distributed", "scrn_jax.models.pretrained.inception",
 )  # fmt: skip
 
 

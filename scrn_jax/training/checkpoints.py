@@ -18,8 +18,8 @@ from absl import logging as absl_logging
 from flax.traverse_util import flatten_dict
 from orbax.checkpoint import checkpoint_managers as policies
 
-from scrn_jax import exported
 from scrn_jax.errors import UserError
+from scrn_jax.inference import model_folder
 from scrn_jax.models.scrn.settings import Model
 from scrn_jax.runtime import devices, distributed
 from scrn_jax.settings import Settings
@@ -203,9 +203,9 @@ def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_params(settings: Settings, folder: Path, mesh) -> tuple[Any, int]:
     """The averaged generator of a workdir or of an exported model, and its step; UserError as `evaluate`."""
-    if exported.is_exported(folder):
-        step = exported.read_model_file(folder)["step"]
-        return exported.read_params(folder, settings, devices.replicated(mesh)), step
+    if model_folder.is_exported(folder):
+        step = model_folder.read_model_file(folder)["step"]
+        return model_folder.read_params(folder, settings, devices.replicated(mesh)), step
     with open_checkpoints(settings, folder) as checkpoints:
         current = newest(settings, mesh, checkpoints)
     return current.ema, int(current.step)

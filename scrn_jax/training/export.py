@@ -10,9 +10,9 @@ from typing import Any
 
 import jax
 
-from scrn_jax import exported
 from scrn_jax.errors import UserError
 from scrn_jax.evaluation.report import heldout
+from scrn_jax.inference import model_folder
 from scrn_jax.runtime import devices, files
 from scrn_jax.settings import Settings, to_config
 from scrn_jax.training import checkpoints as checkpoints_lib
@@ -37,7 +37,7 @@ def export(settings: Settings, workdir: Path, output: Path) -> None:
         current = checkpoints_lib.newest(settings, mesh, checkpoints)
     step = int(current.step)
     model = {
-        "layout": exported.LAYOUT,
+        "layout": model_folder.LAYOUT,
         "config": to_config(settings),
         "step": step,
         "versions": workdir_lib.versions(),
@@ -76,7 +76,7 @@ def card(model: Mapping[str, Any]) -> str:
         "## Use",
         "",
         "```python",
-        "from scrn_jax.transfer import PoseTransfer",
+        "from scrn_jax.inference import PoseTransfer",
         "",
         'transfer = PoseTransfer.load("THIS_FOLDER")  # dtype="bfloat16" on an accelerator',
         "images = transfer(source_images, source_parsing, source_joints, target_joints)  # uint8 (B, H, W, 3)",
@@ -98,7 +98,7 @@ def card(model: Mapping[str, Any]) -> str:
         "## What made it",
         "",
         f"{versions}; source revision {model['revision'] or 'unknown'}. The whole config is in "
-        f"`{exported.MODEL_FILE}`.",
+        f"`{model_folder.MODEL_FILE}`.",
         "",
         "## What it is not for",
         "",
@@ -115,10 +115,10 @@ def _write_whole(output: Path, model: Mapping[str, Any], params) -> None:
     unfinished = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
         unfinished.mkdir(parents=True)
-        exported.write_params(unfinished, params)
-        (unfinished / exported.CARD_FILE).write_text(card(model), "utf-8")
-        model = {**model, exported.PARAMS_SHA256: exported.params_sha256(unfinished / exported.PARAMS)}
-        (unfinished / exported.MODEL_FILE).write_text(json.dumps(model, indent=2) + "\n", "utf-8")
+        model_folder.write_params(unfinished, params)
+        (unfinished / model_folder.CARD_FILE).write_text(card(model), "utf-8")
+        model = {**model, model_folder.PARAMS_SHA256: model_folder.params_sha256(unfinished / model_folder.PARAMS)}
+        (unfinished / model_folder.MODEL_FILE).write_text(json.dumps(model, indent=2) + "\n", "utf-8")
         os.replace(unfinished, output)
     except (OSError, ValueError) as error:  # TensorStore's word for a full disk is a ValueError
         reason = str(error).strip().splitlines()[0][:200]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import jax
 
-from scrn_jax import exported
 from scrn_jax.errors import UserError
+from scrn_jax.inference import model_folder
 from scrn_jax.runtime import files
 from scrn_jax.settings import Settings, from_config, to_config
 
@@ -85,8 +85,8 @@ def read_config(workdir: Path) -> Settings:
     Raises:
       UserError: no or no readable config.json there.
     """
-    if exported.is_exported(workdir):
-        return exported.read_settings(workdir)
+    if model_folder.is_exported(workdir):
+        return model_folder.read_settings(workdir)
     path = workdir / CONFIG_FILE
     if not path.exists():
         raise UserError(f"{path} does not exist; give the --workdir of a run, or its --config")

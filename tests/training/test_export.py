@@ -14,14 +14,14 @@ import jax
 import numpy as np
 import pytest
 
-from scrn_jax import exported
 from scrn_jax.errors import UserError
+from scrn_jax.inference import model_folder
+from scrn_jax.inference import PoseTransfer
 from scrn_jax.models import base
 from scrn_jax.models.scrn import model as model_lib
 from scrn_jax.runtime import devices
 from scrn_jax.training import checkpoints as checkpoints_lib
 from scrn_jax.training import export
-from scrn_jax.transfer import PoseTransfer
 
 # Of 255: convolutions sum in another order when the batch or the number of threads differs.
 ROUNDING = 1
@@ -91,7 +91,7 @@ def test_its_pictures_are_bit_for_bit_those_of_the_runs_average(transfer, people
 
 def test_its_parameters_are_those_of_the_average_bit_for_bit(folder, trained, tiny_settings):
     mesh = devices.make_mesh(jax.devices()[:1])
-    params = exported.read_params(folder, tiny_settings(), devices.replicated(mesh))
+    params = model_folder.read_params(folder, tiny_settings(), devices.replicated(mesh))
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(params), trained.ema)
 
 
@@ -104,8 +104,8 @@ def test_it_is_smaller_than_a_third_of_the_checkpoint(folder, workdir):
 
 def test_it_says_what_it_is_and_how_good(folder, tiny_settings):
     model = json.loads((folder / "model.json").read_text())
-    assert model["layout"] == exported.LAYOUT and model["step"] == 3 and model["versions"]["jax"] == jax.__version__
-    assert exported.read_settings(folder) == tiny_settings()
+    assert model["layout"] == model_folder.LAYOUT and model["step"] == 3 and model["versions"]["jax"] == jax.__version__
+    assert model_folder.read_settings(folder) == tiny_settings()
     card = (folder / "README.md").read_text()
     assert "32x36" in card and "after 3 steps" in card
     assert "| generated (I_g) | 0.1250 | 0.5000 | 20.0000 | – |" in card
@@ -127,7 +127,7 @@ def test_an_export_that_fails_leaves_nothing(workdir, tiny_settings, tmp_path, m
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(exported, "write_params", full)
+    monkeypatch.setattr(model_folder, "write_params", full)
     with pytest.raises(UserError, match="No space left on device.*give another place"):
         export.export(tiny_settings(), workdir, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
@@ -146,7 +146,7 @@ def test_using_a_model_loads_no_training_code_and_no_tensorflow(folder, people, 
 import sys
 sys.modules["tensorflow"] = sys.modules["tensorflow_datasets"] = None
 import numpy as np
-from scrn_jax.transfer import PoseTransfer
+from scrn_jax.inference import PoseTransfer
 people = np.load({str(tmp_path / "people.npz")!r})
 np.save({str(tmp_path / "out.npy")!r}, PoseTransfer.load({str(folder)!r})(*(people[name] for name in people.files)))
 training = ["scrn_jax." + name for name in ("train", "train_step", "state", "checkpoint", "monitor", "evaluate")]
@@ -337,7 +337,7 @@ def test_an_array_in_pieces_larger_than_itself_is_refused(folder, tmp_path, monk
     """Such a piece may unpack to any number of bytes; the sum of the files does not tell who wrote them."""
     leaf = types.SimpleNamespace(shape=(7,), storage=types.SimpleNamespace(chunk_shape=(1 << 40,)))
     monkeypatch.setattr(
-        exported.ocp.StandardCheckpointer, "metadata", lambda *_: types.SimpleNamespace(item_metadata={"a": leaf})
+        model_folder.ocp.StandardCheckpointer, "metadata", lambda *_: types.SimpleNamespace(item_metadata={"a": leaf})
     )
     with pytest.raises(UserError, match=r"an array \(7,\) in pieces of \(1099511627776,\)"):
         PoseTransfer.load(folder)
