@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 
 from scrn_jax.errors import UserError
-from scrn_jax.inference import model_folder
-from scrn_jax.inference import PoseTransfer
+from scrn_jax.inference import PoseTransfer, model_folder
 from scrn_jax.models import base
 from scrn_jax.models.scrn import model as model_lib
 from scrn_jax.runtime import devices
