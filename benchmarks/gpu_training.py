@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import machine, workload
-from input_pipeline.mannequins.workers import PersonTask, render_people
+from input_pipeline.mannequins.people import PersonTask, render_people
 from scrn_jax.evaluation import samples
 from scrn_jax.metrics import lpips
 from scrn_jax.metrics.ssim import ssim

@@ -38,7 +38,7 @@ class Files:
     """The pairs of the tree's train split as a map-style data set, read by Pillow."""
 
     def __init__(self, tree: str, as_peers: bool):
-        from input_pipeline.folder import read_folder
+        from input_pipeline.formats.folder import read_folder
 
         self.split = read_folder(tree, split="train").splits["train"]
         self.as_peers = as_peers
@@ -74,10 +74,10 @@ def heat_maps(pose: np.ndarray) -> np.ndarray:
 
 def ours(source, batch_size: int, seed: int) -> Batches:
     """This project's batches, without the cache in memory."""
-    from input_pipeline import pairs
+    from input_pipeline import batches as batches_lib
 
     options = {"batch_size": batch_size, "size": (HEIGHT, WIDTH), "seed": seed}
-    return pairs.train_batches(source, flip=True, cache_bytes=0, **options)
+    return batches_lib.train_batches(source, flip=True, cache_bytes=0, **options)
 
 
 def looped(files: Files, batch_size: int, seed: int) -> Batches:

@@ -5,21 +5,21 @@ from typing import Any
 import jax
 import numpy as np
 
-from input_pipeline import facts, pairs, sources
-from input_pipeline.order import training_order
+from input_pipeline import batches, facts, sources
+from input_pipeline.batches import training_order
 from scrn_jax.runtime import devices
 from scrn_jax.settings import Settings
 
 
 def eval_batches(source, *, batch_size: int, size, limit: int | None = None):
-    """`pairs.eval_batches`: the pairs of a source in order, the same in every process."""
-    return pairs.eval_batches(source, batch_size=batch_size, size=size, limit=limit)
+    """`batches.eval_batches`: the pairs of a source in order, the same in every process."""
+    return batches.eval_batches(source, batch_size=batch_size, size=size, limit=limit)
 
 
 def spread_batch(source, count: int, size) -> dict[str, np.ndarray]:
     """One batch of `count` pairs spread evenly over a source, or of all when there are fewer."""
     spread = np.unique(np.linspace(0, len(source) - 1, count).round().astype(int))
-    return next(iter(pairs.eval_batches(source, batch_size=len(spread), size=size, indices=spread.tolist())))
+    return next(iter(batches.eval_batches(source, batch_size=len(spread), size=size, indices=spread.tolist())))
 
 
 def known_facts(source, count: int) -> list[dict[str, str | float]]:
@@ -28,7 +28,7 @@ def known_facts(source, count: int) -> list[dict[str, str | float]]:
 
 
 def own_batches(source, *, batch_size, size, limit=None, index: int | None = None, processes: int | None = None):
-    """`pairs.eval_batches`, of which each process reads its part; `mask` is the whole batch's.
+    """`batches.eval_batches`, of which each process reads its part; `mask` is the whole batch's.
 
     `index`, `processes`: which part of how many; this process's by default.
     """
@@ -38,7 +38,7 @@ def own_batches(source, *, batch_size, size, limit=None, index: int | None = Non
     places = np.arange(-(-count // batch_size) * batch_size).reshape(-1, processes, batch_size // processes)
     own = np.minimum(places[:, index].ravel(), count - 1)
     share = batch_size // processes
-    for number, batch in enumerate(pairs.eval_batches(source, batch_size=share, size=size, indices=own.tolist())):
+    for number, batch in enumerate(batches.eval_batches(source, batch_size=share, size=size, indices=own.tolist())):
         yield batch | {"mask": number * batch_size + np.arange(batch_size) < count}
 
 
@@ -61,7 +61,7 @@ def open_sources(settings: Settings) -> tuple[Any, Any]:
 def open_batches(settings: Settings, source, first: int):
     """This process's share of the training batches of a source after step `first`."""
     options = settings.train
-    return pairs.train_batches(
+    return batches.train_batches(
         source, batch_size=options.batch_size, size=settings.size, seed=settings.seed,
         start_step=first, flip=options.flip, process_index=jax.process_index(), process_count=jax.process_count(),
     )  # fmt: skip

@@ -179,7 +179,7 @@ class _Saved:
 
 
 def test_the_pairs_of_a_skipped_step_are_those_of_its_batch(tiny_settings):
-    from input_pipeline.order import training_order
+    from input_pipeline.batches import training_order
 
     settings = tiny_settings(train={"batch_size": 2})
     order = [int(i) for i, _ in training_order(5, 2, seed=0).take(10).as_numpy_iterator()]

@@ -164,7 +164,7 @@ class Scorer:
     def run(self, params, batches: Iterable[Mapping[str, Any]]) -> Figures:
         """The figures of every row of every pair, in the order of the batches.
 
-        `batches` come from `pairs.eval_batches`; samples with a false `mask` are padding and are left out.
+        `batches` come from `batches.eval_batches`; samples with a false `mask` are padding and are left out.
         """
         collected = [self._score_batch(params, batch) for batch in batches]
         return Figures(**jax.tree.map(lambda *parts: np.concatenate(parts), *collected))

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from input_pipeline import deepfashion
-from input_pipeline.check import check
-from input_pipeline.doctor import summary
-from input_pipeline.page import write_findings, write_page
+from input_pipeline.check.dataset import check, summary
+from input_pipeline.check.page import write_findings, write_page
+from input_pipeline.prepare import builders
 from scrn_jax.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -254,7 +253,7 @@ def test_the_page_needs_nothing_else_and_escapes_what_it_shows(both, tmp_path):
 @pytest.fixture
 def prepared(both):
     output = both.root / "out"
-    deepfashion.prepare(both.root, output, deepfashion.FolderConfig(name="pairs", processes=0))
+    builders.prepare(both.root, output, builders.FolderConfig(name="pairs", processes=0))
     return output
 
 
@@ -302,5 +301,7 @@ def test_the_commands_refuse_an_absent_folder_in_one_line(tmp_path):
 
 
 def test_the_doctor_of_folders_needs_no_tensorflow():
-    lines = "import sys; sys.modules['tensorflow'] = None; import input_pipeline.check, input_pipeline.page"
+    lines = (
+        "import sys; sys.modules['tensorflow'] = None; import input_pipeline.check.__main__, input_pipeline.check.page"
+    )
     subprocess.run([sys.executable, "-c", lines], check=True, cwd=ROOT)

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from input_pipeline import deepfashion, layout
-from input_pipeline.check import check
-from input_pipeline.collection import CollectionSource
-from input_pipeline.folder import read_folder
+from input_pipeline.check.dataset import check
+from input_pipeline.formats import deepfashion
+from input_pipeline.formats.collection import CollectionSource
+from input_pipeline.formats.folder import read_folder
+from input_pipeline.prepare import builders
 from scrn_jax.errors import UserError
 
 CASES = 200
@@ -262,11 +263,11 @@ def opened_and_read(root):
     for split in collection.splits:
         CollectionSource(collection, split)
     collection.findings.raise_errors()
-    report = deepfashion.examine_collection(collection, processes=0)
-    deepfashion._without_broken(collection, report, skip=False)
+    report = builders.examine_collection(collection, processes=0)
+    builders._without_broken(collection, report, skip=False)
 
 
 def test_the_mutations_reach_every_kind_of_file_and_every_change():
     done = {mutation(case)[:2] for case in range(CASES)}
     assert {change for _, change in done} >= {*IMAGES, *MAPS, *PAIRS, *BOXES[:5], *ANNOTATIONS[:11]}
-    assert layout.SPLITS == ("train", "test")
+    assert deepfashion.SPLITS == ("train", "test")

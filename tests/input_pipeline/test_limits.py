@@ -14,7 +14,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from input_pipeline import manifest
+from input_pipeline.formats import manifest
 from scrn_jax.errors import UserError
 from scrn_jax.person import fitting
 from scrn_jax.person.image_files import read_header

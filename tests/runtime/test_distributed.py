@@ -113,7 +113,7 @@ def test_processes_read_the_parts_of_one_processs_test_batches(count, limit, mon
         for start in range(0, len(indices), batch_size):
             yield {"index": np.array(indices[start : start + batch_size])}
 
-    monkeypatch.setattr(data.pairs, "eval_batches", read)
+    monkeypatch.setattr(data.batches, "eval_batches", read)
     parts = [
         list(data.own_batches(_Named(count), batch_size=4, size=(1, 1), limit=limit, index=i, processes=2))
         for i in range(2)
