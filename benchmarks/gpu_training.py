@@ -24,7 +24,6 @@ from scrn_jax.metrics import lpips
 from scrn_jax.metrics.ssim import ssim
 from scrn_jax.models import base
 from scrn_jax.models.pretrained import weights
-from scrn_jax.training import state as state_lib
 from scrn_jax.training import step as step_lib
 
 VIEWS = 5
@@ -111,8 +110,8 @@ def main(arguments=None) -> None:
         {name: weights.load(network) for name, network in (("vgg", "vgg16"), ("alexnet", "alexnet"))}
     )
     perceptual = lpips.load_params()
-    generator = state_lib.make_generator(settings.model)
-    generate = jax.jit(lambda params, batch: base.generate(generator, params, batch))
+    model = base.make(settings)
+    generate = jax.jit(model.generate)
     before, *_ = held_out_scores(others, generate, workload.fresh_state(settings).generator, perceptual)
     state, steps, rate = train(settings, frozen, people, 60 * minutes)
     after, batch, outputs = held_out_scores(others, generate, state.ema, perceptual)
@@ -120,7 +119,7 @@ def main(arguments=None) -> None:
     machine.print_table(rows)
     results = {"what": workload.describe(settings), "minutes": minutes, "steps": steps, "images/s": rate, "rows": rows}
     path = machine.save("gpu_training_smoke" if flags.smoke else "gpu_training", results)
-    samples.compose(samples.sample_rows(batch, outputs)).save(path.with_suffix(".png"))
+    samples.compose(model.panels(batch, outputs), model.columns).save(path.with_suffix(".png"))
     print(f"\n{steps} steps, {rate:.3g} images/s; {path}")
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks import machine, timing, workload
 from scrn_jax.models import base, layers
-from scrn_jax.models.scrn import coarse, objective, paint, refine
+from scrn_jax.models.scrn import coarse, paint, refine
 from scrn_jax.models.scrn import model as model_lib
 from scrn_jax.person import heatmaps
 
@@ -125,14 +125,14 @@ def _paint(settings) -> dict[str, tuple[list[workload.Compiled], tuple, int]]:
 
 def _judges(settings) -> dict[str, tuple[list[workload.Compiled], tuple, int]]:
     """The discriminator on three kinds of images, and the frozen networks."""
-    judges = objective.Networks.from_settings(settings)
+    judges = base.make(settings).judges
     frozen = jax.device_put(workload.frozen_networks())
     image = jnp.tanh(_random_like(jax.ShapeDtypeStruct((settings.train.batch_size, *settings.size, 3), jnp.float32)))
     images = jnp.concatenate([image] * 3)
-    variables = jax.jit(lambda: judges.discriminator.init(jax.random.key(0), image, update_stats=True))()
+    variables = jax.jit(lambda: judges.discriminator.init(jax.random.key(0), image))()
 
     def judge(variables, images):
-        return judges.discriminator.apply(variables, images, update_stats=True, mutable=["spectral"])[0]
+        return judges.discriminator.apply(variables, images, mutable=["spectral"])[0]
 
     def both_gradients(variables, images):
         of_params = jax.grad(lambda p: _squares(judge({**variables, "params": p}, images)))(variables["params"])

@@ -142,8 +142,8 @@ class Ours:
 
     def forward(self):
         """(function that generates some batches of images and waits for the last, `Compiled`)."""
-        generator, params = state_lib.make_generator(self.settings.model), jax.device_put(self.host_state.generator)
-        images = Compiled(lambda p, batch: base.generate(generator, p, batch)["image"], params, self.batch)
+        model, params = base.make(self.settings), jax.device_put(self.host_state.generator)
+        images = Compiled(lambda p, batch: model.generate(p, batch)["image"], params, self.batch)
 
         def run(batches: int = 1):
             for _ in range(batches):

@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scrn_jax.errors import UserError, require_not_negative, require_one_of, require_positive
-from scrn_jax.models import losses
-from scrn_jax.models.scrn import settings as settings_lib
-from scrn_jax.models.scrn.settings import Features, Model
+from scrn_jax.models import base, losses
 
 # Beyond these no model of this kind is meant; a file that says more would have its reader build for hours.
 MAX_SIDE = 2048
@@ -99,7 +97,8 @@ class Settings:
 
     size: (height, width) in pixels. adversarial, parsing: the forms of Eq. 7 and Eq. 9, see `losses`. data: checked by
     `input_pipeline.sources`. compilation_cache: "auto", a folder, or "" for none, see `devices.keep_programs`.
-    fsdp: devices that share one copy of the parameters, see `sharding`.
+    fsdp: devices that share one copy of the parameters, see `runtime.devices`. model, loss, features: the sections of
+    the model that `model.name` names, see `models.base`.
     """
 
     data: Mapping[str, Any]
@@ -109,9 +108,9 @@ class Settings:
     parsing: str = "l1"
     compilation_cache: str = "auto"
     fsdp: int = 1
-    model: Model = Model()
-    loss: settings_lib.LossWeights = settings_lib.LossWeights()
-    features: Features = Features()
+    model: Any = dataclasses.field(default_factory=lambda: base.sections(base.DEFAULT).Model())
+    loss: Any = dataclasses.field(default_factory=lambda: base.sections(base.DEFAULT).LossWeights())
+    features: Any = dataclasses.field(default_factory=lambda: base.sections(base.DEFAULT).Features())
     optim: Optim = Optim()
     train: Train = Train()
     eval: Eval = Eval()
@@ -121,26 +120,15 @@ class Settings:
         require_not_negative(self.loss, "loss", *terms)
         if not any(getattr(self.loss, term) for term in terms):
             raise UserError("every weight in config.loss is 0: there is nothing to train; give one of them a weight")
-        if self.train.parsing_steps and not self.loss.par:
-            raise UserError(
-                "config.train.parsing_steps trains the parsing block by config.loss.par alone, which is 0; give it a "
-                "weight, or set parsing_steps to 0"
-            )
         if self.fsdp < 1:
             raise UserError(f"config.fsdp must be 1 or more devices, got {self.fsdp}")
         require_one_of(self, "", "adversarial", losses.ADVERSARIAL_FORMS)
-        require_one_of(self, "", "parsing", losses.PARSING_FORMS)
         pair = isinstance(self.size, tuple) and len(self.size) == 2
         if not pair or any(not isinstance(n, int) or not 32 <= n <= MAX_SIDE or n % 4 for n in self.size):
             raise UserError(
                 f"config.size must be (height, width), multiples of 4 from 32 to {MAX_SIDE}, got {self.size}"
             )
-        if max(self.size) <= (stride := 2 ** len(self.model.style_multiples)):
-            # An instance norm over one cell is 0 whatever the image.
-            raise UserError(
-                f"config.size {self.size} leaves the style encoder a grid of one cell; make a side longer than "
-                f"{stride} or shorten config.model.style_multiples"
-            )
+        base.sections(self.model.name).check(self)
 
 
 def from_config(config: Mapping[str, Any]) -> Settings:
@@ -152,7 +140,10 @@ def from_config(config: Mapping[str, Any]) -> Settings:
     mapping = config.to_dict() if hasattr(config, "to_dict") else dict(config)
     if not isinstance(mapping.get("data"), Mapping):
         raise UserError("the config has no `data` section; name a data set, e.g. config.data = {'name': 'mannequins'}")
-    return _build(Settings, mapping, "config")
+    model = mapping.get("model", {})
+    own = base.sections(model.get("name", base.DEFAULT) if isinstance(model, Mapping) else base.DEFAULT)
+    sections = {"model": own.Model, "loss": own.LossWeights, "features": own.Features}
+    return _build(Settings, mapping, "config", sections)
 
 
 def defaults() -> dict[str, Any]:
@@ -165,8 +156,9 @@ def to_config(settings: Settings) -> dict[str, Any]:
     return dataclasses.asdict(settings)
 
 
-def _build(cls, mapping: Mapping[str, Any], where: str):
-    hints = typing.get_type_hints(cls)
+def _build(cls, mapping: Mapping[str, Any], where: str, sections: Mapping[str, type] = types.MappingProxyType({})):
+    """A dataclass of the mapping's values; `sections` are the types of those fields that depend on the model."""
+    hints = {**typing.get_type_hints(cls), **sections}
     for key in mapping:
         if key not in hints:
             near = difflib.get_close_matches(key, hints, n=1)

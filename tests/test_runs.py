@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from scrn_jax.evaluation import samples, scoring
+from scrn_jax.evaluation.report import heldout
 from scrn_jax.metrics import groups
 
 ROOT = Path(__file__).parents[1]
@@ -91,7 +92,7 @@ def test_a_run_reports_every_row_and_metric(finished):
     workdir, _ = finished
     report = json.loads((workdir / "report.json").read_text())
     assert report["step"] == STEPS and report["count"] == 12  # two people, six ordered pairs of three views each
-    assert set(report["rows"]) == set(scoring.ROWS)
+    assert set(report["rows"]) == set(heldout.ROW_TITLES)
     for row in report["rows"].values():
         assert set(row) == set(scoring.METRICS) and all(np.isfinite(value) for value in row.values())
     assert set(report["parsing"]) == {"accuracy", "miou"}

@@ -12,7 +12,7 @@ from scrn_jax.evaluation.report import heldout
 from scrn_jax.evaluation.samples import Samples
 from scrn_jax.metrics import groups, lpips
 from scrn_jax.metrics.by_region import LEAST_AREA, parsing_scores
-from scrn_jax.models.scrn.model import make_generator
+from scrn_jax.models import base
 from scrn_jax.runtime import devices
 from scrn_jax.settings import Settings, to_config
 
@@ -39,14 +39,14 @@ def evaluate(settings: Settings, folder: Path, mesh, params, step: int, train_so
     Raises:
       UserError: bad data, a batch that the devices cannot share.
     """
-    options = settings.eval
+    options, model = settings.eval, base.make(settings)
     devices.check_batch_size(options.batch_size, mesh, "config.eval.batch_size")
     batches = {"batch_size": options.batch_size, "size": settings.size}
     baseline = scoring.mean_image(data.eval_batches(train_source, **batches, limit=BASELINE_PAIRS))
     own = options.judge == "own"
     weights = {net: lpips.load_params(net) for net in (("alex", "vgg") if own else ("alex",))}
     judge = None if own else lpips.load_lpips_j()
-    scorer = scoring.Scorer(make_generator(settings.model), mesh, weights, baseline, judge)
+    scorer = scoring.Scorer(model, mesh, weights, baseline, judge)
     figures = scorer.run(params, data.own_batches(test_source, **batches, limit=options.limit or None))
     result = _figures(figures, test_source) | {
         "count": len(figures),
@@ -56,9 +56,9 @@ def evaluate(settings: Settings, folder: Path, mesh, params, step: int, train_so
         "device": jax.devices()[0].device_kind,
         "config": to_config(settings),
     }
-    picture = Samples(settings, mesh, test_source, REPORT_PAIRS).draw(params)
+    picture = Samples(model, mesh, test_source, REPORT_PAIRS).draw(params)
     if jax.process_index() == 0:
-        heldout.write(folder, result, picture)
+        heldout.write(folder, result, picture, model.columns)
         log.info("report: %s", folder / "report.md")
 
 
@@ -67,7 +67,7 @@ def _figures(figures: scoring.Figures, source) -> dict[str, Any]:
     known = data.known_facts(source, len(figures))
     return {
         "rows": scoring.summarise(figures),
-        "parsing": parsing_scores(figures.counts),
+        "parsing": parsing_scores(figures.counts) if figures.counts else None,
         "groups": scoring.by_group(figures, groups.assign(figures.estimates, known)),
         "known_groups": groups.known(known),
     }

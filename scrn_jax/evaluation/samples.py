@@ -1,19 +1,15 @@
 """Sample sheets: the same few held-out pairs drawn again and again, rows of pictures for a person to judge."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import jax
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from scrn_jax import data
-from scrn_jax.models.base import INPUTS, generate
-from scrn_jax.models.scrn.model import make_generator
-from scrn_jax.person import draw
+from scrn_jax.models.base import INPUTS, TrainableModel
 from scrn_jax.runtime import devices
-from scrn_jax.settings import Settings
 
-COLUMNS = ("source", "target pose", "coarse", "parsing", "generated", "target")
 MIN_PANEL_HEIGHT = 192  # smaller frames are enlarged to this
 GAP, TITLE = 6, 22
 
@@ -21,47 +17,20 @@ GAP, TITLE = 6, 22
 class Samples:
     """`count` pairs spread evenly over a test source, and a generator compiled for them."""
 
-    def __init__(self, settings: Settings, mesh, source, count: int):
-        self._batch = data.spread_batch(source, count, settings.size)
-        generator = make_generator(settings.model)
+    def __init__(self, model: TrainableModel, mesh, source, count: int):
+        self._model = model
+        self._batch = data.spread_batch(source, count, model.size)
         replicated = devices.replicated(mesh)
         self._inputs = jax.device_put({key: self._batch[key] for key in INPUTS}, replicated)
-        self._generate = jax.jit(lambda params, batch: generate(generator, params, batch), out_shardings=replicated)
+        self._generate = jax.jit(model.generate, out_shardings=replicated)
 
     def draw(self, params) -> Image.Image:
-        """The sheet of these pairs under the generator's `params`; columns as in `samples.COLUMNS`."""
-        return compose(sample_rows(self._batch, jax.device_get(self._generate(params, self._inputs))))
+        """The sheet of these pairs under the generator's `params`; columns as the model's."""
+        rows = self._model.panels(self._batch, jax.device_get(self._generate(params, self._inputs)))
+        return compose(rows, self._model.columns)
 
 
-def to_uint8(image) -> np.ndarray:
-    """Float images in [-1, 1] to uint8, rounded and clipped."""
-    return np.clip(np.round((np.asarray(image, np.float32) + 1) * 127.5), 0, 255).astype(np.uint8)
-
-
-def sample_rows(batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> list[list[np.ndarray]]:
-    """One row of uint8 pictures per sample, in the order of COLUMNS.
-
-    Args:
-      batch: as the input pipeline gives it (uint8 images, joints in pixels).
-      outputs: the generator's, on the host: `image`, `coarse_image` in [-1, 1], `parsing` (B, H, W, regions).
-    """
-    height, width = batch["source_image"].shape[1:3]
-    parsing = np.asarray(outputs["parsing"]).argmax(-1)
-    coarse, generated = to_uint8(outputs["coarse_image"]), to_uint8(outputs["image"])
-    return [
-        [
-            batch["source_image"][i],
-            draw.skeleton(batch["target_pose"][i], height, width),
-            coarse[i],
-            draw.paint_regions(parsing[i]),
-            generated[i],
-            batch["target_image"][i],
-        ]
-        for i in range(len(generated))
-    ]
-
-
-def compose(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] = COLUMNS) -> Image.Image:
+def compose(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str]) -> Image.Image:
     """Rows of equally sized uint8 pictures (H, W, 3) as one RGB image with a title above each column."""
     height, width = rows[0][0].shape[:2]
     scale = max(1, -(-MIN_PANEL_HEIGHT // height))

@@ -11,14 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from scrn_jax.metrics import by_region, face, groups, lpips, mesh, psnr, ssim
-from scrn_jax.models import base
-from scrn_jax.models.base import INPUTS
+from scrn_jax.models.base import INPUTS, TrainableModel, to_eight_bits
 from scrn_jax.models.ops import convolutions
 from scrn_jax.models.scrn import paint
 from scrn_jax.person import regions
 from scrn_jax.runtime import devices as devices_lib
 
-ROWS = ("generated", "coarse", "flat_paint", "flat_paint_true", "carried_true", "copy_source", "mean_image")
+BASELINES = ("flat_paint_true", "carried_true", "copy_source", "mean_image")
 METRICS = ("lpips_vgg", "ssim", "psnr", "lpips_alex", "face_l1", "colour_error", "mesh")
 KEYS = (*INPUTS, "target_image", "target_parsing", "face_box")
 
@@ -29,8 +28,9 @@ Judge = Callable[[np.ndarray, np.ndarray], Any]
 class Figures:
     """What was measured of N pairs, all arrays in their order.
 
-    rows: {row: {metric: (N,) float32}}, the mesh as `mesh.mesh_excess` (N, 6). defined: for a metric that not every
-    pair has, of which it has, (N,) bool. counts: of `by_region.parsing_counts`. estimates: of `groups.estimate`.
+    rows: {row: {metric: (N,) float32}}, see `row_names`, the mesh as `mesh.mesh_excess` (N, 6). defined: for a metric
+    that not every pair has, of which it has, (N,) bool. counts: of `by_region.parsing_counts`, empty where no map is
+    predicted. estimates: of `groups.estimate`.
     """
 
     rows: dict[str, dict[str, np.ndarray]]
@@ -52,35 +52,38 @@ class Figures:
         return mean if np.isfinite(mean) else None
 
 
-def quantise(image):
-    """Images in [0, 1] to what an 8-bit file would hold, in [0, 1]."""
-    return jnp.round(jnp.clip(image * 255, 0, 255)) / 255
+def row_names(model: TrainableModel, outputs: Mapping[str, Any]) -> tuple[str, ...]:
+    """The rows of a report: the model's results, flat paint under the map that it predicts, if it does, baselines."""
+    return "generated", *model.scored, *(["flat_paint"] if "parsing" in outputs else []), *BASELINES
 
 
-def pictures(outputs: Mapping[str, jax.Array], batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-    """Every row of `ROWS` but the mean image, which needs no batch: (B, H, W, 3) in [0, 1], of 8 bits.
+def pictures(
+    model: TrainableModel, outputs: Mapping[str, jax.Array], batch: Mapping[str, jax.Array]
+) -> dict[str, jax.Array]:
+    """Every row but the mean image, which needs no batch: (B, H, W, 3) in [0, 1], of 8 bits.
 
     Args:
       outputs: the generator's.
       batch: `KEYS` as they come from the input pipeline.
     """
     source = batch["source_image"] / 255
-    source_regions, true_regions, predicted_regions = (
-        jax.nn.one_hot(labels, regions.NUM_REGIONS)
-        for labels in (batch["source_parsing"], batch["target_parsing"], outputs["parsing"].argmax(-1))
+    source_regions, true_regions = (
+        jax.nn.one_hot(batch[f"{side}_parsing"], regions.NUM_REGIONS) for side in ("source", "target")
     )
     colours = paint.region_colours(source, source_regions)
     flat_true = paint.flat_paint(colours, true_regions)
     poses = batch["source_pose"], batch["target_pose"]
-    rows = {
-        "generated": (outputs["image"] + 1) / 2,
-        "coarse": (outputs["coarse_image"] + 1) / 2,
-        "flat_paint": paint.flat_paint(colours, predicted_regions),
+    results = {"generated": "image", **model.scored}
+    rows = {row: (outputs[name] + 1) / 2 for row, name in results.items()}
+    if "parsing" in outputs:
+        predicted_regions = jax.nn.one_hot(outputs["parsing"].argmax(-1), regions.NUM_REGIONS)
+        rows["flat_paint"] = paint.flat_paint(colours, predicted_regions)
+    rows |= {
         "flat_paint_true": flat_true,
         "carried_true": paint.carry(source, source_regions, *poses, true_regions, flat_true)[0],
         "copy_source": source,
     }
-    return {row: quantise(image) for row, image in rows.items()}
+    return {row: to_eight_bits(image) for row, image in rows.items()}
 
 
 def score(image, batch) -> dict[str, jax.Array]:
@@ -124,9 +127,9 @@ def mean_image(batches: Iterable[Mapping[str, np.ndarray]]) -> np.ndarray:
 
 
 class Scorer:
-    """Scores a generator's parameters over test batches; compiles once for all batches of one shape."""
+    """Scores a model's parameters over test batches; compiles once for all batches of one shape."""
 
-    def __init__(self, generator, devices, weights, baseline_HxWx3: np.ndarray, judge: Judge | None = None):
+    def __init__(self, model: TrainableModel, devices, weights, baseline_HxWx3: np.ndarray, judge: Judge | None = None):
         """
         Args:
           devices: a mesh of them, see `devices.make_mesh`.
@@ -135,25 +138,27 @@ class Scorer:
           judge: computes LPIPS-VGG of two batches in [0, 1] in place of `weights["vgg"]`, which may then be absent.
         """
         replicated, data = devices_lib.replicated(devices), devices_lib.data(devices)
-        self._devices, self._judge = devices, judge
+        self._model, self._devices, self._judge = model, devices, judge
         self._weights = jax.device_put(weights, replicated)
-        self._baseline = jax.device_put(quantise(baseline_HxWx3), replicated)
+        self._baseline = jax.device_put(to_eight_bits(baseline_HxWx3), replicated)
 
-        def outputs(params, batch):
-            return base.generate(generator, params, batch)
-
-        self.generate: Callable[..., Any] = jax.jit(outputs, in_shardings=(replicated, data), out_shardings=replicated)
+        self.generate: Callable[..., Any] = jax.jit(
+            model.generate, in_shardings=(replicated, data), out_shardings=replicated
+        )
 
         def figures(baseline, outputs, batch):
             # The outputs come whole from the generator: each device scores its share of them.
             outputs = jax.lax.with_sharding_constraint(outputs, data)
             target = batch["target_image"] / 255
-            images = [*pictures(outputs, batch).values(), jnp.broadcast_to(baseline, target.shape)]
-            predicted = outputs["parsing"].argmax(-1)
+            images = [*pictures(model, outputs, batch).values(), jnp.broadcast_to(baseline, target.shape)]
+            counts = {}
+            if "parsing" in outputs:
+                predicted = outputs["parsing"].argmax(-1)
+                counts = by_region.parsing_counts(predicted, batch["target_parsing"], regions.NUM_REGIONS)
             found = {
                 "rows": jax.lax.map(lambda image: score(image, batch), jnp.stack(images)),
                 "defined": defined(batch),
-                "counts": by_region.parsing_counts(predicted, batch["target_parsing"], regions.NUM_REGIONS),
+                "counts": counts,
                 "estimates": groups.estimate(batch),
             }
             return found, [*images, target]
@@ -172,7 +177,8 @@ class Scorer:
     def _score_batch(self, params, batch) -> dict[str, Any]:
         arrays = devices_lib.put_batch({key: batch[key] for key in KEYS}, self._devices)
         outputs = self.generate(params, {key: arrays[key] for key in INPUTS})
-        outputs = {key: outputs[key] for key in ("image", "coarse_image", "parsing")}
+        names = row_names(self._model, outputs)
+        outputs = {key: outputs[key] for key in ("image", "parsing", *self._model.scored.values()) if key in outputs}
         found, images = self._score(self._baseline, outputs, arrays)
         far = {f"lpips_{net}": work(self._weights[net], *images) for net, work in self._distances.items()}
         found, far = jax.device_get((found, far))
@@ -180,7 +186,7 @@ class Scorer:
             *rows, target = jax.device_get(images)
             far["lpips_vgg"] = [np.asarray(self._judge(image, target)) for image in rows]
         measured = found["rows"] | far
-        rows = {row: {metric: measured[metric][number] for metric in METRICS} for number, row in enumerate(ROWS)}
+        rows = {row: {metric: measured[metric][number] for metric in METRICS} for number, row in enumerate(names)}
         return jax.tree.map(lambda values: values[batch["mask"]], found | {"rows": rows})
 
 
@@ -198,7 +204,7 @@ def summarise(figures: Figures) -> dict[str, dict[str, float | None]]:
     The mesh is the set's, see `mesh.mesh`. None where no pair has the metric, and where the mean is no finite number:
     with a picture that is NaN, or for PSNR one that equals its target.
     """
-    return {row: {metric: figures.mean(row, metric) for metric in METRICS} for row in ROWS}
+    return {row: {metric: figures.mean(row, metric) for metric in METRICS} for row in figures.rows}
 
 
 def by_group(figures: Figures, assigned: Mapping[str, np.ndarray]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -216,6 +222,7 @@ def by_group(figures: Figures, assigned: Mapping[str, np.ndarray]) -> dict[str, 
             which = assigned[grouping] == name
             if which.any():
                 means = {m: figures.mean("generated", m, which) for m in ("lpips_vgg", "ssim", "psnr", "colour_error")}
-                means["flat_paint_lpips_vgg"] = figures.mean("flat_paint", "lpips_vgg", which)
+                painted = "flat_paint" in figures.rows
+                means["flat_paint_lpips_vgg"] = figures.mean("flat_paint", "lpips_vgg", which) if painted else None
                 table.setdefault(grouping, {})[name] = {"count": int(which.sum()), **means}
     return table

@@ -12,7 +12,6 @@ import orbax.checkpoint as ocp
 
 from scrn_jax.errors import UserError
 from scrn_jax.models import base
-from scrn_jax.models.scrn import model as model_lib
 from scrn_jax.runtime import files
 from scrn_jax.settings import Settings, from_config
 
@@ -72,8 +71,7 @@ def read_params(folder: Path, settings: Settings, sharding) -> Any:
     """
     path = (folder / PARAMS).resolve()
     _verify(folder, path)
-    generator, inputs = model_lib.make_generator(settings.model), base.example_inputs(settings.size)
-    shapes = jax.eval_shape(lambda: generator.init(jax.random.key(0), **inputs)["params"])
+    shapes = base.make(settings).generator_shapes()
     like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)
     try:
         with ocp.StandardCheckpointer() as checkpointer:

@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from scrn_jax.errors import UserError
 from scrn_jax.inference import model_folder
 from scrn_jax.models import base
 from scrn_jax.models.base import DTYPES
-from scrn_jax.models.scrn import model
 from scrn_jax.person import joints, regions
 from scrn_jax.runtime import devices as devices_lib
 from scrn_jax.settings import Settings
@@ -29,14 +27,12 @@ class PoseTransfer:
 
     def __init__(self, settings: Settings, params: Any, mesh: jax.sharding.Mesh):
         replicated, data = devices_lib.replicated(mesh), devices_lib.data(mesh)
-        generator = model.make_generator(settings.model)
+        model = base.make(settings)
         self.size = settings.size
         self._params, self._mesh = params, mesh
 
         def paint(params, batch):
-            image = batch["source_image"]
-            image = base.to_float(image) if image.dtype == jnp.uint8 else image
-            return base.to_uint8(generator.apply({"params": params}, **{**batch, "source_image": image})["image"])
+            return base.to_uint8(model.generate(params, batch)["image"])
 
         self._paint = jax.jit(paint, in_shardings=(replicated, data), out_shardings=replicated)
 

@@ -20,7 +20,7 @@ from orbax.checkpoint import checkpoint_managers as policies
 
 from scrn_jax.errors import UserError
 from scrn_jax.inference import model_folder
-from scrn_jax.models.scrn.settings import Model
+from scrn_jax.models import base
 from scrn_jax.runtime import devices, distributed
 from scrn_jax.settings import Settings
 from scrn_jax.training import state
@@ -214,13 +214,13 @@ def read_params(settings: Settings, folder: Path, mesh) -> tuple[Any, int]:
 def open_checkpoints(settings: Settings, workdir: Path) -> Checkpoints:
     """The run's checkpoints, which fit models of the same config section and frame, in whatever way computed."""
 
-    def identity(model: Model):
+    def identity(model):
         return {key: value for key, value in dataclasses.asdict(model).items() if key not in NOT_OF_THE_MODEL}
 
     options = settings.train
     return Checkpoints(
         workdir, {"model": identity(settings.model), "size": settings.size}, options.keep, options.keep_every,
-        unsaid={"model": identity(Model())},
+        unsaid={"model": {**identity(type(settings.model)()), "name": base.DEFAULT}},
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from scrn_jax import data
 from scrn_jax.errors import UserError
 from scrn_jax.evaluation import heldout
 from scrn_jax.evaluation.samples import Samples
-from scrn_jax.models.scrn.model import load_frozen
+from scrn_jax.models import base
 from scrn_jax.runtime import devices
 from scrn_jax.settings import Settings
 from scrn_jax.training import checkpoints as checkpoints_lib
@@ -56,7 +56,7 @@ def train(settings: Settings, workdir: Path, profile_steps: int = 0) -> None:
     mesh = devices.make_mesh(fsdp=settings.fsdp)
     devices.check_batch_parts(settings.train.batch_size, settings.train.accumulate, mesh)
     train_source, test_source = data.open_sources(settings)
-    frozen = jax.device_put(load_frozen(settings), devices.replicated(mesh))
+    frozen = jax.device_put(base.make(settings).pretrained(), devices.replicated(mesh))
     monitor_lib.describe(settings, mesh, len(train_source), len(test_source))
     run = Run(settings, workdir, mesh, frozen, train_source, test_source, profile_steps)
 
@@ -88,7 +88,7 @@ def run_steps(run: Run, current: state.TrainState, checkpoints: Checkpoints) -> 
         return current
     step_fn, batches = compile_for_batches(run, current, data.open_batches(run.settings, run.train_source, first))
     term_norms = step_lib.jit_term_norms(run.settings, run.mesh)
-    samples = Samples(run.settings, run.mesh, run.test_source, options.sheet_pairs)
+    samples = Samples(base.make(run.settings), run.mesh, run.test_source, options.sheet_pairs)
     with (
         Monitor(run.workdir, first_step=first, last_step=options.steps, batch_size=options.batch_size) as monitor,
         Profile(run.workdir, first, run.profile_steps) as profile,

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from clu import parameter_overview
 
+from scrn_jax.models import base
 from scrn_jax.models.ops import convolutions
 from scrn_jax.settings import Settings
 from scrn_jax.training import state
@@ -102,11 +103,9 @@ def format_duration(seconds: float) -> str:
 
 def forward_gigaflops(settings: Settings) -> float:
     """Floating-point operations (10^9, a multiply-add counts as two) of the generator for one image."""
-    generator = state.make_generator(settings.model)
-    inputs = state.example_inputs(settings.size)
-    params = jax.eval_shape(lambda: generator.init(jax.random.key(0), **inputs))
+    model, inputs = base.make(settings), base.example_inputs(settings.size)
     with convolutions.computed("plain"):  # what the model asks for, however it is computed
-        lowered = jax.jit(lambda p, x: generator.apply(p, **x)).lower(params, inputs)
+        lowered = jax.jit(model.generate).lower(model.generator_shapes(), inputs)
     return lowered.cost_analysis()["flops"] / 1e9
 
 

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from scrn_jax import settings as settings_lib
-from scrn_jax.models.base import example_inputs
-from scrn_jax.models.scrn.model import make_discriminator, make_generator
+from scrn_jax.models import base
 
 
 @flax.struct.dataclass
@@ -17,7 +16,8 @@ class TrainState:
     """Everything that a checkpoint holds. Nothing in a step is random, so there is no random key: (seed, step) say all.
 
     step counts batches seen, skipped ones included; `skipped` counts updates that were not finite and were left out,
-    `skipped_in_row` those since the last good one.
+    `skipped_in_row` those since the last good one. discriminator and spectral are trees: a model may have several
+    discriminators, and `spectral` are their statistics.
     """
 
     step: jax.Array
@@ -44,20 +44,15 @@ def shapes(settings: settings_lib.Settings) -> TrainState:
 
 def init_state(settings: settings_lib.Settings) -> TrainState:
     """The state before the first step, a pure function of the settings (jit it with the shardings wanted)."""
-    generator_key, discriminator_key = jax.random.split(jax.random.key(settings.seed))
-    inputs = example_inputs(settings.size)
-    generator = make_generator(settings.model).init(generator_key, **inputs)["params"]
-    discriminator = make_discriminator(settings.model).init(
-        discriminator_key, inputs["source_image"], update_stats=True
-    )
+    generator, discriminator, statistics = base.make(settings).init(jax.random.key(settings.seed))
     optimizer = make_optimizer(settings.optim)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         generator=generator,
-        discriminator=discriminator["params"],
-        spectral=discriminator["spectral"],
+        discriminator=discriminator,
+        spectral=statistics,
         generator_optimizer=optimizer.init(generator),
-        discriminator_optimizer=optimizer.init(discriminator["params"]),
+        discriminator_optimizer=optimizer.init(discriminator),
         # A copy: donated buffers must not be shared between leaves.
         ema=jax.tree.map(jnp.copy, generator),
         skipped=jnp.zeros((), jnp.int32),

@@ -2,7 +2,6 @@
 and how both are compiled."""
 
 import logging
-from functools import partial
 from typing import Any
 
 import jax
@@ -10,9 +9,8 @@ import jax.numpy as jnp
 import optax
 
 from scrn_jax import settings as settings_lib
+from scrn_jax.models import base
 from scrn_jax.models.ops import convolutions
-from scrn_jax.models.scrn import objective
-from scrn_jax.models.scrn.model import attention_gammas
 from scrn_jax.runtime import devices
 from scrn_jax.settings import Settings
 from scrn_jax.training import monitor, stages
@@ -54,30 +52,28 @@ def _update(optimizer, gradient, optimizer_state, params, learning_rate):
 def make_train_step(settings: settings_lib.Settings, gather=lambda state: state):
     """Build step(state, frozen, batch) -> (state, metrics), pure and ready for `jax.jit` with the state donated.
 
-    `frozen` is {"vgg": params, "alexnet": params}, an argument so that its 60 MB do not become constants.
+    `frozen` are the model's pretrained parameters, an argument so that its 60 MB do not become constants.
     Metrics are float32 scalars: `loss/*` raw terms, `weighted/*` times their weights, gradient norms, D's accuracy,
-    and every Coarse Block's attention gamma. With `train.accumulate` above 1 the batch is worked on in so many parts.
+    and the model's gauges. With `train.accumulate` above 1 the batch is worked on in so many parts.
     `gather` gives the state that the networks compute with, from one whose parameters lie in parts on several devices.
     """
-    networks, optim = objective.Networks.from_settings(settings), settings.optim
+    model, optim = base.make(settings), settings.optim
     optimizer = state_lib.make_optimizer(optim)
     schedule = optax.linear_schedule(optim.learning_rate, 0.0, settings.train.steps)
-    discriminator_loss = partial(objective.discriminator_loss, networks, settings)
 
     def generator_loss(params, state, frozen, batch):
-        terms, outputs = objective.generate_and_judge(networks, settings, params, state, frozen, batch)
-        weights = stages.weights_at(settings, state.step)
+        terms, outputs = model.generator_terms(params, (state.discriminator, state.spectral), frozen, batch)
+        weights = stages.weights_at(model, state.step)
         return sum(weights[name] * value for name, value in terms.items()), (terms, outputs)
 
     def gradients(state: TrainState, frozen, batch) -> tuple[Any, dict[str, Any]]:
         """D's moved spectral statistics, and what is a mean over the batch: gradients, losses, accuracies."""
-        batch = objective.prepare(batch, networks.generator.regions)
         (g_loss, (terms, outputs)), g_gradient = jax.value_and_grad(generator_loss, has_aux=True)(
             state.generator, state, frozen, batch
         )
         # The images are constants to D. Its forward pass here equals the one above, so XLA runs it once.
-        (d_loss, (spectral, accuracy)), d_gradient = jax.value_and_grad(discriminator_loss, has_aux=True)(
-            state.discriminator, state, batch, jax.lax.stop_gradient(outputs)
+        (d_loss, (spectral, accuracy)), d_gradient = jax.value_and_grad(model.discriminator_loss, has_aux=True)(
+            state.discriminator, state.spectral, batch, jax.lax.stop_gradient(outputs)
         )
         return spectral, {
             "generator": g_gradient,
@@ -87,8 +83,8 @@ def make_train_step(settings: settings_lib.Settings, gather=lambda state: state)
         }
 
     def step(state: TrainState, frozen, batch) -> tuple[TrainState, dict[str, Any]]:
-        state = stages.begin(settings, optimizer, state)
-        weights = stages.weights_at(settings, state.step)
+        state = stages.begin(model, optimizer, state)
+        weights = stages.weights_at(model, state.step)
         with convolutions.computed(settings.model.convolutions):
             spectral, means = mean_over_parts(gradients, settings.train.accumulate, gather(state), frozen, batch)
         g_gradient, d_gradient = means["generator"], means["discriminator"]
@@ -102,7 +98,7 @@ def make_train_step(settings: settings_lib.Settings, gather=lambda state: state)
             optimizer, d_gradient, state.discriminator_optimizer, state.discriminator, rate * optim.discriminator_ratio
         )
         # Short at first, so that the average forgets the random start.
-        age = stages.steps_in_stage(settings, state.step)
+        age = stages.steps_in_stage(model, state.step)
         decay = jnp.minimum(optim.ema_decay, (1.0 + age) / (10.0 + age))
         ema = jax.tree.map(lambda average, new: decay * average + (1 - decay) * new, state.ema, generator)
         moved = state.replace(
@@ -114,7 +110,7 @@ def make_train_step(settings: settings_lib.Settings, gather=lambda state: state)
             ema=ema,
             skipped_in_row=jnp.zeros_like(state.skipped_in_row),
         )
-        moved = stages.hold(settings, state, moved)
+        moved = stages.hold(model, state, moved)
         stayed = state.replace(skipped=state.skipped + 1, skipped_in_row=state.skipped_in_row + 1)
         state = _finite_or(moved, stayed, finite).replace(step=state.step + 1)
         metrics = {
@@ -126,7 +122,7 @@ def make_train_step(settings: settings_lib.Settings, gather=lambda state: state)
             "learning_rate": rate,
             "skipped": state.skipped.astype(jnp.float32),
             "skipped_in_row": state.skipped_in_row.astype(jnp.float32),
-            **attention_gammas(state.generator),
+            **model.gauges(state.generator),
         }
         return state, metrics
 
@@ -182,20 +178,19 @@ def _gather(mesh):
 def make_term_gradient(settings: settings_lib.Settings, gather=lambda state: state):
     """Build gradient(shares, state, frozen, batch): of the sum of weight * share * term, by G's parameters.
 
-    `shares` is a vector, an entry for each of `objective.term_weights`; ones give the training step's own gradient.
+    `shares` is a vector, an entry for each of the model's `weights`; ones give the training step's own gradient.
     The batch is worked on in `train.accumulate` parts, and `gather` used, as in the step.
     """
-    networks = objective.Networks.from_settings(settings)
+    model = base.make(settings)
 
     def gradient(shares, state, frozen, batch):
         def loss(params, state, frozen, batch):
-            terms, _ = objective.generate_and_judge(networks, settings, params, state, frozen, batch)
-            parts = zip(shares, stages.weights_at(settings, state.step).items(), strict=True)
+            terms, _ = model.generator_terms(params, (state.discriminator, state.spectral), frozen, batch)
+            parts = zip(shares, stages.weights_at(model, state.step).items(), strict=True)
             return sum(share * weight * terms[name] for share, (name, weight) in parts)
 
         def of_part(state, frozen, batch):
-            prepared = objective.prepare(batch, networks.generator.regions)
-            return jnp.zeros(()), jax.grad(loss)(state.generator, state, frozen, prepared)
+            return jnp.zeros(()), jax.grad(loss)(state.generator, state, frozen, batch)
 
         with convolutions.computed(settings.model.convolutions):
             return mean_over_parts(of_part, settings.train.accumulate, gather(state), frozen, batch)[1]
@@ -209,7 +204,7 @@ def make_term_norms(settings: settings_lib.Settings, gather=lambda state: state)
     Norms over all of G's parameters, before any clipping; a term of weight 0 has none. One term after the other is
     worked on, so that it needs the memory of one step and, for six terms, the time of about six.
     """
-    gradient, names = make_term_gradient(settings, gather), list(objective.term_weights(settings))
+    gradient, names = make_term_gradient(settings, gather), list(base.make(settings).weights)
 
     def norms(state, frozen, batch):
         each = jax.lax.map(lambda shares: optax.tree.norm(gradient(shares, state, frozen, batch)), jnp.eye(len(names)))

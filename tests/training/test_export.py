@@ -17,7 +17,6 @@ import pytest
 from scrn_jax.errors import UserError
 from scrn_jax.inference import PoseTransfer, model_folder
 from scrn_jax.models import base
-from scrn_jax.models.scrn import model as model_lib
 from scrn_jax.runtime import devices
 from scrn_jax.training import checkpoints as checkpoints_lib
 from scrn_jax.training import export
@@ -82,8 +81,7 @@ def _largest_difference(a, b) -> int:
 
 
 def test_its_pictures_are_bit_for_bit_those_of_the_runs_average(transfer, people, trained, tiny_settings, make_batch):
-    generator = model_lib.make_generator(tiny_settings().model)
-    outputs = jax.jit(lambda params, batch: base.generate(generator, params, batch))(trained.ema, make_batch(0))
+    outputs = jax.jit(base.make(tiny_settings()).generate)(trained.ema, make_batch(0))
     np.testing.assert_array_equal(transfer(*people), base.to_uint8(outputs["image"]))
     assert np.ptp(transfer(*people)) > 0
 
@@ -312,7 +310,7 @@ def test_a_model_file_of_absurd_sizes_is_refused_before_anything_is_built(
 ):
     model = _copy(folder, tmp_path)
     _edit(model, change)
-    monkeypatch.setattr(model_lib, "make_generator", None)  # is not come to
+    monkeypatch.setattr(base, "make", None)  # is not come to
     with pytest.raises(UserError, match=rf"model\.json: .*{message}"):
         PoseTransfer.load(model)
 

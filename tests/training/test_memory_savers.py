@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from scrn_jax.errors import UserError
-from scrn_jax.models.scrn import objective
+from scrn_jax.models import base
 from scrn_jax.models.scrn import settings as scrn_settings
 from scrn_jax.models.scrn.coarse import CoarseGenerator
 from scrn_jax.training import step
@@ -99,7 +99,7 @@ def test_rematerialised_blocks_keep_less_for_the_way_back():
 
 
 def test_the_config_key_reaches_the_blocks(tiny_settings):
-    generator = objective.Networks.from_settings(tiny_settings(model={"remat": True})).generator
+    generator = base.make(tiny_settings(model={"remat": True})).generator
     assert generator.remat and not scrn_settings.Model().remat
 
 

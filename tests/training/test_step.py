@@ -12,8 +12,6 @@ import pytest
 from flax.traverse_util import flatten_dict
 
 from scrn_jax.models import base
-from scrn_jax.models.scrn import objective
-from scrn_jax.training import state as state_lib
 from scrn_jax.training import step as step_lib
 
 TRAINED = ("generator", "discriminator", "spectral", "generator_optimizer", "discriminator_optimizer", "ema")
@@ -105,8 +103,8 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(one_step, tiny_settings):
 
 
 def test_the_terms_are_those_of_the_generators_outputs(one_step, first_state, make_batch, tiny_settings, quick_compile):
-    generator, batch = state_lib.make_generator(tiny_settings().model), make_batch(0)
-    run = jax.jit(lambda params, batch: base.generate(generator, params, batch), compiler_options=quick_compile)
+    batch = make_batch(0)
+    run = jax.jit(base.make(tiny_settings()).generate, compiler_options=quick_compile)
     outputs = jax.device_get(run(first_state.generator, batch))
     target = batch["target_image"] / 127.5 - 1
     l1 = np.abs(outputs["image"] - target).mean() + np.abs(outputs["coarse_image"] - target).mean()
@@ -187,8 +185,7 @@ def _count(jaxpr, primitive: str) -> int:
 
 def test_a_step_passes_the_generator_forward_once(traced, first_state, make_batch, tiny_settings):
     """Only the generator has tanh (both images, the style codes), and its gradient is made of tanh's result."""
-    generator = state_lib.make_generator(tiny_settings().model)
-    forward = jax.make_jaxpr(lambda p, b: base.generate(generator, p, b))(first_state.generator, make_batch(0))
+    forward = jax.make_jaxpr(base.make(tiny_settings()).generate)(first_state.generator, make_batch(0))
     assert _count(forward.jaxpr, "tanh") == _count(traced.jaxpr.jaxpr, "tanh") == 3
 
 
@@ -197,23 +194,6 @@ def test_no_weights_are_baked_into_the_program(traced):
     literals = re.findall(r"dense<(.*?)>", traced.lower().as_text())
     assert len(literals) > 100 and max(len(literal) for literal in literals) < 1e4
     assert max((np.size(constant) for constant in traced.jaxpr.consts), default=0) < 1e4
-
-
-@pytest.mark.parametrize("term", ["cor", "l1", "adv", "per", "par", "face"])
-def test_a_term_of_weight_0_is_left_out(term, tiny_settings, first_state, make_batch, frozen):
-    """Its frozen network is not needed then, either."""
-    needed = {"cor": {"alexnet": frozen["alexnet"]}, "per": {"vgg": frozen["vgg"]}}.get(term, frozen)
-    settings = tiny_settings(loss={term: 0.0})
-    networks, batch = objective.Networks.from_settings(settings), objective.prepare(make_batch(0), 8)
-    target, features = batch["target_image"], jnp.zeros((4, 8, 9, 256))
-    outputs = {"image": target, "coarse_image": target, "parsing_logits": batch["target_parsing"], "features": features}
-    logits = [jnp.zeros((4, 2, 2))] * 2
-    terms = jax.eval_shape(lambda: objective.generator_terms(networks, needed, outputs, batch, logits, settings))
-    assert set(terms) == {"cor", "l1", "adv", "per", "par", "face"} - {term}
-
-
-def test_uint8_images_map_to_minus_1_to_1():
-    np.testing.assert_allclose(base.to_float(np.array([0, 255], np.uint8)), [-1, 1], atol=1e-6)
 
 
 def test_the_average_starts_as_the_generator(first_state):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scrn_jax.models.scrn import objective
+from scrn_jax.models.scrn.model import Scrn
 from scrn_jax.training import state
 from scrn_jax.training import step as step_lib
 
@@ -40,20 +40,22 @@ def test_the_parsing_terms_gradient_reaches_the_parsing_block_alone(gradients):
     assert reached == {"parsing_block"}
 
 
-def test_a_norm_worked_out_by_hand(tiny_settings, monkeypatch):
+@pytest.fixture
+def replace_terms(monkeypatch):
+    """Lets a function stand for SCRN's terms."""
+    return lambda terms: monkeypatch.setattr(Scrn, "generator_terms", staticmethod(terms))
+
+
+def test_a_norm_worked_out_by_hand(tiny_settings, replace_terms):
     """A generator of two numbers whose l1 term is 3 a + 4 b: with weight 5 the norm is 5 * 5."""
     settings = tiny_settings(loss={"cor": 0.0, "adv": 0.0, "per": 0.0, "par": 2.0, "face": 0.0})
 
-    def terms(networks, settings, params, state, frozen, batch):
+    def terms(params, judges, frozen, batch):
         a, b = params["a"], params["b"]
-        return {"l1": 3 * a + 4 * b, "par": batch["source_image"].mean() * a}, {}
+        return {"l1": 3 * a + 4 * b, "par": batch["ones"].mean() * a}, {}
 
-    monkeypatch.setattr(objective, "generate_and_judge", terms)
-    batch = {
-        "source_image": np.full((2, 1, 1, 3), 255, np.uint8),  # 1 in the networks' range
-        "target_image": np.zeros((2, 1, 1, 3), np.uint8),
-        "target_parsing": np.zeros((2, 1, 1), np.uint8),
-    }
+    replace_terms(terms)
+    batch = {"ones": np.ones((2, 3), np.float32)}
     blank = jax.tree.map(lambda _: None, jax.eval_shape(lambda: state.init_state(settings)))
     two = blank.replace(generator={"a": jnp.float32(0.3), "b": jnp.float32(-2.0)})
     norms = step_lib.make_term_norms(settings)(two, {}, batch)
@@ -61,15 +63,12 @@ def test_a_norm_worked_out_by_hand(tiny_settings, monkeypatch):
         "gradient_norm/terms/l1": 25.0, "gradient_norm/terms/par": 2.0}  # fmt: skip
 
 
-def test_parts_of_a_batch_give_the_gradient_of_their_mean(tiny_settings, monkeypatch):
+def test_parts_of_a_batch_give_the_gradient_of_their_mean(tiny_settings, replace_terms):
     """Two parts whose gradients are 2 and -2 cancel out; a mean of the parts' norms would be 2."""
     loss = {"cor": 0.0, "adv": 0.0, "per": 0.0, "par": 0.0, "face": 0.0, "l1": 1.0}
     settings = tiny_settings(loss=loss, train={"accumulate": 2})
-    monkeypatch.setattr(
-        objective, "generate_and_judge", lambda n, s, params, *rest: ({"l1": params["a"] * rest[-1]["slope"].sum()}, {})
-    )
-    batch = {name: np.zeros((4, 1, 1), np.uint8) for name in ("source_image", "target_image", "target_parsing")}
-    batch["slope"] = np.array([1.0, -1.0, 1.0, -1.0], np.float32)
+    replace_terms(lambda params, judges, frozen, batch: ({"l1": params["a"] * batch["slope"].sum()}, {}))
+    batch = {"slope": np.array([1.0, -1.0, 1.0, -1.0], np.float32)}
     blank = jax.tree.map(lambda _: None, jax.eval_shape(lambda: state.init_state(settings)))
     norms = step_lib.make_term_norms(settings)(blank.replace(generator={"a": jnp.float32(1)}), {}, batch)
     assert float(norms["gradient_norm/terms/l1"]) == 0

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,14 @@ def _heading(titles: list[str]) -> list[str]:
     return ["| | " + " | ".join(titles) + " |", "|---|" + "---|" * len(titles)]
 
 
-def markdown(report: Mapping[str, Any], picture: str) -> str:
+def _parsing(figures: Mapping[str, float | None] | None) -> list[str]:
+    """The lines on a predicted parsing map; none where no map is predicted."""
+    if figures is None:
+        return []
+    return ["## The predicted parsing map", "", *_table(list(figures), {"S_g": figures}), ""]
+
+
+def markdown(report: Mapping[str, Any], picture: str, columns: Sequence[str]) -> str:
     """The readable page: the table, the parsing map's figures, the groups, the picture, and how to read them."""
     known = ", ".join(report["known_groups"]) or "none"
     lines = [
@@ -80,10 +87,7 @@ def markdown(report: Mapping[str, Any], picture: str) -> str:
         *table(report["rows"]),
         "",
         READING,
-        "## The predicted parsing map",
-        "",
-        *_table(list(report["parsing"]), {"S_g": report["parsing"]}),
-        "",
+        *_parsing(report["parsing"]),
         "## By group",
         "",
         *groups_table(report["groups"]),
@@ -91,7 +95,7 @@ def markdown(report: Mapping[str, Any], picture: str) -> str:
         f"Of the generated pictures. Known from the data: {known}; the others are estimated from joints, parsing maps "
         "and pixels. The angle is between the two views, in degrees. A pair may be in no group where nothing tells.",
         "",
-        f"![source, target pose, coarse, parsing, generated, target]({picture})",
+        f"![{', '.join(columns)}]({picture})",
         "",
         f"How it was measured: {report['protocol']}",
         "",
@@ -99,12 +103,15 @@ def markdown(report: Mapping[str, Any], picture: str) -> str:
     return "\n".join(lines)
 
 
-def write(folder: Path, report: Mapping[str, Any], picture: Image.Image) -> None:
-    """Write report.json, report.md and report.png into `folder`, each whole or not at all."""
+def write(folder: Path, report: Mapping[str, Any], picture: Image.Image, columns: Sequence[str]) -> None:
+    """Write report.json, report.md and report.png into `folder`, each whole or not at all.
+
+    `columns` are the titles of the picture's columns.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
         "report.json": json.dumps(report, indent=2, allow_nan=False) + "\n",
-        "report.md": markdown(report, "report.png"),
+        "report.md": markdown(report, "report.png", columns),
     }
     _replace(folder / "report.png", lambda path: picture.save(path, format="PNG"))
     for name, text in texts.items():

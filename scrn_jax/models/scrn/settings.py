@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scrn_jax.errors import UserError, require_at_most, require_one_of
+from scrn_jax.models import losses
 from scrn_jax.models.base import DTYPES
 from scrn_jax.models.ops import convolutions
 
@@ -41,6 +42,7 @@ class Model:
     computed; they may change between two starts of a run.
     """
 
+    name: str = "scrn"
     width: int = 64
     blocks: int = 6
     refine_area: bool = True
@@ -59,6 +61,7 @@ class Model:
     convolutions: str = "auto"
 
     def __post_init__(self):
+        require_one_of(self, "model", "name", ("scrn",))
         require_at_most(self, "model", width=MAX_WIDTH, blocks=MAX_BLOCKS, discriminator_width=MAX_WIDTH)
         require_one_of(self, "model", "dtype", DTYPES)
         require_one_of(self, "model", "convolutions", convolutions.CHOICES)
@@ -93,3 +96,25 @@ class Features:
         if not 1 <= self.perceptual_scale <= 8:
             raise UserError(f"config.features.perceptual_scale must be 1 to 8, got {self.perceptual_scale}")
         require_one_of(self, "features", "correspondence", ("vgg19", "vgg16"))
+
+
+def of_generator(model: Model) -> dict[str, Any]:
+    """The fields of a `Model` that `generator.SCRN` has under the same names."""
+    others = ("name", "discriminator_width", "dtype", "convolutions")
+    return {name: value for name, value in vars(model).items() if name not in others}
+
+
+def check(settings) -> None:
+    """What the sections of a config ask of each other: raises UserError."""
+    require_one_of(settings, "", "parsing", losses.PARSING_FORMS)
+    if settings.train.parsing_steps and not settings.loss.par:
+        raise UserError(
+            "config.train.parsing_steps trains the parsing block by config.loss.par alone, which is 0; give it a "
+            "weight, or set parsing_steps to 0"
+        )
+    if max(settings.size) <= (stride := 2 ** len(settings.model.style_multiples)):
+        # An instance norm over one cell is 0 whatever the image.
+        raise UserError(
+            f"config.size {settings.size} leaves the style encoder a grid of one cell; make a side longer than "
+            f"{stride} or shorten config.model.style_multiples"
+        )

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
+from scrn_jax.models import base
 from scrn_jax.models.scrn.generator import SCRN
 from scrn_jax.models.scrn.settings import BETTER_PICTURES
-from scrn_jax.training import state
 
 
 def _shapes(size=(64, 44), **fields):
     """(outputs, parameters) as shapes and dtypes."""
-    inputs = state.example_inputs(size)
+    inputs = base.example_inputs(size)
     outputs, variables = jax.eval_shape(lambda: SCRN(**fields).init_with_output(jax.random.key(0), **inputs))
     return outputs, variables["params"]
 
@@ -67,7 +67,7 @@ def test_bfloat16_keeps_parameters_and_outputs_in_float32():
 
 
 def test_bfloat16_computes_its_convolutions_in_bfloat16():
-    model, inputs = SCRN(width=4, blocks=1, dtype=jnp.bfloat16), state.example_inputs((32, 32))
+    model, inputs = SCRN(width=4, blocks=1, dtype=jnp.bfloat16), base.example_inputs((32, 32))
     params = jax.eval_shape(lambda: model.init(jax.random.key(0), **inputs))
     text = str(jax.make_jaxpr(lambda p: model.apply(p, **inputs))(params))
     results = [line.split("=")[0] for line in text.splitlines() if "conv_general_dilated[" in line]
@@ -123,7 +123,7 @@ def test_a_pose_without_any_joint_gives_a_finite_image(model):
 
 def test_only_eq_9_trains_a_parsing_block_that_is_alone(run):
     module = SCRN(width=4, blocks=1, parsing_multiples=(1, 2), **BETTER_PICTURES)
-    inputs = state.example_inputs((32, 32))
+    inputs = base.example_inputs((32, 32))
 
     def pull(params, *names):
         outputs = module.apply(params, **inputs)
