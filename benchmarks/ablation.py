@@ -32,12 +32,13 @@ CHOICES: dict[str, dict[str, Any]] = {
     "style_norm": {"model": {"style_norm": "frame"}},
     "style_bounded": {"model": {"style_bounded": True}},
     "perceptual_scale": {"features": {"perceptual_scale": 1}},
+    "muon": {"optim": {"muon_learning_rate": 0.0}},
     "adversary": {"loss": {"adv": 0.0}},
     "correspondence": {"loss": {"cor": 0.0}},
 }
 # Alone: a choice that needs no other, on top of the paper's letter. Flat paint is paint without carrying.
 ALONE = ("upsampling", "parsing_detail", "parsing_hints", "parsing_alone", "paint", "style_norm", "style_bounded",
-         "perceptual_scale")  # fmt: skip
+         "perceptual_scale", "muon")  # fmt: skip
 RUNS = ("all", "none", *(f"without/{name}" for name in CHOICES), *(f"alone/{name}" for name in ALONE))
 FIGURES = ("lpips_vgg", "psnr", "ssim", "colour_error", "face_l1", "mesh")
 

@@ -60,6 +60,7 @@ def better_pictures(config: ConfigDict) -> None:
     which the others have a say.
     """
     config.model.update(scrn_settings.BETTER_PICTURES)
+    config.optim.muon_learning_rate = 0.02
     config.parsing = "cross_entropy"
     config.loss.update({"cor": 1.0, "l1": 10.0, "adv": 0.5, "per": 1.0})
 

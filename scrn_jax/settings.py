@@ -18,12 +18,15 @@ MAX_SIDE = 2048
 class Optim:
     """Adam for both networks; the learning rate falls linearly to 0 over `train.steps`.
 
+    muon_learning_rate: where above 0, the generator's convolution kernels are moved by Muon at this rate instead, which
+    falls alike; see `training.state.make_optimizers`.
     discriminator_ratio: D's learning rate as a share of G's. clip: global norm above which a network's gradient is
     scaled down, 0 for never. ema_decay: of the averaged generator that is evaluated and exported. max_skipped: steps in
     a row that may be skipped for a loss or gradient that is not finite.
     """
 
     learning_rate: float = 1e-3
+    muon_learning_rate: float = 0.0
     discriminator_ratio: float = 0.1
     b1: float = 0.9
     b2: float = 0.999
@@ -33,7 +36,7 @@ class Optim:
 
     def __post_init__(self):
         require_positive(self, "optim", "learning_rate", "max_skipped")
-        require_not_negative(self, "optim", "learning_rate", "discriminator_ratio", "clip")
+        require_not_negative(self, "optim", "learning_rate", "muon_learning_rate", "discriminator_ratio", "clip")
         for name in ("b1", "b2", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"config.optim.{name} must be in [0, 1), got {getattr(self, name)}")

@@ -219,8 +219,10 @@ def open_checkpoints(settings: Settings, workdir: Path) -> Checkpoints:
 
     options = settings.train
     return Checkpoints(
-        workdir, {"model": identity(settings.model), "size": settings.size}, options.keep, options.keep_every,
-        unsaid={"model": {**identity(type(settings.model)()), "name": base.DEFAULT}},
+        workdir,
+        {"model": identity(settings.model), "size": settings.size, "muon": settings.optim.muon_learning_rate > 0},
+        options.keep, options.keep_every,
+        unsaid={"model": {**identity(type(settings.model)()), "name": base.DEFAULT}, "muon": False},
     )  # fmt: skip
 
 

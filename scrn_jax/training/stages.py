@@ -29,9 +29,9 @@ def steps_in_stage(model: TrainableModel, step):
 
 
 def begin(model: TrainableModel, optimizer, state: TrainState) -> TrainState:
-    """`state`, with Adam of the generator anew when the second stage begins.
+    """`state`, with the generator's optimizer anew when the second stage begins.
 
-    One count serves its bias correction for all parameters: means that are still 0 would else be taken for settled
+    One count serves Adam's bias correction for all parameters: means that are still 0 would else be taken for settled
     ones, and the first steps of the second stage would be three times too long.
     """
     if (stage := model.first_stage) is None:
@@ -47,9 +47,10 @@ def hold(model: TrainableModel, before: TrainState, after: TrainState) -> TrainS
         return after
     first = before.step < stage.steps
 
+    others = set(before.generator) - {stage.part}
+
     def outside(path) -> bool:
-        names = [key.key for key in path if isinstance(key, DictKey)]
-        return bool(names) and stage.part not in names  # without any: Adam's count
+        return any(isinstance(key, DictKey) and key.key in others for key in path)  # an optimizer's counts are not
 
     def held(path, old, new):
         return jnp.where(first, old, new) if outside(path) else new

@@ -6,9 +6,12 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+from optax.contrib import MuonDimensionNumbers, muon
 
 from scrn_jax import settings as settings_lib
 from scrn_jax.models import base
+
+FEWEST_OUTPUTS = 8  # of a kernel that is not Muon's
 
 
 @flax.struct.dataclass
@@ -31,10 +34,31 @@ class TrainState:
     skipped_in_row: jax.Array
 
 
-def make_optimizer(optim: settings_lib.Optim) -> optax.GradientTransformation:
-    """Adam's direction, without the learning rate, which the step takes from the schedule at `state.step`."""
+def kernels_of_muon(params) -> Any:
+    """Which parameters are Muon's: for each its axes as a matrix, inputs by outputs, or None for Adam.
+
+    Convolution kernels, but for those that give pictures, regions or scores: Muon is for layers between layers.
+    """
+    axes = MuonDimensionNumbers(reduction_axis=(0, 1, 2), output_axis=3)
+    return jax.tree.map(lambda p: axes if p.ndim == 4 and p.shape[-1] > FEWEST_OUTPUTS else None, params)
+
+
+def make_optimizers(optim: settings_lib.Optim) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
+    """G's and D's directions, without the learning rate, which the step takes from the schedule at `state.step`.
+
+    Adam's. With `optim.muon_learning_rate` G's kernels take Muon's instead (Jordan et al., 2024: the running mean of
+    the gradient, made orthogonal), scaled so that `learning_rate` times it is a step of Muon at its own rate; G's other
+    parameters then take Adam's with Nesterov's correction, as optax pairs the two.
+    """
     clip = optax.clip_by_global_norm(optim.clip) if optim.clip > 0 else optax.identity()
-    return optax.chain(clip, optax.scale_by_adam(b1=optim.b1, b2=optim.b2))
+    adam = optax.chain(clip, optax.scale_by_adam(b1=optim.b1, b2=optim.b2))
+    if not optim.muon_learning_rate:
+        return adam, adam
+    both = muon(
+        optim.muon_learning_rate / optim.learning_rate, adam_learning_rate=1.0, adam_b1=optim.b1, adam_b2=optim.b2,
+        muon_weight_dimension_numbers=kernels_of_muon,
+    )  # fmt: skip
+    return optax.chain(clip, both, optax.scale(-1.0)), adam
 
 
 def shapes(settings: settings_lib.Settings) -> TrainState:
@@ -45,14 +69,14 @@ def shapes(settings: settings_lib.Settings) -> TrainState:
 def init_state(settings: settings_lib.Settings) -> TrainState:
     """The state before the first step, a pure function of the settings (jit it with the shardings wanted)."""
     generator, discriminator, statistics = base.make(settings).init(jax.random.key(settings.seed))
-    optimizer = make_optimizer(settings.optim)
+    generator_optimizer, discriminator_optimizer = make_optimizers(settings.optim)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         generator=generator,
         discriminator=discriminator,
         spectral=statistics,
-        generator_optimizer=optimizer.init(generator),
-        discriminator_optimizer=optimizer.init(discriminator),
+        generator_optimizer=generator_optimizer.init(generator),
+        discriminator_optimizer=discriminator_optimizer.init(discriminator),
         # A copy: donated buffers must not be shared between leaves.
         ema=jax.tree.map(jnp.copy, generator),
         skipped=jnp.zeros((), jnp.int32),

@@ -58,7 +58,7 @@ def make_train_step(settings: settings_lib.Settings, gather=lambda state: state)
     `gather` gives the state that the networks compute with, from one whose parameters lie in parts on several devices.
     """
     model, optim = base.make(settings), settings.optim
-    optimizer = state_lib.make_optimizer(optim)
+    g_direction, d_direction = state_lib.make_optimizers(optim)
     schedule = optax.linear_schedule(optim.learning_rate, 0.0, settings.train.steps)
 
     def generator_loss(params, state, frozen, batch):
@@ -83,7 +83,7 @@ def make_train_step(settings: settings_lib.Settings, gather=lambda state: state)
         }
 
     def step(state: TrainState, frozen, batch) -> tuple[TrainState, dict[str, Any]]:
-        state = stages.begin(model, optimizer, state)
+        state = stages.begin(model, g_direction, state)
         weights = stages.weights_at(model, state.step)
         with convolutions.computed(settings.model.convolutions):
             spectral, means = mean_over_parts(gradients, settings.train.accumulate, gather(state), frozen, batch)
@@ -93,9 +93,10 @@ def make_train_step(settings: settings_lib.Settings, gather=lambda state: state)
         finite = jnp.isfinite(g_loss) & jnp.isfinite(d_loss) & jnp.isfinite(g_norm) & jnp.isfinite(d_norm)
 
         rate = schedule(state.step)
-        generator, g_optimizer = _update(optimizer, g_gradient, state.generator_optimizer, state.generator, rate)
+        d_rate = rate * optim.discriminator_ratio
+        generator, g_optimizer = _update(g_direction, g_gradient, state.generator_optimizer, state.generator, rate)
         discriminator, d_optimizer = _update(
-            optimizer, d_gradient, state.discriminator_optimizer, state.discriminator, rate * optim.discriminator_ratio
+            d_direction, d_gradient, state.discriminator_optimizer, state.discriminator, d_rate
         )
         # Short at first, so that the average forgets the random start.
         age = stages.steps_in_stage(model, state.step)
