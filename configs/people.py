@@ -2,7 +2,7 @@
 
     python -m scrn_jax.main --config configs/people.py --workdir runs/people
 
-2,000 rendered people, five views each, in any light, place, cloth and crop (`data.varied`): photos are not foreign then.
+2,000 rendered people, five views each, in any light, place, cloth and crop (`data.varied`), as photos show people.
 The run goes on for as long as there is time, and resumes. tools/ship_model.py packs its newest checkpoint for the
 package.
 
