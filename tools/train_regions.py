@@ -143,12 +143,10 @@ def foreign(key, batch):
     return jnp.clip(image, 0, 1) * 2 - 1, mask, joints
 
 
-def loss_of(params, key, batch):
-    """Cross-entropy and one minus the soft Dice score, both means."""
-    logits = RegionUNet().apply({"params": params}, inputs(*foreign(key, batch)))
-    labels = batch["labels"].astype(jnp.int32)
-    entropy = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
-    shares, truth = jax.nn.softmax(logits), jax.nn.one_hot(labels, NUM_REGIONS)
+def loss_of(params, seen, truth):
+    """Cross-entropy and one minus the soft Dice score, both means, of what is seen and one-hot labels."""
+    logits = RegionUNet().apply({"params": params}, seen)
+    entropy, shares = optax.softmax_cross_entropy(logits, truth).mean(), jax.nn.softmax(logits)
     common, both = (shares * truth).sum((0, 1, 2)), (shares + truth).sum((0, 1, 2))
     return entropy + (1 - (2 * common + 1) / (both + 1)).mean()
 
@@ -163,7 +161,8 @@ def optimizer(args) -> optax.GradientTransformation:
 def train_step(tx, state, batch):
     """(params, average, optimiser's state, step) after one batch, and the loss."""
     params, average, opt, step = state
-    loss, gradients = jax.value_and_grad(loss_of)(params, jax.random.fold_in(jax.random.key(5), step), batch)
+    seen = inputs(*foreign(jax.random.fold_in(jax.random.key(5), step), batch))
+    loss, gradients = jax.value_and_grad(loss_of)(params, seen, jax.nn.one_hot(batch["labels"], NUM_REGIONS))
     updates, opt = tx.update(gradients, opt, params)
     params = optax.apply_updates(params, updates)
     decay = jnp.minimum(AVERAGE, (1 + step) / (10 + step))
