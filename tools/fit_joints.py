@@ -10,11 +10,11 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from train_regions import find_people
 
 from scrn_jax.inference import calibration
 from scrn_jax.inference.blazepose import BlazePose
 from scrn_jax.person.joints import NAMES, present
-from tools.train_regions import find_people
 
 # Errors larger than this are mistakes, left for right or another place, and say nothing of definitions.
 MISTAKE, ROUNDS = 12.0, 20
@@ -28,7 +28,7 @@ def read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fit(true: np.ndarray, found: np.ndarray, sides) -> np.ndarray:
-    """The shares of trunk and limb (2,) that bring found joints nearest to the true ones, in the least sum of errors."""
+    """Shares of trunk and limb (2,) that bring found joints nearest to the true ones: the least sum of errors."""
     rows, wanted = [], []
     for person, place in zip(found, true, strict=True):
         there, down = present(person), calibration.trunk(person)

@@ -25,6 +25,7 @@ from PIL import Image
 
 from scrn_jax.inference import framing
 from scrn_jax.inference.blazepose import BlazePose
+from scrn_jax.inference.calibration import calibrated
 from scrn_jax.inference.estimators import openpose_joints
 from scrn_jax.inference.packing import pack
 from scrn_jax.inference.region_network import CHANNELS, FRAME, RegionNetwork, RegionUNet, inputs, unpack
@@ -70,7 +71,7 @@ class Crowd:
             if shard not in self._read:
                 self._read.add(shard)
                 arrays = find_people(shard, self._look)
-                self._people += [{k: a[i] for k, a in arrays.items()} for i in range(len(arrays["image"]))]
+                self._people += _each(arrays)
                 break
         return len(self._people)
 
@@ -188,6 +189,8 @@ def measure(params, shards: list[Path], limit: int) -> dict:
 
 
 def _each(arrays: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    """Picture by picture, with joints as the estimator gives them."""
+    arrays = arrays | {"found": np.stack([calibrated(person) for person in arrays["found"]])}
     return [{name: array[i] for name, array in arrays.items()} for i in range(len(arrays["image"]))]
 
 

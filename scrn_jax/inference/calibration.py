@@ -1,7 +1,7 @@
-"""BlazePose's joints moved to where the embedded people have theirs; its shoulders and ankles lie higher.
+"""BlazePose's joints moved to where the embedded people have theirs; its shoulders, for one, lie higher.
 
-Every joint moves by a share of the trunk's vector (neck to hips) and a share of a limb's own: numbers fitted on rendered
-people by tools/fit_joints.py.
+Every joint moves by a share of the trunk's vector (neck to hips) and a share of its limb's own: numbers fitted on
+rendered people by tools/fit_joints.py.
 """
 
 import numpy as np
