@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from input_pipeline.mannequins import variety
 from input_pipeline.mannequins.body import asset as assets
 from input_pipeline.mannequins.body import poses
 from input_pipeline.mannequins.body.skinning import Posed, pose_bones, rotation, shape_heads
@@ -56,7 +57,10 @@ class Shot:
 
 @dataclass(frozen=True)
 class Person:
-    """An identity: body, clothes, hair and studio. Equal seeds and identities give equal people."""
+    """An identity: body, clothes, hair and studio. Equal seeds and identities give equal people.
+
+    varied: whether light, place, colours and crops are of all kinds, see `variety`, and not those of a studio.
+    """
 
     seed: int
     identity: int
@@ -65,9 +69,10 @@ class Person:
     figure: Figure
     heads: np.ndarray
     landmarks: Landmarks
+    varied: bool = False
 
     @classmethod
-    def sample(cls, seed: int, identity: int) -> "Person":
+    def sample(cls, seed: int, identity: int, varied: bool = False) -> "Person":
         """Draws the person of a non-negative seed and identity. Raises ValueError for negative numbers."""
         if seed < 0 or identity < 0:
             raise ValueError(f"seed and identity are non-negative integers, not {seed} and {identity}")
@@ -75,14 +80,19 @@ class Person:
         asset = assets.load()
         _, coefficients, look = _appearance(rng, asset)
         figure = Figure(asset, coefficients, look, rng)
+        studio = shading.Studio.sample(rng)
+        if varied:
+            own = np.random.default_rng([seed, identity, 2])
+            studio, look = variety.studio(own), variety.look(own, look)
         return cls(
             seed,
             identity,
             look,
-            shading.Studio.sample(rng),
+            studio,
             figure,
             shape_heads(asset, coefficients),
             Landmarks(asset, coefficients),
+            varied,
         )
 
     def view(self, index: int, height: int, width: int) -> View:
@@ -108,9 +118,10 @@ class Person:
         posed = pose_bones(self.heads, assets.load().parents, pose.local)
         turn = rotation(poses.Y, pose.yaw)
         mesh = camera.turned(self.figure.pose(posed), turn)
-        cropped = bool(rng.random() < CROP_SHARE)
+        cropped = bool(rng.random() < (variety.CROP_SHARE if self.varied else CROP_SHARE))
         turned = Posed(turn @ posed.rotation, posed.translation @ turn.T, posed.heads @ turn.T)
-        lens, mesh, lift = camera.frame(mesh, turned, self.figure, aspect, cropped, rng)
+        spans = (variety.CUT, variety.FILL) if self.varied else (camera.CUT, camera.FILL)
+        lens, mesh, lift = camera.frame(mesh, turned, self.figure, aspect, cropped, rng, *spans)
         screen = lens.project(mesh.vertices)
         joints, face_box = self.landmarks.see(turned, lens, lift, screen, mesh, aspect)
         return Shot(mesh, lens, screen, joints, face_box, camera.soles(turned, lens, lift, self.figure))
@@ -147,7 +158,10 @@ class Person:
     def _studio_picture(self, shot: Shot, height: int, width: int) -> np.ndarray:
         """The empty studio with the person's contact shadow, linear (H * W, 3)."""
         floor = float(shot.feet[:, 0].max()) if len(shot.feet) else 2.0
-        room = shading.backdrop(self.studio, height, width, floor - 0.05)
+        if self.studio.place is not None:
+            room = variety.backdrop(self.studio.place, height, width)
+        else:
+            room = shading.backdrop(self.studio, height, width, floor - 0.05)
         if len(shot.feet):
             side = float(np.sign(self.studio.key[0]))
             room *= shading.contact_shadow(height, width, shot.feet, shot.camera.scale, side)[:, :, None]
@@ -210,11 +224,12 @@ class PersonTask(NamedTuple):
     views: int
     height: int
     width: int
+    varied: bool = False
 
 
 def render_person(task: PersonTask) -> list[EncodedView]:
     """All views of one person; a function of `task` alone."""
-    person = Person.sample(seed=task.seed, identity=task.identity)
+    person = Person.sample(seed=task.seed, identity=task.identity, varied=task.varied)
     views = (person.view(number, height=task.height, width=task.width) for number in range(task.views))
     return [EncodedView(_png(view.image), _png(view.labels), view.joints, view.face_box) for view in views]
 

@@ -67,7 +67,9 @@ class TrainableModel(abc.ABC):
         """The generator's outputs for a batch of `INPUTS`, whose images may be floats in [-1, 1] as well.
 
         `image` (B, H, W, 3) in [-1, 1], those of `scored`, and whatever the losses need; `parsing` (B, H, W, 8), a
-        distribution over regions, where the model predicts one.
+        distribution over regions, where the model predicts one. A batch may also have `style_image`, `style_pose`,
+        `style_parsing` and `style_share`, (B, 8) in [0, 1]: another person, and how far each region is dressed as
+        theirs; models that cannot do it leave them alone.
         """
 
     @abc.abstractmethod

@@ -15,6 +15,7 @@ from scrn_jax.models.scrn.generator import SCRN
 from scrn_jax.person import draw
 
 PARSING_BLOCK, PARSING_TERM = "parsing_block", "par"
+STYLE = ("image", "pose", "parsing", "share")  # of `generator.SCRN`'s style, each as "style_NAME" of a batch
 
 
 def make_generator(model: settings_lib.Model) -> SCRN:
@@ -57,8 +58,10 @@ class Scrn(base.TrainableModel):
         return generator, discriminator["params"], discriminator["spectral"]
 
     def generate(self, params, batch):
-        prepared = {**batch, "source_image": base.to_float(batch["source_image"])}
-        return self.generator.apply({"params": params}, **{key: prepared[key] for key in base.INPUTS})
+        floats = {name: base.to_float(x) if name.endswith("_image") else x for name, x in batch.items()}
+        given = {key: floats[key] for key in base.INPUTS}
+        style = {key: floats[f"style_{key}"] for key in STYLE if f"style_{key}" in floats}
+        return self.generator.apply({"params": params}, **given, style=style or None)
 
     def generator_terms(self, params, judges, frozen, batch):
         outputs = self.generate(params, batch)

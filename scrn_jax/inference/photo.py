@@ -1,0 +1,244 @@
+"""A photo of a person to pictures of that person in other poses.
+
+pictures = PhotoTransfer.load()("me.jpg", ["walking", "arms-up"])
+"""
+
+import dataclasses
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from scrn_jax.errors import UserError
+from scrn_jax.inference import checks, estimators, framing, poses
+from scrn_jax.inference.estimators import Estimator, Person
+from scrn_jax.inference.photo_files import Photo, open_photo
+from scrn_jax.inference.transfer import PoseTransfer
+from scrn_jax.person import joints as joints_lib
+from scrn_jax.person import regions as regions_lib
+
+# Estimators see photos of at most so many pixels a side.
+SEEN_SIDE = 1024
+_PICTURES = (".jpg", ".jpeg", ".png")
+
+Pose = str | Path | np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Framed(Person):
+    """A person in the model's frame: the fields of `Person` there, and where the frame comes from.
+
+    image: uint8 (H, W, 3), the frame; window: its place in the photo; photo: the whole photo, uint8 (rows, columns, 3).
+    """
+
+    image: np.ndarray = dataclasses.field(kw_only=True)
+    window: framing.Window = dataclasses.field(kw_only=True)
+    photo: np.ndarray = dataclasses.field(kw_only=True, repr=False)
+
+
+class PhotoTransfer:
+    """A model and an estimator: photos in, people in other poses out.
+
+    Attributes:
+      size: (height, width) of the model's frame, in which pictures come.
+    """
+
+    def __init__(self, transfer: PoseTransfer, estimator: Estimator | None = None):
+        self._transfer, self._estimator = transfer, estimator
+        self.size = transfer.size
+
+    @classmethod
+    def load(cls, folder: str | Path | None = None, estimator: Estimator | None = None) -> "PhotoTransfer":
+        """The model of an exported folder, or the one that comes with the package. UserError as `PoseTransfer.load`."""
+        return cls(PoseTransfer.load(folder) if folder else PoseTransfer.load(), estimator)
+
+    def estimate(self, photo: Photo) -> Framed:
+        """The person of a photo, in the model's frame. Raises UserError naming the photo when nobody is found."""
+        where = str(photo) if isinstance(photo, str | Path) else "the photo"
+        pixels = open_photo(photo)
+        seen = _reduced(pixels)
+        if self._estimator is None:
+            self._estimator = estimators.load()
+        try:
+            person = self._estimator(seen)
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from error
+        return frame_person(pixels, person, self.size)
+
+    def paint(
+        self, image: np.ndarray, regions: np.ndarray, joints: np.ndarray, targets: np.ndarray, style=None
+    ) -> np.ndarray:
+        """The person in every target pose: uint8 (N, H, W, 3).
+
+        Args:
+          image, regions, joints: of a `Framed`, (H, W, 3), (H, W) and (18, 2); mended by hand if need be.
+          targets: (N, 18, 2) in the frame's pixels, see `poses.retarget`.
+          style: None, or what `style` gives.
+
+        Where neither the source nor the picture shows the person, the source's own pixels stay.
+        """
+        targets = np.asarray(targets, np.float32).reshape(-1, joints_lib.NUM_JOINTS, 2)
+        pictures, maps = self._transfer.paint(image[None], regions[None], joints[None], targets, style)
+        return np.stack([keep_background(image, regions, *both) for both in zip(pictures, maps, strict=True)])
+
+    def style(self, framed: Framed, styles: Mapping[str, tuple[Photo, float]]) -> Mapping[str, np.ndarray] | None:
+        """What `paint` takes, of regions by name, each with a photo and how far it is taken from there, 0 to 1.
+
+        "upper_clothes" and "upper clothes" are one region. All regions come from one photo in one call.
+
+        Raises:
+          UserError: an unknown region, one that either photo does not show, several photos, a share outside 0..1.
+        """
+        if not styles:
+            return None
+        if len({str(photo) if isinstance(photo, str | Path) else id(photo) for photo, _ in styles.values()}) > 1:
+            raise UserError("styles come from several photos; take one photo a call, and style its result by the next")
+        other = self.estimate(next(iter(styles.values()))[0])
+        share = np.zeros(regions_lib.NUM_REGIONS, np.float32)
+        for name, (photo, amount) in styles.items():
+            region = region_named(name)
+            if not 0 <= amount <= 1:
+                raise UserError(f"style {name}: {amount} is no share; give a number from 0 to 1")
+            for who, shown in (("the photo", framed), (f"{photo}" if isinstance(photo, str | Path) else "it", other)):
+                if not (shown.regions_HxW == region).any():
+                    raise UserError(f"style {name}: {who} shows no {regions_lib.NAMES[region]}; choose another region")
+            share[region] = amount
+        return {"image": other.image, "parsing": other.regions_HxW, "joints": other.joints_Jx2, "share": share}
+
+    def targets(self, framed: Framed, wanted: Pose | Sequence[Pose]) -> np.ndarray:
+        """Target joints (N, 18, 2) in the frame for one pose or several, fitted to the person.
+
+        A pose is a name of the gallery, a JSON file, another photo, or joints (18, 2) in any unit. Raises UserError.
+        """
+        single = isinstance(wanted, str | Path) or (isinstance(wanted, np.ndarray) and wanted.ndim == 2)
+        found = [pose for one in ([wanted] if single else wanted) for pose in self._poses(one)]
+        if not found:
+            raise UserError("no pose is given; name one of the gallery (--pose list), or give a file")
+        return np.stack([poses.retarget(pose, framed.joints_Jx2, self.size) for pose in found])
+
+    def __call__(
+        self,
+        photo: Photo,
+        pose: Pose | Sequence[Pose],
+        *,
+        styles: Mapping[str, tuple[Photo, float]] | None = None,
+        whole: bool = False,
+    ) -> np.ndarray:
+        """The person of a photo in one pose, (H, W, 3), or in several, (N, H, W, 3): uint8 in the model's frame.
+
+        styles: see `style`. whole: put back into the photo, with its size.
+        """
+        framed = self.estimate(photo)
+        targets, style = self.targets(framed, pose), self.style(framed, styles or {})
+        pictures = self.paint(framed.image, framed.regions_HxW, framed.joints_Jx2, targets, style)
+        if whole:
+            pictures = np.stack([put_back(framed, picture) for picture in pictures])
+        single = isinstance(pose, str | Path) or (isinstance(pose, np.ndarray) and pose.ndim == 2)
+        return pictures[0] if single and len(pictures) == 1 else pictures
+
+    def _poses(self, wanted: Pose) -> list[np.ndarray]:
+        if isinstance(wanted, np.ndarray):
+            return [poses.check(wanted, "the target pose")]
+        if str(wanted) in poses.names():
+            return [poses.named(str(wanted))]
+        suffix = Path(wanted).suffix.lower()
+        if suffix in _PICTURES:
+            return [self.estimate(wanted).joints_Jx2]
+        if suffix == ".json" or Path(wanted).exists():
+            return list(poses.from_file(wanted))
+        return [poses.named(str(wanted))]
+
+
+def _reduced(pixels: np.ndarray) -> np.ndarray:
+    """The photo with at most SEEN_SIDE pixels a side."""
+    longest = max(pixels.shape[:2])
+    if longest <= SEEN_SIDE:
+        return pixels
+    size = [max(1, round(side * SEEN_SIDE / longest)) for side in pixels.shape[1::-1]]
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
+
+
+def frame_person(pixels: np.ndarray, person: Person, size: framing.Size) -> Framed:
+    """The person found in a photo, or in a smaller copy of it, in a model's frame of `size`."""
+    seen = person.mask_HxW.shape
+    window = framing.window_around(framing.body_box(person.joints_Jx2, person.mask_HxW), seen, size[1] / size[0])
+    down, across = pixels.shape[0] / seen[0], pixels.shape[1] / seen[1]
+    whole = framing.Window(window.top * down, window.left * across, window.height * down, window.width * across)
+    joints = window.joints_into(person.joints_Jx2, size)
+    return Framed(
+        joints,
+        window.cut(person.mask_HxW.astype(np.float32), size),
+        window.cut(person.regions_HxW, size, labels=True),
+        joints_lib.face_box_from_joints(joints, *size),
+        person.notes,
+        image=whole.cut(pixels, size),
+        window=whole,
+        photo=pixels,
+    )
+
+
+def fit(photo: Photo, parsing, joints, size: framing.Size) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frame, regions and joints for a model of `size`, of a photo with its parsing map (rows, columns) and joints.
+
+    Raises UserError for a map of another size or without a person, and for joints that are no pose.
+    """
+    pixels = open_photo(photo)
+    labels = regions_lib.read_label_map(parsing) if isinstance(parsing, str | Path) else np.asarray(parsing)
+    if labels.shape != pixels.shape[:2]:
+        raise UserError(
+            f"the parsing map has {labels.shape} pixels, the photo {pixels.shape[:2]}; give one of its size"
+        )
+    labels = checks.parsing(labels, 1, labels.shape, "the parsing map")[0]
+    found = checks.pose("the joints", poses.check(np.asarray(joints), "the joints"), 1, labels.shape)[0]
+    if not (labels > 0).any():
+        raise UserError("the parsing map shows nobody, only background; give the map of this photo")
+    box = joints_lib.face_box_from_joints(found, *labels.shape)
+    framed = frame_person(pixels, Person(found, (labels > 0).astype(np.float32), labels, box), size)
+    return framed.image, framed.regions_HxW, framed.joints_Jx2
+
+
+def region_named(name: str) -> int:
+    """The number of a region of a person, "upper_clothes" or "upper clothes". Raises UserError for another name."""
+    plain = name.strip().lower().replace("_", " ").replace("-", " ")
+    if plain not in regions_lib.NAMES[1:]:
+        known = ", ".join(known.replace(" ", "_") for known in regions_lib.NAMES[1:])
+        raise UserError(f"no region is called {name!r}; choose one of {known}")
+    return regions_lib.NAMES.index(plain)
+
+
+def keep_background(image: np.ndarray, regions: np.ndarray, picture: np.ndarray, generated: np.ndarray) -> np.ndarray:
+    """`picture` uint8 (H, W, 3) with the source's pixels where neither map (H, W) shows a person, nor is near."""
+    person = (regions > 0) | (generated > 0)
+    near = _spread(_spread(person.astype(np.float32)))
+    share = np.clip(2 * near, 0, 1)[..., None]
+    return np.round(share * picture + (1 - share) * image).astype(np.uint8)
+
+
+def _spread(values: np.ndarray) -> np.ndarray:
+    """The mean over 3x3 pixels."""
+    padded = np.pad(values, 1, "edge")
+    rows, columns = values.shape
+    return sum(padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3)) / 9
+
+
+def put_back(framed: Framed, picture: np.ndarray) -> np.ndarray:
+    """The photo with a picture of the model's frame in place of what was there: uint8, of the photo's size.
+
+    The frame's edges fade into the photo, so that a person on even ground stays in the picture.
+    """
+    height, width = picture.shape[:2]
+    y, x = (np.minimum(np.arange(n) + 0.5, n - np.arange(n) - 0.5) for n in (height, width))
+    fade = np.clip(np.minimum(y[:, None] / height, x[None] / width) / 0.06, 0, 1).astype(np.float32)
+    size = framed.photo.shape[:2]
+    weight = framed.window.paste(fade, size)[..., None]
+    painted = np.stack([framed.window.paste(picture[..., c].astype(np.float32), size) for c in range(3)], -1)
+    return np.round(framed.photo * (1 - weight) + painted * weight).astype(np.uint8)
+
+
+def encode_png(picture: np.ndarray) -> bytes:
+    """A picture uint8 (H, W, 3) as the bytes of a PNG."""
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "png")
+    return stream.getvalue()
