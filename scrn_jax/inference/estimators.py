@@ -191,8 +191,8 @@ def merged_regions(classes: np.ndarray, merge: str | Sequence[int]) -> np.ndarra
 class OnnxRegions:
     """A human parser that a user brings: an ONNX file, the table of its classes, and what its pictures look like.
 
-    The file takes one picture (1, 3, h, w) and gives logits (1, classes, h', w'); onnxruntime has to be installed. Tables
-    of known parsers are in `person.regions.MERGES`; any list of a region a class is one, too.
+    The file takes one picture (1, 3, h, w) and gives logits (1, classes, h', w'); onnxruntime has to be installed. A
+    table is a name of `person.regions.MERGES`, or the region of every class.
     """
 
     def __init__(
