@@ -16,6 +16,7 @@ from scrn_jax.inference import checks, estimators, framing, poses
 from scrn_jax.inference.estimators import Estimator, Person
 from scrn_jax.inference.photo_files import Photo, open_photo
 from scrn_jax.inference.transfer import PoseTransfer
+from scrn_jax.person import face
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person import regions as regions_lib
 
@@ -171,7 +172,7 @@ def frame_person(pixels: np.ndarray, person: Person, size: framing.Size) -> Fram
         joints,
         window.cut(person.mask_HxW.astype(np.float32), size),
         window.cut(person.regions_HxW, size, labels=True),
-        joints_lib.face_box_from_joints(joints, *size),
+        face.face_box_from_joints(joints, *size),
         person.notes,
         image=whole.cut(pixels, size),
         window=whole,
@@ -194,7 +195,7 @@ def fit(photo: Photo, parsing, joints, size: framing.Size) -> tuple[np.ndarray, 
     found = checks.pose("the joints", poses.check(np.asarray(joints), "the joints"), 1, labels.shape)[0]
     if not (labels > 0).any():
         raise UserError("the parsing map shows nobody, only background; give the map of this photo")
-    box = joints_lib.face_box_from_joints(found, *labels.shape)
+    box = face.face_box_from_joints(found, *labels.shape)
     framed = frame_person(pixels, Person(found, (labels > 0).astype(np.float32), labels, box), size)
     return framed.image, framed.regions_HxW, framed.joints_Jx2
 
