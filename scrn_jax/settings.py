@@ -45,8 +45,8 @@ class Train:
 
     accumulate: parts that a batch is worked on in, one after the other, for batches that memory does not hold.
     parsing_steps: so many steps at first in which only the parsing block learns, see `training.stages`.
-    term_norms_every: how often to log the gradient norm of every loss term, see `training.step`. keep: newest checkpoints
-    kept; keep_every: also keep for good those at multiples of it.
+    term_norms_every: how often to log the gradient norm of every loss term. keep: newest checkpoints kept; keep_every:
+    also keep for good those at multiples of it.
     """
 
     steps: int = 120_000

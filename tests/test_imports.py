@@ -49,7 +49,8 @@ def test_networks_losses_and_metrics_run_without_tensorflow():
 
 
 ROOMS = (
-    "errors", "runtime", "person", "models", "metrics", "settings", "data", "inference", "evaluation", "training", "main",
+    "errors", "runtime", "person", "models", "metrics", "settings", "data", "inference", "evaluation", "training",
+    "main",
 )  # fmt: skip
 OLD_NAMES = ("transfer", "features")  # point at the new ones
 
