@@ -181,7 +181,7 @@ def test_its_report_has_its_row_and_the_baselines_and_no_parsing_map(workdir):
 
 def test_it_is_exported_and_used(config, workdir, tmp_path):
     export.export(config, workdir, tmp_path / "model")
-    assert "a tint" in (tmp_path / "model" / "README.md").read_text()
+    assert "A tint, for 32x36 pixels" in (tmp_path / "model" / "README.md").read_text()
     batch = next(iter(data.eval_batches(Source(3), batch_size=2, size=SIZE)))
     inputs = {key: batch[key] for key in base.INPUTS}
     pictures = PoseTransfer.load(tmp_path / "model")(
