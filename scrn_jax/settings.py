@@ -47,9 +47,9 @@ class Train:
     """Length and cadence of a run, in steps; `batch_size` is global, over all devices. 0 switches a cadence off.
 
     accumulate: parts that a batch is worked on in, one after the other, for batches that memory does not hold.
-    parsing_steps: so many steps at first in which only the parsing block learns, see `staging`.
-    term_norms_every: how often to log the gradient norm of every loss term, see `term_norms`. keep: newest checkpoints
-    kept; keep_every: also keep for good those at multiples of it.
+    parsing_steps: so many steps at first in which only the parsing block learns, see `training.stages`.
+    term_norms_every: how often to log the gradient norm of every loss term. keep: newest checkpoints kept; keep_every:
+    also keep for good those at multiples of it.
     """
 
     steps: int = 120_000
@@ -146,7 +146,7 @@ def from_config(config: Mapping[str, Any]) -> Settings:
     model = mapping.get("model", {})
     own = base.sections(model.get("name", base.DEFAULT) if isinstance(model, Mapping) else base.DEFAULT)
     sections = {"model": own.Model, "loss": own.LossWeights, "features": own.Features}
-    return _build(Settings, mapping, "config", sections)
+    return _build(Settings, dict.fromkeys(sections, {}) | mapping, "config", sections)
 
 
 def defaults() -> dict[str, Any]:

@@ -46,3 +46,30 @@ def test_networks_losses_and_metrics_run_without_tensorflow():
     lines += ["assert not any(name.startswith('tensorflow.') for name in sys.modules)"]
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, cwd=PACKAGE.parent)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+ROOMS = (
+    "errors", "runtime", "person", "models", "metrics", "settings", "data", "inference", "evaluation", "training",
+    "main",
+)  # fmt: skip
+OLD_NAMES = ("transfer", "features")  # point at the new ones
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_down_only(path):
+    room = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    if room in ("__init__", *OLD_NAMES):
+        return
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "scrn_jax":
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("scrn_jax."):
+            imported.add(node.module.split(".")[1])
+    assert not [other for other in imported if ROOMS.index(other) > ROOMS.index(room)]
+
+
+def test_no_part_of_scrn_is_known_outside_its_folder():
+    parts = ("coarse_generator", "parsing_block", "refine_area_block", "style_encoder", "inject_style", "block_1")
+    outside = [path for path in MODULES if "scrn" not in path.relative_to(PACKAGE).parts]
+    assert not [path for path in outside if any(part in path.read_text("utf-8") for part in parts)]

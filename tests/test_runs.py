@@ -170,6 +170,7 @@ def test_a_run_that_is_asked_to_end_saves_and_says_how_to_go_on(terminated):
     assert not (workdir / "report.json").exists()
 
 
+@pytest.mark.slow
 def test_a_run_ended_and_killed_and_started_again_ends_as_if_it_had_been_left_alone(
     finished, terminated, start, run, smoke_options
 ):

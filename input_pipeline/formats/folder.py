@@ -1,6 +1,6 @@
 """Pairs straight from the files, without writing records first: DeepFashion's layout, or one's own set by a manifest.
 
-Which files a DeepFashion folder holds, `layout` says; what a manifest is, `manifest`.
+Which files a DeepFashion folder holds, `deepfashion` says; what a manifest is, `manifest`.
 """
 
 from pathlib import Path

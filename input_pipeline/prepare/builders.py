@@ -1,4 +1,4 @@
-"""The TFDS builders of folders of people: DeepFashion as users have it (`layout`), and one's own (`manifest`).
+"""The TFDS builders of folders of people: DeepFashion as users have it, and one's own, see `input_pipeline.formats`.
 
 A preparation first examines every picture, as `python -m input_pipeline.check` does, and refuses what is broken; then
 it writes sharded records of the schema in `records`, on all cores, each picture fitted once.

@@ -1,7 +1,8 @@
 """What a model is to training, evaluation and use: they know this page and no model's parts.
 
 A model NAME is a package with the same file names as the others: `settings.py` with what a config says of it (`Model`,
-`LossWeights`, `Features`, `check`), `generator.py`, `objective.py`, and `model.py` with `make`, see `make` here.
+which has at least `name`, `dtype` and `convolutions`; `LossWeights`; `Features`; `check`), `generator.py`,
+`objective.py`, and `model.py` with `make`, see `make` here.
 """
 
 import abc
@@ -48,6 +49,7 @@ class TrainableModel(abc.ABC):
       size: (height, width) in pixels.
       weights: the weight of each term of the generator's loss, without those that are 0.
       first_stage: None where everything learns from the start.
+      summary: what it is, in a few words, for its card.
       columns: the titles of a sample sheet's pictures.
       scored: outputs (B, H, W, 3) in [-1, 1] that are scored beside `image`, by the name of their row in a report.
     """
@@ -55,6 +57,7 @@ class TrainableModel(abc.ABC):
     size: tuple[int, int]
     weights: Mapping[str, float]
     first_stage: Stage | None = None
+    summary: str
     columns: tuple[str, ...] = ("source", "target pose", "generated", "target")
     scored: Mapping[str, str] = {}
 

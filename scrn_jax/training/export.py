@@ -13,6 +13,7 @@ import jax
 from scrn_jax.errors import UserError
 from scrn_jax.evaluation.report import heldout
 from scrn_jax.inference import model_folder
+from scrn_jax.models import base
 from scrn_jax.runtime import devices, files
 from scrn_jax.settings import Settings, to_config
 from scrn_jax.training import checkpoints as checkpoints_lib
@@ -44,7 +45,7 @@ def export(settings: Settings, workdir: Path, output: Path) -> None:
         "revision": workdir_lib.revision(),
         "report": read_report(workdir, step),
     }
-    _write_whole(output, model, current.ema)
+    _write_whole(output, model, card(model, base.make(settings).summary), current.ema)
     log.info("exported step %d, %.1f MB: %s", step, _megabytes(output), output)
     if model["report"] is None:
         log.info("its card has no figures: %s has no report of step %d; --mode evaluate writes one", workdir, step)
@@ -61,7 +62,7 @@ def read_report(workdir: Path, step: int) -> Mapping[str, Any] | None:
     return {key: value for key, value in report.items() if key != "config"}
 
 
-def card(model: Mapping[str, Any]) -> str:
+def card(model: Mapping[str, Any], summary: str) -> str:
     """The model's card: what it is, how it is used, how good it is, what made it, what it is not for."""
     config, figures = model["config"], model["report"]
     height, width = config["size"]
@@ -69,9 +70,8 @@ def card(model: Mapping[str, Any]) -> str:
     lines = [
         "# A person in another pose",
         "",
-        f"An SCRN generator for {height}x{width} pixels (height x width), width {config['model']['width']}, "
-        f"{config['model']['blocks']} Coarse Blocks: the averaged parameters after {model['step']} steps on the data "
-        f"set `{data}`.",
+        f"{summary[0].upper()}{summary[1:]}, for {height}x{width} pixels (height x width): the averaged parameters "
+        f"after {model['step']} steps on the data set `{data}`.",
         "",
         "## Use",
         "",
@@ -110,13 +110,13 @@ def card(model: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _write_whole(output: Path, model: Mapping[str, Any], params) -> None:
+def _write_whole(output: Path, model: Mapping[str, Any], card: str, params) -> None:
     """Into a folder beside `output`, which takes its name at the end."""
     unfinished = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
         unfinished.mkdir(parents=True)
         model_folder.write_params(unfinished, params)
-        (unfinished / model_folder.CARD_FILE).write_text(card(model), "utf-8")
+        (unfinished / model_folder.CARD_FILE).write_text(card, "utf-8")
         model = {**model, model_folder.PARAMS_SHA256: model_folder.params_sha256(unfinished / model_folder.PARAMS)}
         (unfinished / model_folder.MODEL_FILE).write_text(json.dumps(model, indent=2) + "\n", "utf-8")
         os.replace(unfinished, output)

@@ -5,7 +5,6 @@ import datetime
 import importlib.metadata
 import json
 import logging
-import os
 import platform
 import subprocess
 import tempfile
@@ -74,9 +73,8 @@ def record(workdir: Path, settings: Settings, step: int) -> None:
 
 def write_config(workdir: Path, settings: Settings) -> None:
     """Put the config into the workdir, whole or not at all, for `read_config`."""
-    unfinished = workdir / f"{CONFIG_FILE}.part"
-    unfinished.write_text(json.dumps(to_config(settings), indent=2) + "\n", "utf-8")
-    os.replace(unfinished, workdir / CONFIG_FILE)
+    with files.written_whole(workdir / CONFIG_FILE) as unfinished:
+        unfinished.write_text(json.dumps(to_config(settings), indent=2) + "\n", "utf-8")
 
 
 def read_config(workdir: Path) -> Settings:

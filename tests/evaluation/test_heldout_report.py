@@ -22,12 +22,12 @@ REPORT = {
 
 
 def test_the_json_file_is_the_report(tmp_path):
-    heldout.write(tmp_path, REPORT, Image.new("RGB", (2, 2)))
+    heldout.write(tmp_path, REPORT, Image.new("RGB", (2, 2)), ["source", "target"])
     assert json.loads((tmp_path / "report.json").read_text()) == REPORT
 
 
 def test_the_page_leads_with_a_row_for_every_method_and_lpips_on_vgg():
-    lines = heldout.markdown(REPORT, "report.png").splitlines()
+    lines = heldout.markdown(REPORT, "report.png", ["source", "target"]).splitlines()
     heading = next(line for line in lines if line.startswith("| |"))
     assert heading.startswith("| | LPIPS (VGG) ↓ |") and "LPIPS (Alex) ↓, trained on |" in heading
     assert "| generated (I_g) | 0.2500 | 0.5000 | 12.3456 | 0.2000 | 0.1250 | 0.0625 | 0.30 |" in lines
@@ -37,7 +37,7 @@ def test_the_page_leads_with_a_row_for_every_method_and_lpips_on_vgg():
 
 
 def test_the_page_has_parsing_and_groups():
-    page = heldout.markdown(REPORT, "report.png")
+    page = heldout.markdown(REPORT, "report.png", ["source", "target"])
     assert "| S_g | 0.7500 | 0.5000 |" in page
     assert "| view: back | 2 | 0.3000 | 0.4000 | – | 0.1000 | 0.3500 |" in page
     assert "Known from the data: sex;" in page
@@ -49,13 +49,18 @@ def test_a_report_of_before_has_a_table_of_what_it_holds():
 
 
 def test_the_page_shows_its_picture(tmp_path):
-    heldout.write(tmp_path, REPORT, Image.new("RGB", (2, 3)))
+    heldout.write(tmp_path, REPORT, Image.new("RGB", (2, 3)), ["source", "target"])
     assert "](report.png)" in (tmp_path / "report.md").read_text()
     assert Image.open(tmp_path / "report.png").size == (2, 3)
 
 
 def test_a_failed_report_leaves_the_old_one(tmp_path):
-    heldout.write(tmp_path, REPORT, Image.new("RGB", (2, 2)))
+    heldout.write(tmp_path, REPORT, Image.new("RGB", (2, 2)), ["source", "target"])
     with pytest.raises(TypeError):
-        heldout.write(tmp_path, {**REPORT, "rows": object()}, Image.new("RGB", (2, 2)))
+        heldout.write(tmp_path, {**REPORT, "rows": object()}, Image.new("RGB", (2, 2)), ["source", "target"])
     assert json.loads((tmp_path / "report.json").read_text()) == REPORT
+
+
+def test_a_model_without_a_parsing_map_has_no_section_on_it():
+    assert "## The predicted parsing map" in heldout.markdown(REPORT, "report.png", ["a"])
+    assert "## The predicted parsing map" not in heldout.markdown({**REPORT, "parsing": None}, "report.png", ["a"])

@@ -67,6 +67,10 @@ def test_faces_and_regions_are_defined_where_there_are_any(figures, batches):
     assert figures.defined["colour_error"].all()
 
 
+def test_a_summary_has_its_rows_in_the_reports_order(figures):
+    assert list(scoring.summarise(figures)) == list(ROW_TITLES)
+
+
 def test_padding_is_left_out(figures, batches):
     count = len(_real(batches, "face_box"))
     lengths = {len(values) for metrics in figures.rows.values() for values in metrics.values()}

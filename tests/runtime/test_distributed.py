@@ -197,6 +197,7 @@ def resumed_on_one(two_processes, settings, one, make_batch):
     return _losses_from(two_processes[0] / "run", settings, one, make_batch)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_losses_of_one(two_processes, four, first_state, make_batch):
     _, seen, _ = two_processes
     _, expected = four.run(four.put(first_state), [make_batch(i) for i in range(STEPS)])
@@ -206,12 +207,14 @@ def test_two_processes_give_the_losses_of_one(two_processes, four, first_state, 
             assert found == pytest.approx({name: float(metrics[name]) for name in found}, rel=EQUAL)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_two_processes_goes_on_in_one_with_the_same_losses(two_processes, resumed_on_one):
     expected = [losses["loss/generator"] for losses in two_processes[1][0]["losses"][STEPS:]]
     assert len(expected) == NEXT
     assert resumed_on_one == pytest.approx(expected, rel=EQUAL)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_one_device_goes_on_on_four_with_the_same_losses(
     tmp_path, two_processes, resumed_on_one, settings, one, four, make_batch
 ):
@@ -223,11 +226,13 @@ def test_a_checkpoint_of_one_device_goes_on_on_four_with_the_same_losses(
     assert _losses_from(tmp_path, settings, four, make_batch) == pytest.approx(resumed_on_one, rel=EQUAL)
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_process_stops_both_after_the_same_step(two_processes):
     first, second = (process["stopped"] for process in two_processes[1])
     assert first == second >= 3
 
 
+@pytest.mark.slow
 def test_when_one_process_is_killed_the_other_ends_by_itself_and_says_why(two_processes):
     """At the latest after the heartbeat's time-out; the first process learns of it by then, the others at once."""
     (code, said), (killed, _) = two_processes[2]

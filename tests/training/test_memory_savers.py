@@ -81,6 +81,7 @@ def _coarse(remat: bool):
     return lambda params: jnp.mean(model.apply({"params": params}, image, code)[1] ** 2), params
 
 
+@pytest.mark.slow
 def test_rematerialised_blocks_have_the_same_parameters_and_gradient():
     plain, params = _coarse(remat=False)
     remat, same = _coarse(remat=True)

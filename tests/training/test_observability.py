@@ -68,7 +68,7 @@ def test_the_revision_is_gits_own_word():
     folder = Path(workdir.__file__).parent
     done = subprocess.run(["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True)
     tracked = subprocess.run(
-        ["git", "-C", str(folder), "ls-files", "--error-unmatch", "provenance.py"], capture_output=True
+        ["git", "-C", str(folder), "ls-files", "--error-unmatch", Path(workdir.__file__).name], capture_output=True
     )
     found = workdir.revision()
     assert found is None if tracked.returncode else found.removesuffix("+changes") == done.stdout.strip()

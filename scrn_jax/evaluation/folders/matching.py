@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from scrn_jax.errors import UserError
+from scrn_jax.person.image_files import flat_name
 from scrn_jax.runtime.files import read_table
 
 SEPARATORS = ("___", "_2_", "_to_")
@@ -186,12 +187,9 @@ def key_of(path: str) -> str:
     In DeepFashion's original tree, whose file names are not unique, it is the flat name that the field gives it:
     MEN/Denim/id_00000080/01_1_front.jpg is fashionMENDenimid0000008001_1front.
     """
-    parts = PurePosixPath(path).parts
-    stem = _INNER_SUFFIX.sub("", parts[-1])
-    if len(parts) >= 4 and parts[-2].startswith("id_") and parts[-4] in ("MEN", "WOMEN"):
-        first, _, rest = stem.partition("_")
-        stem = f"fashion{parts[-4]}{parts[-3]}{parts[-2].replace('_', '')}{first}_{rest.replace('_', '')}"
-    return stem
+    *folders, file = PurePosixPath(path).parts
+    stem = _INNER_SUFFIX.sub("", file)
+    return PurePosixPath(flat_name("/".join([*folders, stem]))).name
 
 
 def list_images(folder: Path, what: str) -> ImageFolder:

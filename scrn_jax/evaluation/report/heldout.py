@@ -1,7 +1,6 @@
 """The report of an evaluation: report.json for programs, report.md with a picture for people."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from PIL import Image
 
 from scrn_jax.metrics.groups import GROUPINGS
 from scrn_jax.metrics.metric import METRICS
+from scrn_jax.runtime.files import written_whole
 
 ROW_TITLES = {
     "generated": "generated (I_g)",
@@ -113,12 +113,8 @@ def write(folder: Path, report: Mapping[str, Any], picture: Image.Image, columns
         "report.json": json.dumps(report, indent=2, allow_nan=False) + "\n",
         "report.md": markdown(report, "report.png", columns),
     }
-    _replace(folder / "report.png", lambda path: picture.save(path, format="PNG"))
+    with written_whole(folder / "report.png") as unfinished:
+        picture.save(unfinished, format="PNG")
     for name, text in texts.items():
-        _replace(folder / name, lambda path, text=text: path.write_text(text, "utf-8"))
-
-
-def _replace(path: Path, save) -> None:
-    unfinished = path.with_name(path.name + ".part")
-    save(unfinished)
-    os.replace(unfinished, path)
+        with written_whole(folder / name) as unfinished:
+            unfinished.write_text(text, "utf-8")

@@ -1,5 +1,6 @@
 """VGG16 and VGG19 (Simonyan and Zisserman, 2014) as frozen feature networks with named taps."""
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -21,6 +22,13 @@ def conv_names(depth: int) -> list[str]:
 def tap_names(depth: int) -> list[str]:
     """Every tap in order: conv1_1 (before the ReLU), relu1_1 (after it), conv1_2, ..."""
     return [tap for name in conv_names(depth) for tap in (name, name.replace("conv", "relu"))]
+
+
+def as_deep_as(params: Mapping[str, Any], depth: int, taps: Collection[str]) -> dict[str, Any]:
+    """The parameters of the convolutions that `VGG(depth, taps)` computes: 2 of VGG19's 80 MB for conv3_1."""
+    names = conv_names(depth)
+    deepest = max(names.index(tap.replace("relu", "conv")) for tap in taps)
+    return {name: params[name] for name in names[: deepest + 1]}
 
 
 class VGG(nn.Module):

@@ -9,6 +9,7 @@ import numpy as np
 from scrn_jax.models import base
 from scrn_jax.models.discriminator import Discriminator
 from scrn_jax.models.pretrained import weights
+from scrn_jax.models.pretrained.vgg import as_deep_as
 from scrn_jax.models.scrn import objective
 from scrn_jax.models.scrn import settings as settings_lib
 from scrn_jax.models.scrn.generator import SCRN
@@ -47,6 +48,7 @@ class Scrn(base.TrainableModel):
         self.generator, self.discriminator = make_generator(model), make_discriminator(model)
         self.judges = objective.Judges.of(self.discriminator, features, base.DTYPES[model.dtype])
         self.weights = objective.term_weights(loss)
+        self.summary = f"an SCRN generator of width {model.width} with {model.blocks} Coarse Blocks"
         if parsing_steps:
             self.first_stage = base.Stage(parsing_steps, PARSING_BLOCK, (PARSING_TERM,))
 
@@ -78,7 +80,8 @@ class Scrn(base.TrainableModel):
         """{"vgg": parameters, "alexnet": parameters}, of those that the weighted losses need."""
         frozen, features = {}, self.features
         if "cor" in self.weights:
-            frozen["vgg"] = weights.load(features.correspondence, features.correspondence_source)
+            whole, vgg = weights.load(features.correspondence, features.correspondence_source), self.judges.vgg
+            frozen["vgg"] = as_deep_as(whole, vgg.depth, vgg.taps)
         if "per" in self.weights:
             frozen["alexnet"] = weights.load("alexnet", features.perceptual_source)
         return frozen

@@ -49,3 +49,9 @@ def test_bfloat16_compute_stays_near_float32_and_returns_float32(torch_network, 
 def test_unknown_layers_and_depths_are_refused(depth, taps):
     with pytest.raises(ValueError, match="choose"):
         VGG(depth, taps).init(jax.random.key(0), IMAGES)
+
+
+def test_only_the_layers_up_to_the_deepest_tap_are_kept():
+    whole = {name: number for number, name in enumerate(vgg.conv_names(19))}
+    kept = vgg.as_deep_as(whole, 19, ("relu2_1", "conv3_1"))
+    assert kept == {"conv1_1": 0, "conv1_2": 1, "conv2_1": 2, "conv2_2": 3, "conv3_1": 4}
