@@ -13,6 +13,7 @@ from scrn_jax.errors import UserError
 from scrn_jax.person import joints, regions
 from scrn_jax.settings import DTYPES, Settings
 
+SHIPPED = Path(__file__).parent / "inference" / "assets" / "people"
 SIZES = (1, 2, 4, 8, 16)  # pictures a device at a time; other numbers are padded to the next or cut into pieces
 
 
@@ -37,18 +38,20 @@ class PoseTransfer:
         self._paint = jax.jit(paint, in_shardings=(replicated, data), out_shardings=replicated)
 
     @classmethod
-    def load(cls, folder: str | Path, *, dtype: str | None = None, devices=None) -> "PoseTransfer":
+    def load(cls, folder: str | Path | None = None, *, dtype: str | None = None, devices=None) -> "PoseTransfer":
         """Load an exported model.
 
         Args:
-          folder: the --output of --mode export.
+          folder: the --output of --mode export; the model that comes with the package by default.
           dtype: "float32" or "bfloat16", what convolutions compute in; the run's own by default.
           devices: JAX devices that share each batch; the first one by default.
 
         Raises:
           UserError: no exported model there, a damaged one, one of another layout, an unknown dtype.
         """
-        folder = Path(folder).expanduser()
+        folder = SHIPPED if folder is None else Path(folder).expanduser()
+        if folder == SHIPPED and not exported.is_exported(folder):
+            raise UserError("no model comes with this version; give the folder of an exported one (--model DIR)")
         settings = exported.read_settings(folder)
         if dtype is not None:
             if dtype not in DTYPES:

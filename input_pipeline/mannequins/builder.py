@@ -25,7 +25,8 @@ class PeopleConfig:
     """Which people to render. Test identities follow the train identities, so that no one is in both splits.
 
     Attributes: numbers of identities and of views per identity (at least 2); `height` and `width` of the pictures in
-    pixels; `seed` of everything random. Raises UserError for numbers that make no data set.
+    pixels; `seed` of everything random; `varied`: as photos show people, see `variety`. Raises UserError for numbers
+    that make no data set.
     """
 
     train_identities: int = 300
@@ -34,6 +35,7 @@ class PeopleConfig:
     height: int = 64
     width: int = 44
     seed: int = 0
+    varied: bool = False
 
     def __post_init__(self):
         lowest = {"train_identities": 1, "test_identities": 1, "views": 2, "height": 16, "width": 16, "seed": 0}
@@ -41,11 +43,13 @@ class PeopleConfig:
             value = getattr(self, key)
             if not isinstance(value, int) or value < least:
                 raise UserError(f"config.data.{key} is {value!r}; it must be an integer of at least {least}")
+        if not isinstance(self.varied, bool):
+            raise UserError(f"config.data.varied is {self.varied!r}; it must be True or False")
 
     def name(self) -> str:
         """The name of the folder of records: other numbers get another folder."""
         people = f"{self.train_identities}-{self.test_identities}x{self.views}"
-        return f"{people}_{self.height}x{self.width}_seed{self.seed}"
+        return f"{people}_{self.height}x{self.width}_seed{self.seed}{'_varied' if self.varied else ''}"
 
 
 @dataclasses.dataclass(eq=False)
@@ -83,7 +87,7 @@ class Mannequins(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, identities: range) -> Iterator[tuple[str, dict]]:
         people = self.builder_config.people
-        tasks = [PersonTask(people.seed, who, people.views, people.height, people.width) for who in identities]
+        tasks = [_task(people, who) for who in identities]
         processes = min(parallel_calls(), len(tasks))
         for number, (task, views) in enumerate(zip(tasks, render_people(tasks, processes), strict=True), start=1):
             if number % _LOG_EVERY == 0 or number == len(tasks):
@@ -91,6 +95,10 @@ class Mannequins(tfds.core.GeneratorBasedBuilder):
             for source, target in itertools.permutations(range(people.views), 2):
                 pair = _pair(task, views, source, target)
                 yield f"{pair.source_name}-{pair.target_name}", records.encode(pair)
+
+
+def _task(people: PeopleConfig, identity: int) -> PersonTask:
+    return PersonTask(people.seed, identity, people.views, people.height, people.width, people.varied)
 
 
 def _pair(task: PersonTask, views: list[EncodedView], source: int, target: int) -> Pair:

@@ -9,6 +9,8 @@ from input_pipeline.mannequins.figure import Figure, Mesh
 from input_pipeline.mannequins.render import Camera
 
 DISTANCE = 4.5
+# Where a crop cuts, as shares of the way from hips to knees, and how much a whole person fills of the frame's height.
+CUT, FILL = (0.0, 0.8), (0.88, 0.955)
 
 
 def turned(mesh: Mesh, turn: np.ndarray) -> Mesh:
@@ -18,12 +20,19 @@ def turned(mesh: Mesh, turn: np.ndarray) -> Mesh:
 
 
 def frame(
-    mesh: Mesh, posed: Posed, figure: Figure, aspect: float, cropped: bool, rng: np.random.Generator
+    mesh: Mesh,
+    posed: Posed,
+    figure: Figure,
+    aspect: float,
+    cropped: bool,
+    rng: np.random.Generator,
+    cut: tuple[float, float] = CUT,
+    fill: tuple[float, float] = FILL,
 ) -> tuple[Camera, Mesh, np.ndarray]:
     """Camera, the mesh moved before it, and the move (3,).
 
-    A whole person fills 88 to 95.5 % of the frame's height, less where the arms would leave the frame at the sides; a
-    cropped one is cut between the waist and the knees. aspect = width / height.
+    A whole person fills `fill` of the frame's height, less where the arms would leave the frame at the sides; a cropped
+    one is cut between the waist and the knees, at `cut` of the way from hips to knees. aspect = width / height.
     """
     heads = {name: posed.heads[i] for name, i in figure.bones.items()}
     floor = mesh.vertices[:, 1].min()
@@ -33,16 +42,17 @@ def frame(
     plane = Camera(1.0, 0.0, 0.0, DISTANCE)
     flat = plane.project(mesh.vertices)
     low, high = flat.min(0), flat.max(0)
-    fill, jitter = rng.uniform(0.88, 0.955), rng.uniform(-0.5, 0.5)
+    filled, jitter = rng.uniform(*fill), rng.uniform(-0.5, 0.5)
     cut_share, margin = rng.uniform(0.0, 1.0), rng.uniform(0.03, 0.08)
     if cropped:
         knees = 0.5 * (heads["shin.L"] + heads["shin.R"])
-        cut = plane.project((hips + cut_share * 0.8 * (knees - hips) + lift)[None])[0, 0]
+        at = hips + (cut[0] + cut_share * (cut[1] - cut[0])) * (knees - hips)
+        end = plane.project((at + lift)[None])[0, 0]
         top = plane.project((heads["head"] + [0, 0.19, 0] + lift)[None])[0, 0]
-        scale = min((1 - margin) / (cut - top), 1.15 * aspect / (high[1] - low[1]))
+        scale = min((1 - margin) / (end - top), 1.15 * aspect / (high[1] - low[1]))
         centre_y = margin - top * scale
     else:
-        scale = min(fill / (high[0] - low[0]), 0.96 * aspect / (high[1] - low[1]))
+        scale = min(filled / (high[0] - low[0]), 0.96 * aspect / (high[1] - low[1]))
         slack = 1 - scale * (high[0] - low[0])
         centre_y = slack * (0.5 + 0.3 * jitter) - low[0] * scale
     room = max(aspect - scale * (high[1] - low[1]), 0.0)

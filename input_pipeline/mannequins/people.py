@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from input_pipeline.mannequins import asset as assets
-from input_pipeline.mannequins import camera, poses, shading, surface, wardrobe
+from input_pipeline.mannequins import camera, poses, shading, surface, variety, wardrobe
 from input_pipeline.mannequins.body import Posed, pose_bones, rotation, shape_heads
 from input_pipeline.mannequins.figure import Figure, Mesh
 from input_pipeline.mannequins.landmarks import Landmarks
@@ -49,7 +49,10 @@ class Shot:
 
 @dataclass(frozen=True)
 class Person:
-    """An identity: body, clothes, hair and studio. Equal seeds and identities give equal people."""
+    """An identity: body, clothes, hair and studio. Equal seeds and identities give equal people.
+
+    varied: whether light, place, colours and crops are of all kinds, see `variety`, and not those of a studio.
+    """
 
     seed: int
     identity: int
@@ -58,9 +61,10 @@ class Person:
     figure: Figure
     heads: np.ndarray
     landmarks: Landmarks
+    varied: bool = False
 
     @classmethod
-    def sample(cls, seed: int, identity: int) -> "Person":
+    def sample(cls, seed: int, identity: int, varied: bool = False) -> "Person":
         """Draws the person of a non-negative seed and identity. Raises ValueError for negative numbers."""
         if seed < 0 or identity < 0:
             raise ValueError(f"seed and identity are non-negative integers, not {seed} and {identity}")
@@ -68,14 +72,19 @@ class Person:
         asset = assets.load()
         _, coefficients, look = _appearance(rng, asset)
         figure = Figure(asset, coefficients, look, rng)
+        studio = shading.Studio.sample(rng)
+        if varied:
+            own = np.random.default_rng([seed, identity, 2])
+            studio, look = variety.studio(own), variety.look(own, look)
         return cls(
             seed,
             identity,
             look,
-            shading.Studio.sample(rng),
+            studio,
             figure,
             shape_heads(asset, coefficients),
             Landmarks(asset, coefficients),
+            varied,
         )
 
     def view(self, index: int, height: int, width: int) -> View:
@@ -101,9 +110,10 @@ class Person:
         posed = pose_bones(self.heads, assets.load().parents, pose.local)
         turn = rotation(poses.Y, pose.yaw)
         mesh = camera.turned(self.figure.pose(posed), turn)
-        cropped = bool(rng.random() < CROP_SHARE)
+        cropped = bool(rng.random() < (variety.CROP_SHARE if self.varied else CROP_SHARE))
         turned = Posed(turn @ posed.rotation, posed.translation @ turn.T, posed.heads @ turn.T)
-        lens, mesh, lift = camera.frame(mesh, turned, self.figure, aspect, cropped, rng)
+        spans = (variety.CUT, variety.FILL) if self.varied else (camera.CUT, camera.FILL)
+        lens, mesh, lift = camera.frame(mesh, turned, self.figure, aspect, cropped, rng, *spans)
         screen = lens.project(mesh.vertices)
         joints, face_box = self.landmarks.see(turned, lens, lift, screen, mesh, aspect)
         return Shot(mesh, lens, screen, joints, face_box, camera.soles(turned, lens, lift, self.figure))
@@ -140,7 +150,10 @@ class Person:
     def _studio_picture(self, shot: Shot, height: int, width: int) -> np.ndarray:
         """The empty studio with the person's contact shadow, linear (H * W, 3)."""
         floor = float(shot.feet[:, 0].max()) if len(shot.feet) else 2.0
-        room = shading.backdrop(self.studio, height, width, floor - 0.05)
+        if self.studio.place is not None:
+            room = variety.backdrop(self.studio.place, height, width)
+        else:
+            room = shading.backdrop(self.studio, height, width, floor - 0.05)
         if len(shot.feet):
             side = float(np.sign(self.studio.key[0]))
             room *= shading.contact_shadow(height, width, shot.feet, shot.camera.scale, side)[:, :, None]

@@ -22,7 +22,10 @@ BACKDROPS = (
 
 @dataclass(frozen=True)
 class Studio:
-    """Direction to the key light (3,), its strength, fill and sky; backdrop colour (3,) linear, its fall-off."""
+    """Direction to the key light (3,), its strength, fill and sky; backdrop colour (3,) linear, its fall-off.
+
+    tint: what the light on the person is multiplied by, (3,). place: seed of a `variety.backdrop` instead of a studio.
+    """
 
     key: np.ndarray
     strength: float
@@ -31,6 +34,8 @@ class Studio:
     backdrop: np.ndarray
     falloff: float
     floor: float
+    tint: np.ndarray | None = None
+    place: int | None = None
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Studio":
@@ -62,7 +67,7 @@ def light(surface: Surface, normal: np.ndarray, openness: np.ndarray, studio: St
     # Light that enters skin leaves it reddened, which shows where the light fades.
     skin = np.flatnonzero(surface.label >= FACE)
     lit[skin] = lit[skin] ** SKIN_FALL
-    colour = surface.albedo * lit
+    colour = surface.albedo * (lit if studio.tint is None else lit * studio.tint)
     half = studio.key + VIEW
     half = half / np.linalg.norm(half)
     facing = np.maximum(normal @ half, 0)

@@ -28,11 +28,12 @@ class PersonTask(NamedTuple):
     views: int
     height: int
     width: int
+    varied: bool = False
 
 
 def render_person(task: PersonTask) -> list[EncodedView]:
     """All views of one person; a function of `task` alone."""
-    person = Person.sample(seed=task.seed, identity=task.identity)
+    person = Person.sample(seed=task.seed, identity=task.identity, varied=task.varied)
     views = (person.view(number, height=task.height, width=task.width) for number in range(task.views))
     return [EncodedView(_png(view.image), _png(view.labels), view.joints, view.face_box) for view in views]
 

@@ -1,0 +1,187 @@
+"""From a photo to what the model needs of a person: joints, mask, regions and face box.
+
+An estimator is any function of a photo that gives a `Person`. `load()` is the one that works without anything else:
+BlazePose for joints, our region network for mask and regions. What others found comes in by files (`from_files`).
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from scrn_jax.errors import UserError
+from scrn_jax.inference.blazepose import BlazePose, Body
+from scrn_jax.inference.region_network import RegionNetwork
+from scrn_jax.person import joints as joints_lib
+from scrn_jax.person import regions as regions_lib
+from scrn_jax.person.detections import read_joints
+
+# BlazePose's points in the order of `joints.NAMES`; the neck is the middle of the shoulders.
+_ORDER = [0, 12, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7]
+_NECK, _SHOULDERS, _EARS = 1, [11, 12], [7, 8]
+_FACE = [0, 14, 15, 16, 17]
+LEAST_VISIBILITY = 0.3
+# A body is more than a head: without shoulders there is nobody to move.
+_LEAST_JOINTS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Person:
+    """A person in a picture of H x W pixels.
+
+    joints_Jx2: float32 (18, 2), (y, x), missing ones (-1, -1); mask_HxW: float32 in [0, 1]; regions_HxW: uint8, 0 to 7
+    of `person.regions.NAMES`; face_box: float32 (4,), (y0, x0, y1, x1), zeros without a face. notes: what whoever looks
+    at the result should know, as sentences: several people, seen from behind, cut off.
+    """
+
+    joints_Jx2: np.ndarray
+    mask_HxW: np.ndarray
+    regions_HxW: np.ndarray
+    face_box: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+class Estimator(Protocol):
+    """Finds the person of a photo, uint8 RGB (H, W, 3). Raises UserError when nobody is found."""
+
+    def __call__(self, photo_HxWx3: np.ndarray) -> Person: ...
+
+
+class JointFinder(Protocol):
+    """Finds joints (18, 2) and a mask (H, W) of the person of a photo, and says what is to be said."""
+
+    def __call__(self, photo_HxWx3: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]: ...
+
+
+class RegionFinder(Protocol):
+    """Finds mask float32 (H, W) and regions uint8 (H, W) of the person with joints (18, 2) and a first mask (H, W)."""
+
+    def __call__(self, photo_HxWx3: np.ndarray, joints_Jx2: np.ndarray, mask_HxW: np.ndarray): ...
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoSteps:
+    """An estimator of two parts: joints first, then regions."""
+
+    find_joints: JointFinder
+    find_regions: RegionFinder
+
+    def __call__(self, photo_HxWx3: np.ndarray) -> Person:
+        """The person of a photo. Raises UserError when nobody is found."""
+        joints, mask, notes = self.find_joints(photo_HxWx3)
+        mask, regions = self.find_regions(photo_HxWx3, joints, mask)
+        box = joints_lib.face_box_from_joints(joints, *photo_HxWx3.shape[:2])
+        return Person(joints, mask, regions, box, notes)
+
+
+def load() -> Estimator:
+    """The built-in estimator. Raises UserError when the extra `photo` is not installed."""
+    return TwoSteps(BlazePoseJoints(), RegionNetwork.load())
+
+
+class BlazePoseJoints:
+    """The joints and the first mask of the largest person, by BlazePose."""
+
+    def __init__(self):
+        self._look = BlazePose()
+
+    def __call__(self, photo_HxWx3: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+        """See `JointFinder`. Raises UserError when nobody is found."""
+        body = self._look(Image.fromarray(photo_HxWx3))
+        joints = None if body is None else openpose_joints(body, photo_HxWx3.shape[:2])
+        if joints is None or joints_lib.present(joints).sum() < _LEAST_JOINTS:
+            raise UserError(
+                "nobody is found in the picture; take a photo that shows a person from the head to the hips"
+            )
+        return joints, body.mask, notes(joints, body.people)
+
+
+def openpose_joints(body: Body, size: tuple[int, int]) -> np.ndarray:
+    """BlazePose's points as joints float32 (18, 2) of a picture of `size` (height, width), within it."""
+    points, there = body.points[_ORDER], body.visibility[_ORDER] >= LEAST_VISIBILITY
+    points[_NECK] = body.points[_SHOULDERS].mean(0)
+    there[_NECK] = (body.visibility[_SHOULDERS] >= LEAST_VISIBILITY).all()
+    there[_FACE] &= visible_face(body)
+    joints = np.where(there[:, None], points[:, ::-1] - 0.5, joints_lib.MISSING).astype(np.float32)
+    return joints_lib.clip_to_frame(joints, *size)
+
+
+def visible_face(body: Body) -> np.ndarray:
+    """Which of nose, right eye, left eye, right ear and left ear can be seen, bool (5,).
+
+    BlazePose calls all of them visible, even from behind; the depth of nose and ears tells where the head looks.
+    """
+    right, left = 8, 7
+    width = np.linalg.norm(body.points[left] - body.points[right])
+    ahead = body.depth[_EARS].mean() - body.depth[0]
+    deeper = body.depth[left] - body.depth[right]
+    length = np.sqrt(width**2 + ahead**2 + deeper**2) + 1e-6
+    front, turn = ahead / length > -0.5, deeper / length
+    return np.array([front, front and turn > -0.9, front and turn < 0.9, turn > -0.1, turn < 0.1])
+
+
+def notes(joints: np.ndarray, people: int) -> tuple[str, ...]:
+    """What to say of a person with these joints (18, 2) among so many people."""
+    there, said = joints_lib.present(joints), []
+    if people > 1:
+        said.append(f"{people} people are found; the largest one is taken")
+    if not there[[0, 14, 15]].any():
+        said.append("the person is seen from behind or without a face; a face in the result is made up")
+    if not there[[9, 10, 12, 13]].any():
+        said.append("the legs are not in the photo; a pose that shows them makes them up")
+    return tuple(said)
+
+
+def from_files(
+    photo_HxWx3: np.ndarray,
+    joints: tuple[str, str | Path, str] | None = None,
+    label_map: str | Path | None = None,
+    merge: str | Sequence[int] = "regions",
+) -> Person:
+    """The person of a photo from what other programs found; what is not given is estimated.
+
+    Args:
+      photo_HxWx3: uint8 RGB.
+      joints: format ("openpose", "coco", "npy", "deepfashion"), path, and the picture's name in it.
+      label_map: a PNG of classes, as large as the photo, and `merge`, its table (`regions.merge_table`).
+
+    Raises:
+      UserError: files that do not fit, another size, or nobody found.
+    """
+    size = photo_HxWx3.shape[:2]
+    if joints is None:
+        found, mask, said = BlazePoseJoints()(photo_HxWx3)
+    else:
+        found, mask, said = _joints_of(*joints), None, ()
+        said = notes(found, 1)
+    if label_map is None:
+        if mask is None:
+            mask = BlazePoseJoints()(photo_HxWx3)[1]
+        mask, regions = RegionNetwork.load()(photo_HxWx3, found, mask)
+    else:
+        regions = merged_regions(regions_lib.read_label_map(label_map, len(regions_lib.merge_table(merge))), merge)
+        if regions.shape != size:
+            raise UserError(
+                f"{label_map}: {regions.shape} pixels, and the photo has {size}; make the map of this photo"
+            )
+        mask = (regions > 0).astype(np.float32)
+    return Person(found, mask, regions, joints_lib.face_box_from_joints(found, *size), said)
+
+
+def _joints_of(kind: str, path: str | Path, name: str) -> np.ndarray:
+    known = read_joints(kind, path)
+    if name not in known:
+        raise UserError(f"{path}: no joints of {name}; it has {', '.join(sorted(known)[:3])}")
+    if joints_lib.present(known[name]).sum() < _LEAST_JOINTS:
+        raise UserError(f"{path}, {name}: fewer than {_LEAST_JOINTS} joints; take a picture with a person")
+    return known[name]
+
+
+def merged_regions(classes: np.ndarray, merge: str | Sequence[int]) -> np.ndarray:
+    """Regions uint8 (H, W) of a map of classes (H, W). Raises UserError for a class that the table lacks."""
+    table = regions_lib.merge_table(merge)
+    regions_lib.check_labels(classes, "the label map", len(table))
+    return table[classes]

@@ -1,0 +1,201 @@
+"""Target poses: a gallery of our own, poses from files, fitted to a person, and the poses in between.
+
+A pose is joints float32 (18, 2), (y, x) in any unit, missing ones (-1, -1); `retarget` puts it into a person's frame.
+"""
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from scrn_jax.errors import UserError
+from scrn_jax.person import joints as joints_lib
+from scrn_jax.person.detections import joints_from_points
+from scrn_jax.person.formats import joints_from_lists
+from scrn_jax.runtime.files import read_json
+
+ASSET = "poses.json"
+_LEAST_JOINTS = 4
+_MOST_POSES, _MOST_BYTES = 4096, 1 << 22
+# Lengths that measure a body whatever its pose, and what each is of the trunk's on average.
+_MEASURES = (((1, 8), 1.0), ((1, 11), 1.0), ((2, 5), 0.69), ((0, 1), 0.45), ((8, 9), 0.79), ((11, 12), 0.79))
+_EDGE = 0.03
+
+
+@functools.lru_cache(maxsize=1)
+def _asset() -> Mapping[str, Mapping[str, list]]:
+    return json.loads((resources.files("scrn_jax.inference") / "assets" / ASSET).read_text("utf-8"))
+
+
+def names() -> tuple[str, ...]:
+    """The gallery's poses."""
+    return tuple(_asset()["poses"])
+
+
+def named(name: str) -> np.ndarray:
+    """A pose of the gallery, in frame heights. Raises UserError for another name."""
+    if name not in _asset()["poses"]:
+        raise UserError(f"no pose is called {name!r}; choose one of {', '.join(names())}, or give a file")
+    return np.array(_asset()["poses"][name], np.float32)
+
+
+def film_names() -> tuple[str, ...]:
+    """The gallery's sequences of poses."""
+    return tuple(_asset()["films"])
+
+
+def film(name: str) -> np.ndarray:
+    """A sequence of poses (N, 18, 2) of the gallery, in frame heights; it loops. Raises UserError for another name."""
+    if name not in _asset()["films"]:
+        raise UserError(f"no film is called {name!r}; choose one of {', '.join(film_names())}, or give a file")
+    return np.array(_asset()["films"][name], np.float32)
+
+
+def from_file(path: str | Path) -> np.ndarray:
+    """The poses (N, 18, 2) of a JSON file, in order.
+
+    One pose is OpenPose's output, {"people": [{"pose_keypoints_2d": ...}]}, or 18 pairs (y, x) with [-1, -1] for
+    missing joints, bare or as {"joints": ...}; several are a list of such, or {"poses": [...]}.
+
+    Raises:
+      UserError: no such file, no pose, another joint count, NaN, or fewer than 4 joints.
+    """
+    content = read_json(path, _MOST_BYTES)
+    poses = content["poses"] if isinstance(content, dict) and "poses" in content else content
+    poses = list(poses.values()) if isinstance(poses, dict) and poses and "poses" in content else poses
+    many = isinstance(poses, list) and poses and not _is_pair(poses[0])
+    poses = poses if many else [poses]
+    if len(poses) > _MOST_POSES:
+        raise UserError(f"{path}: {len(poses)} poses, at most {_MOST_POSES} are read; split it")
+    return np.stack([_pose(pose, f"{path}, pose {index}" if many else str(path)) for index, pose in enumerate(poses)])
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and not isinstance(value[0], list | dict)
+
+
+def _pose(value: object, where: str) -> np.ndarray:
+    if isinstance(value, dict) and "people" in value:
+        return check(_openpose(value["people"], where), where)
+    value = value.get("joints") if isinstance(value, dict) else value
+    if not isinstance(value, list) or not all(_is_pair(point) for point in value):
+        raise UserError(f"{where}: is no pose; write 18 pairs [y, x], or OpenPose's JSON")
+    return check(joints_from_lists([point[0] for point in value], [point[1] for point in value], where), where)
+
+
+def _openpose(people: object, where: str) -> np.ndarray:
+    first = people[0] if isinstance(people, list) and people else None
+    flat = first.get("pose_keypoints_2d") if isinstance(first, dict) else None
+    if not isinstance(flat, list) or not flat or len(flat) % 3:
+        raise UserError(f"{where}: has no person with `pose_keypoints_2d` as x, y, confidence; write the file anew")
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e6 for v in flat):
+        raise UserError(f"{where}: a value among the keypoints is no finite number; write 0 for a missing point")
+    return joints_from_points(np.array(flat, np.float64).reshape(-1, 3), where)
+
+
+def check(pose: np.ndarray, where: str) -> np.ndarray:
+    """The pose as float32 (18, 2), NaN as missing.
+
+    Raises UserError naming `where` for another shape, too few joints, or joints all within a pixel.
+    """
+    pose = np.asarray(pose)
+    if pose.shape != (joints_lib.NUM_JOINTS, 2) or pose.dtype.kind not in "fiu":
+        raise UserError(f"{where}: has the shape {pose.shape}; a pose is 18 joints (y, x), missing ones (-1, -1)")
+    there = joints_lib.present(pose)
+    if there.sum() < _LEAST_JOINTS:
+        raise UserError(f"{where}: {there.sum()} joints, at least {_LEAST_JOINTS} make a pose; give more")
+    if not np.ptp(pose[there].astype(np.float64), axis=0).max() > 0:
+        raise UserError(f"{where}: all joints are at one place; give (y, x) in pixels")
+    return np.where(there[:, None], pose, joints_lib.MISSING).astype(np.float32)
+
+
+def body_size(pose: np.ndarray) -> float:
+    """How large the body of a pose is, as the length of its trunk: the largest of what its parts say of it.
+
+    Every part shows at most its full length in a picture, so the largest measure is the one least foreshortened.
+    """
+    there = joints_lib.present(pose)
+    lengths = [np.hypot(*(pose[a] - pose[b])) / share for (a, b), share in _MEASURES if there[a] and there[b]]
+    if not lengths:
+        spread = pose[there]
+        return float(max(np.ptp(spread, axis=0).max() / 3, 1e-6))
+    return float(max(lengths))
+
+
+def retarget(pose: np.ndarray, onto: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
+    """The pose (..., 18, 2) as large as the person with joints `onto` (18, 2), the neck where it is there.
+
+    With `size`, the (height, width) of the frame, a person seen whole stays whole: the pose is shrunk and moved until
+    its joints are in the frame; of one whose legs the frame cuts off only the sides are kept in. Joints outside become
+    missing. The poses of a sequence are all moved alike.
+    """
+    poses = np.asarray(pose, np.float64).reshape(-1, joints_lib.NUM_JOINTS, 2)
+    scale = body_size(onto) / np.median([body_size(one) for one in poses])
+    anchor, start = _neck(onto), np.mean([_neck(one) for one in poses], axis=0)
+    there = joints_lib.present(poses)
+    moved = np.where(there[..., None], (poses - start) * scale + anchor, 0)
+    if size is not None:
+        moved = _into_frame(moved, there, onto, size, anchor)
+    moved = np.where(there[..., None], np.maximum(moved, -0.999), joints_lib.MISSING).astype(np.float32)
+    moved = moved if size is None else joints_lib.clip_to_frame(moved, *size)
+    return moved.reshape(np.shape(pose))
+
+
+def _into_frame(
+    moved: np.ndarray, there: np.ndarray, onto: np.ndarray, size: tuple[int, int], anchor: np.ndarray
+) -> np.ndarray:
+    height, width = size
+    whole = joints_lib.present(onto)[[10, 13]].any()
+    seen = moved[there]
+    low, high = seen.min(0), seen.max(0)
+    room = np.array([height, width]) * (1 - 2 * _EDGE) - 1
+    shrink = min(1.0, room[1] / max(high[1] - low[1], 1e-6))
+    if whole:
+        # From the top of the head, which lies above the joints, to the soles below them.
+        head = 0.35 * body_size(onto) * shrink
+        shrink = min(shrink, (room[0] - head) / max(high[0] - low[0], 1e-6))
+    moved = (moved - anchor) * shrink + anchor
+    seen = moved[there]
+    low, high = seen.min(0), seen.max(0)
+    shift = np.zeros(2)
+    margin = np.array([height, width]) * _EDGE
+    for axis in (0, 1) if whole else (1,):
+        top = margin[axis] + (0.22 * body_size(onto) * shrink if axis == 0 else 0)
+        shift[axis] = max(top - low[axis], 0) or min(size[axis] - 1 - margin[axis] - high[axis], 0)
+    return moved + shift
+
+
+def _neck(pose: np.ndarray) -> np.ndarray:
+    there = joints_lib.present(pose)
+    for group in ((1,), (2, 5), (0,), (8, 11)):
+        if all(there[joint] for joint in group):
+            return pose[list(group)].astype(np.float64).mean(0)
+    return pose[there].astype(np.float64).mean(0)
+
+
+def interpolate(poses: Sequence[np.ndarray] | np.ndarray, frames: int, loop: bool = False) -> np.ndarray:
+    """`frames` poses (frames, 18, 2) along a sequence (N, 18, 2), linearly from joint to joint.
+
+    A joint that either neighbour lacks is there where the nearer one has it. `loop` goes on from the last to the first.
+    Raises UserError for no pose or no frame.
+    """
+    keys = np.asarray(poses, np.float32)
+    if keys.ndim != 3 or not len(keys) or frames < 1:
+        raise UserError(
+            f"a film of {frames} frames from poses of shape {keys.shape}; give poses (N, 18, 2) and 1 or more"
+        )
+    if loop:
+        at = np.arange(frames) * len(keys) / frames
+        keys = np.concatenate([keys, keys[:1]])
+    else:
+        at = np.linspace(0, len(keys) - 1, frames) if frames > 1 else np.zeros(1)
+    before = np.minimum(at.astype(int), len(keys) - 1)
+    after = np.minimum(before + 1, len(keys) - 1)
+    share = (at - before).astype(np.float32)[:, None, None]
+    a, b = keys[before], keys[after]
+    near = np.where(share < 0.5, a, b)
+    both = (joints_lib.present(a) & joints_lib.present(b))[..., None]
+    return np.where(both, a + share * (b - a), near).astype(np.float32)
