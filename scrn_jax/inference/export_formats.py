@@ -51,7 +51,7 @@ pictures = paint(params, source_image, source_parsing, source_pose, target_pose)
 """
 _TFLITE_CARD = """## Use
 
-With LiteRT (`pip install ai-edge-litert`) or TensorFlow's interpreter, one person at a time, by built-in operations only:
+With LiteRT (`pip install ai-edge-litert`) or TensorFlow's interpreter, one person at a time, built-in operations only:
 
 ```python
 from ai_edge_litert.interpreter import Interpreter

@@ -55,15 +55,19 @@ def film(name: str) -> np.ndarray:
 
 
 def from_file(path: str | Path) -> np.ndarray:
-    """The poses (N, 18, 2) of a JSON file, in order.
+    """The poses (N, 18, 2) of a JSON file, in order: see `from_content`. Raises UserError when there is no such file."""
+    return from_content(read_json(path, _MOST_BYTES), path)
+
+
+def from_content(content: object, path: str | Path) -> np.ndarray:
+    """The poses (N, 18, 2) of what a JSON file `path` holds, in order.
 
     One pose is OpenPose's output, {"people": [{"pose_keypoints_2d": ...}]}, or 18 pairs (y, x) with [-1, -1] for
     missing joints, bare or as {"joints": ...}; several are a list of such, or {"poses": [...]}.
 
     Raises:
-      UserError: no such file, no pose, another joint count, NaN, or fewer than 4 joints.
+      UserError: no pose, another joint count, NaN, or fewer than 4 joints.
     """
-    content = read_json(path, _MOST_BYTES)
     poses = content["poses"] if isinstance(content, dict) and "poses" in content else content
     poses = list(poses.values()) if isinstance(poses, dict) and poses and "poses" in content else poses
     many = isinstance(poses, list) and poses and not _is_pair(poses[0])
