@@ -16,8 +16,8 @@ AUTO, FOLDER = "auto", "compiled"
 MIN_SECONDS = 5  # Programs that compile faster are not worth their file.
 
 
-def keep_programs(where: str) -> None:
-    """Keep what takes `MIN_SECONDS` or longer to compile in a folder; call it before anything is computed.
+def keep_programs(where: str, least_seconds: float = MIN_SECONDS) -> None:
+    """Keep what takes `least_seconds` or longer to compile in a folder; call it before anything is computed.
 
     JAX's key of a program covers its code, the versions, the flags of XLA and the kind of processor, so that several
     machines may share a folder. Anyone who can write into it can run code here: let it be nobody else.
@@ -39,6 +39,6 @@ def keep_programs(where: str) -> None:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder.resolve()))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", MIN_SECONDS)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", least_seconds)
     # JAX asks for its folder once, at the first thing that it compiles, and that may have been before.
     compilation_cache.reset_cache()

@@ -12,6 +12,7 @@ import orbax.checkpoint as ocp
 
 from scrn_jax import networks
 from scrn_jax.errors import UserError
+from scrn_jax.inference import packing
 from scrn_jax.runtime import files
 from scrn_jax.settings import Settings, from_config
 
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 
 LAYOUT = 1  # of the folder; a reader takes its own only
 MODEL_FILE, CARD_FILE, PARAMS = "model.json", "README.md", "params"
+PACKED = "params.npz"  # in place of the folder `params`: float16, in one file
 PARAMS_SHA256 = "params_sha256"
 _MAX_BYTES = 1 << 20  # of model.json
 
@@ -69,12 +71,15 @@ def read_params(folder: Path, settings: Settings, sharding) -> Any:
     Raises:
       UserError: they are not those that were exported, damaged, or of another model than `settings` describe.
     """
-    path = (folder / PARAMS).resolve()
+    packed = (folder / PACKED).is_file()
+    path = (folder / (PACKED if packed else PARAMS)).resolve()
     _verify(folder, path)
     generator, inputs = networks.make_generator(settings.model), networks.example_inputs(settings.size)
     shapes = jax.eval_shape(lambda: generator.init(jax.random.key(0), **inputs)["params"])
     like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)
     try:
+        if packed:
+            return jax.device_put(packing.unpack(files.read_bytes(path), like), sharding)
         with ocp.StandardCheckpointer() as checkpointer:
             _check_chunks(checkpointer.metadata(path))
             return checkpointer.restore(path, like)
@@ -115,11 +120,13 @@ def write_params(folder: Path, params: Any) -> None:
 
 
 def params_sha256(path: Path) -> str:
-    """The hexadecimal SHA-256 of the names and contents of all files in the folder of the parameters.
+    """The hexadecimal SHA-256 of the names and contents of all files in the folder of the parameters, or of their file.
 
     Raises:
       UserError: no such folder, or a link, pipe or device in it, which no export has: it may lead anywhere.
     """
+    if path.name == PACKED and path.is_file():
+        return _sha256(path)
     if not path.is_dir():
         raise UserError(f"{path}: no such folder; copy the exported folder whole, or export the run anew")
     total = hashlib.sha256()

@@ -8,8 +8,9 @@ from ml_collections import config_flags
 from scrn_jax import console, distributed
 from scrn_jax.errors import UserError
 from scrn_jax.folders import command
+from scrn_jax.inference import command as transfer_command
 
-MODES = ("train", "evaluate", "export")
+MODES = ("train", "evaluate", "export", "transfer")
 
 
 def define_flags() -> None:
@@ -19,16 +20,19 @@ def define_flags() -> None:
     flags.DEFINE_enum(
         "mode", "train", MODES,
         "train (and evaluate at the end); evaluate a workdir, an exported model or folders of images; export a "
-        "workdir's model to --output.",
+        "workdir's model to --output; transfer an --image to a --pose.",
     )  # fmt: skip
     flags.DEFINE_integer("profile_steps", 0, "Profile so many training steps into WORKDIR/profile.", lower_bound=0)
     command.define_flags()
+    transfer_command.define_flags()
     distributed.define_flags()
 
 
 def main() -> None:
     """Do what --mode says."""
     mode, config = flags.FLAGS.mode, console.config_flag()
+    if transfer_command.is_asked_for():
+        return transfer_command.run()
     # An export has an --output of its own.
     if mode != "export" and command.is_asked_for():
         return command.run()

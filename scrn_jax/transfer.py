@@ -1,6 +1,7 @@
 """A trained model as a function of arrays: load an exported folder once, call it on any number of people."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 
 from scrn_jax import exported, networks, sharding
 from scrn_jax.errors import UserError
-from scrn_jax.person import joints, regions
+from scrn_jax.inference import checks
+from scrn_jax.person import regions
 from scrn_jax.settings import DTYPES, Settings
 
 SHIPPED = Path(__file__).parent / "inference" / "assets" / "people"
+STYLE = ("image", "pose", "parsing", "share")
 SIZES = (1, 2, 4, 8, 16)  # pictures a device at a time; other numbers are padded to the next or cut into pieces
 
 
@@ -28,12 +31,13 @@ class PoseTransfer:
         replicated, data = sharding.replicated(mesh), sharding.data(mesh)
         generator = networks.make_generator(settings.model)
         self.size = settings.size
-        self._params, self._mesh = params, mesh
+        self._params, self._mesh, self._photos = params, mesh, None
 
         def paint(params, batch):
-            image = batch["source_image"]
-            image = networks.to_float(image) if image.dtype == jnp.uint8 else image
-            return networks.to_uint8(generator.apply({"params": params}, **{**batch, "source_image": image})["image"])
+            given = {key: _to_float(batch[key]) for key in networks.INPUTS}
+            style = {key: _to_float(batch[f"style_{key}"]) for key in STYLE if f"style_{key}" in batch}
+            painted = generator.apply({"params": params}, **given, style=style or None)
+            return networks.to_uint8(painted["image"]), painted["parsing"].argmax(-1).astype(jnp.uint8)
 
         self._paint = jax.jit(paint, in_shardings=(replicated, data), out_shardings=replicated)
 
@@ -64,82 +68,99 @@ class PoseTransfer:
         """The people of `source_image` in the poses `target_joints`: uint8 (B, H, W, 3).
 
         Args:
-          source_image: (B, H, W, 3), uint8, or floating point in [-1, 1]; H and W as in `size`.
-          source_parsing: (B, H, W) whole numbers, regions 0 to 7 of `person.regions.NAMES`.
-          source_joints, target_joints: (B, 18, 2), (y, x) in pixels, missing ones (-1, -1) or not a number.
+          source_image: (B, H, W, 3), uint8, or floating point in 0..1 (nothing negative) or [-1, 1]; H and W as in
+            `size`. Without channels it is grey. A single one may be the path of a JPEG or PNG of that size.
+          source_parsing: (B, H, W) whole numbers, regions 0 to 7 of `person.regions.NAMES`; or the path of a PNG.
+          source_joints, target_joints: (B, 18, 2), (y, x) in pixels, missing ones (-1, -1) or not a number; those
+            outside the frame count as missing.
 
-        All four may come without the B: then the picture does, too.
+        All four may come without the B: then the picture does, too. One source takes any number of targets.
 
         Raises:
           UserError: other shapes, types or values.
         """
-        given = source_image, source_parsing, source_joints, target_joints
-        arrays = [np.asarray(array) for array in given]
-        single = arrays[0].ndim == 3
-        batch = self._checked(*(array[None] for array in arrays) if single else arrays)
-        count, pictures, at = len(batch["source_image"]), [], 0
-        while at < count:
-            piece = {key: array[at : at + self._largest] for key, array in batch.items()}
-            pictures.append(self._run(piece))
-            at += self._largest
-        return pictures[0][0] if single else np.concatenate(pictures)
+        return self.paint(source_image, source_parsing, source_joints, target_joints)[0]
+
+    def paint(self, source_image, source_parsing, source_joints, target_joints, style=None):
+        """As a call, with the generated regions: uint8 (B, H, W, 3) and uint8 (B, H, W).
+
+        `style` dresses regions as another person's are: a mapping with that person's `image`, `parsing` and `joints`,
+        as one source, and `share`, (8,) in [0, 1]: how far each region is taken from there.
+        """
+        image, is_single = checks.picture(source_image, self.size)
+        target = checks.pose("target_joints", target_joints, None, self.size)
+        is_single = is_single and np.ndim(target_joints) < 3
+        count = len(image)
+        batch = {
+            "source_image": image,
+            "source_parsing": checks.parsing(source_parsing, count, self.size),
+            "source_pose": checks.pose("source_joints", source_joints, count, self.size),
+        }
+        if count == 1 and len(target) > 1:
+            count = len(target)
+            batch = {key: np.repeat(array, count, axis=0) for key, array in batch.items()}
+        checks.shape("target_joints", target, (count, *target.shape[1:]))
+        batch["target_pose"] = target
+        if style is not None:
+            batch.update(self._style(style, count))
+        pieces = [
+            self._run({key: array[at : at + self._largest] for key, array in batch.items()})
+            for at in range(0, count, self._largest)
+        ]
+        pictures, maps = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
+        return (pictures[0], maps[0]) if is_single else (pictures, maps)
+
+    def _style(self, style: Mapping[str, Any], count: int) -> dict[str, np.ndarray]:
+        share = np.asarray(style["share"], np.float32)
+        checks.shape("style share", share, (regions.NUM_REGIONS,))
+        if not np.all((share >= 0) & (share <= 1)):
+            raise UserError(f"style share has values outside 0..1: {share.tolist()}; give numbers from 0 to 1")
+        image, _ = checks.picture(style["image"], self.size, "style image")
+        arrays = {
+            "style_image": image,
+            "style_parsing": checks.parsing(style["parsing"], 1, self.size, "style parsing"),
+            "style_pose": checks.pose("style joints", style["joints"], 1, self.size),
+            "style_share": share[None],
+        }
+        return {key: np.repeat(array, count, axis=0) for key, array in arrays.items()}
+
+    def photo(self, photo, pose, **options):
+        """The person of any photo in the pose or poses: `inference.photo.PhotoTransfer`, with this model."""
+        from scrn_jax.inference.photo import PhotoTransfer
+
+        if self._photos is None:
+            self._photos = PhotoTransfer(self)
+        return self._photos(photo, pose, **options)
+
+    def fit(self, photo, parsing, source_joints):
+        """Photo, map and joints of the photo's pixels, framed for the model: the first three arguments of a call.
+
+        Args:
+          photo: as `inference.photo_files.open_photo` takes it, of any size.
+          parsing: (rows, columns) regions of the photo, or the path of a PNG.
+          source_joints: (18, 2), (y, x) in the photo's pixels.
+
+        Raises:
+          UserError: a map of another size, or no person in it.
+        """
+        from scrn_jax.inference.photo import fit
+
+        return fit(photo, parsing, source_joints, self.size)
 
     @property
     def _largest(self) -> int:
         return SIZES[-1] * self._mesh.size
 
-    def _run(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+    def _run(self, batch: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """One call of the compiled function, on a batch padded by repeating its last sample."""
         count = len(batch["source_image"])
         padded = next(size * self._mesh.size for size in SIZES if size * self._mesh.size >= count)
         rows = np.minimum(np.arange(padded), count - 1)
         arrays = sharding.put_batch({key: array[rows] for key, array in batch.items()}, self._mesh)
-        return np.asarray(self._paint(self._params, arrays))[:count]
-
-    def _checked(self, image, parsing, source_joints, target_joints) -> dict[str, np.ndarray]:
-        """The generator's inputs from what a caller gave, or a UserError that says what does not fit."""
-        count = len(image) if image.ndim else 0
-        if not count:
-            raise UserError("source_image holds no picture; give at least one")
-        _check_shape("source_image", image, (count, *self.size, 3))
-        _check_shape("source_parsing", parsing, (count, *self.size))
-        image = _checked_image(image)
-        if parsing.dtype.kind not in "iu":
-            raise UserError(f"source_parsing holds {parsing.dtype}; give labels as whole numbers")
-        if parsing.min() < 0:
-            raise UserError(f"source_parsing: label {parsing.min()}; labels are 0 to {regions.NUM_REGIONS - 1}")
-        regions.check_labels(parsing, "source_parsing")
-        return {
-            "source_image": image,
-            "source_parsing": parsing.astype(np.uint8),
-            "source_pose": _checked_joints("source_joints", source_joints, count),
-            "target_pose": _checked_joints("target_joints", target_joints, count),
-        }
+        pictures, maps = self._paint(self._params, arrays)
+        return np.asarray(pictures)[:count], np.asarray(maps)[:count]
 
 
-def _check_shape(name: str, array: np.ndarray, expected: tuple[int, ...]) -> None:
-    if array.shape != expected:
-        raise UserError(f"{name} has shape {array.shape}, expected {expected}; resize and batch it as the model needs")
-
-
-def _checked_image(image: np.ndarray) -> np.ndarray:
-    if image.dtype == np.uint8:
-        return image
-    if image.dtype.kind != "f":
-        raise UserError(f"source_image holds {image.dtype}; give uint8, or floating point in [-1, 1]")
-    # Not `abs(...).max() > 1`, which NaN would pass.
-    if not np.all(np.abs(image) <= 1):
-        raise UserError("source_image has values outside [-1, 1] or not a number; give uint8, or scale it to [-1, 1]")
-    return image.astype(np.float32)
-
-
-def _checked_joints(name: str, array: np.ndarray, count: int) -> np.ndarray:
-    if array.ndim == 3 and array.shape[1] == 17:
-        raise UserError(
-            f"{name} has 17 joints, as COCO has; the model takes OpenPose's 18: order them as "
-            "scrn_jax.person.joints.NAMES, with the middle of the shoulders as the neck"
-        )
-    _check_shape(name, array, (count, joints.NUM_JOINTS, 2))
-    if array.dtype.kind not in "fiu":
-        raise UserError(f"{name} holds {array.dtype}; give numbers, (y, x) in pixels")
-    return np.where(joints.present(array)[..., None], array, joints.MISSING).astype(np.float32)
+def _to_float(array):
+    """Pictures of bytes as the generator takes them; all else as it is."""
+    return networks.to_float(array) if array.dtype == jnp.uint8 and array.ndim == 4 else array

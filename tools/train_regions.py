@@ -26,7 +26,8 @@ from PIL import Image
 from scrn_jax.inference import framing
 from scrn_jax.inference.blazepose import BlazePose
 from scrn_jax.inference.estimators import openpose_joints
-from scrn_jax.inference.region_network import CHANNELS, FRAME, RegionNetwork, RegionUNet, inputs, pack, unpack
+from scrn_jax.inference.packing import pack
+from scrn_jax.inference.region_network import CHANNELS, FRAME, RegionNetwork, RegionUNet, inputs, unpack
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person.regions import NAMES, NUM_REGIONS
 

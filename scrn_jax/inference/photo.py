@@ -5,25 +5,24 @@ pictures = PhotoTransfer.load()("me.jpg", ["walking", "arms-up"])
 
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from scrn_jax.errors import UserError
-from scrn_jax.inference import estimators, framing, poses
+from scrn_jax.inference import checks, estimators, framing, poses
 from scrn_jax.inference.estimators import Estimator, Person
+from scrn_jax.inference.photo_files import Photo, open_photo
 from scrn_jax.person import joints as joints_lib
-from scrn_jax.person.image_files import DAMAGE, in_turn, open_image
-from scrn_jax.runtime.files import read_bytes
+from scrn_jax.person import regions as regions_lib
 from scrn_jax.transfer import PoseTransfer
 
-# A photo with fewer pixels a side shows nobody; estimators see photos of at most so many.
-LEAST_SIDE, SEEN_SIDE = 32, 1024
+# Estimators see photos of at most so many pixels a side.
+SEEN_SIDE = 1024
 _PICTURES = (".jpg", ".jpeg", ".png")
 
-Photo = str | Path | bytes | np.ndarray | Image.Image
 Pose = str | Path | np.ndarray
 
 
@@ -37,67 +36,6 @@ class Framed(Person):
     image: np.ndarray = dataclasses.field(kw_only=True)
     window: framing.Window = dataclasses.field(kw_only=True)
     photo: np.ndarray = dataclasses.field(kw_only=True, repr=False)
-
-
-def open_photo(photo: Photo, where: str | None = None) -> np.ndarray:
-    """A photo as uint8 RGB (H, W, 3): a JPEG or PNG file or its bytes, a Pillow picture, or an array.
-
-    Files are turned as their EXIF says; transparent pixels become white; grey, palettes, CMYK and 16 bits become RGB of
-    8. Arrays are uint8, or floating point in 0..1 or -1..1, grey (H, W) or with 1, 3 or 4 channels. `where` names the
-    photo in errors.
-
-    Raises:
-      UserError: no such file, none of these kinds, damaged, an animation, too large or too small.
-    """
-    if isinstance(photo, np.ndarray):
-        picture, where = _from_array(photo, where or "the photo"), where or "the photo"
-    elif isinstance(photo, Image.Image):
-        picture, where = photo, where or "the photo"
-    else:
-        data = photo if isinstance(photo, bytes) else read_bytes(photo, mend="give the path of a JPEG or PNG")
-        where = where or ("the photo" if isinstance(photo, bytes) else str(photo))
-        header, opened = open_image(data, where)
-        with in_turn(header):
-            picture = _decoded(opened, where)
-    picture = _rgb(picture)
-    if min(picture.size) < LEAST_SIDE:
-        raise UserError(
-            f"{where}: {picture.width} x {picture.height} pixels, at least {LEAST_SIDE} a side show a person"
-        )
-    return np.asarray(picture)
-
-
-def _decoded(picture: Image.Image, where: str) -> Image.Image:
-    """The pixels, upright."""
-    try:
-        picture.load()
-        return ImageOps.exif_transpose(picture)
-    except DAMAGE as error:
-        raise UserError(f"{where}: truncated or damaged ({error}); replace the file") from error
-
-
-def _rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I") or picture.mode == "F":
-        # 16 bits of grey; Pillow's own conversion clips at 255.
-        picture = Image.fromarray((np.clip(np.asarray(picture, np.float64), 0, 65535) / 257).round().astype(np.uint8))
-    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
-
-
-def _from_array(array: np.ndarray, where: str) -> Image.Image:
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or not array.size:
-        raise UserError(f"{where}: has the shape {array.shape}; a photo is (H, W, 3), (H, W, 4) or (H, W)")
-    if array.dtype.kind == "f":
-        low, high = array.min(), array.max()
-        if not (low >= -1 and high <= 1):  # NaN fails, too
-            raise UserError(f"{where}: has values from {low} to {high}; give uint8, or numbers in 0..1 or -1..1")
-        array = np.round(255 * array if low >= 0 else 127.5 * (array + 1)).astype(np.uint8)
-    if array.dtype != np.uint8:
-        raise UserError(f"{where}: holds {array.dtype}; give uint8, or floating point in 0..1 or -1..1")
-    return Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array)
 
 
 class PhotoTransfer:
@@ -129,16 +67,45 @@ class PhotoTransfer:
             raise UserError(f"{where}: {error}") from error
         return frame_person(pixels, person, self.size)
 
-    def paint(self, image: np.ndarray, regions: np.ndarray, joints: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    def paint(
+        self, image: np.ndarray, regions: np.ndarray, joints: np.ndarray, targets: np.ndarray, style=None
+    ) -> np.ndarray:
         """The person in every target pose: uint8 (N, H, W, 3).
 
         Args:
           image, regions, joints: of a `Framed`, (H, W, 3), (H, W) and (18, 2); mended by hand if need be.
           targets: (N, 18, 2) in the frame's pixels, see `poses.retarget`.
+          style: None, or what `style` gives.
+
+        Where neither the source nor the picture shows the person, the source's own pixels stay.
         """
-        targets = np.asarray(targets, np.float32)
-        many = [np.broadcast_to(array, (len(targets), *np.shape(array))) for array in (image, regions, joints)]
-        return self._transfer(*many, targets)
+        targets = np.asarray(targets, np.float32).reshape(-1, joints_lib.NUM_JOINTS, 2)
+        pictures, maps = self._transfer.paint(image[None], regions[None], joints[None], targets, style)
+        return np.stack([keep_background(image, regions, *both) for both in zip(pictures, maps, strict=True)])
+
+    def style(self, framed: Framed, styles: Mapping[str, tuple[Photo, float]]) -> Mapping[str, np.ndarray] | None:
+        """What `paint` takes, of regions by name, each with a photo and how far it is taken from there, 0 to 1.
+
+        "upper_clothes" and "upper clothes" are one region. All regions come from one photo in one call.
+
+        Raises:
+          UserError: an unknown region, one that either photo does not show, several photos, a share outside 0..1.
+        """
+        if not styles:
+            return None
+        if len({str(photo) if isinstance(photo, str | Path) else id(photo) for photo, _ in styles.values()}) > 1:
+            raise UserError("styles come from several photos; take one photo a call, and style its result by the next")
+        other = self.estimate(next(iter(styles.values()))[0])
+        share = np.zeros(regions_lib.NUM_REGIONS, np.float32)
+        for name, (photo, amount) in styles.items():
+            region = region_named(name)
+            if not 0 <= amount <= 1:
+                raise UserError(f"style {name}: {amount} is no share; give a number from 0 to 1")
+            for who, shown in (("the photo", framed), (f"{photo}" if isinstance(photo, str | Path) else "it", other)):
+                if not (shown.regions_HxW == region).any():
+                    raise UserError(f"style {name}: {who} shows no {regions_lib.NAMES[region]}; choose another region")
+            share[region] = amount
+        return {"image": other.image, "parsing": other.regions_HxW, "joints": other.joints_Jx2, "share": share}
 
     def targets(self, framed: Framed, wanted: Pose | Sequence[Pose]) -> np.ndarray:
         """Target joints (N, 18, 2) in the frame for one pose or several, fitted to the person.
@@ -151,10 +118,23 @@ class PhotoTransfer:
             raise UserError("no pose is given; name one of the gallery (--pose list), or give a file")
         return np.stack([poses.retarget(pose, framed.joints_Jx2, self.size) for pose in found])
 
-    def __call__(self, photo: Photo, pose: Pose | Sequence[Pose]) -> np.ndarray:
-        """The person of a photo in one pose, (H, W, 3), or in several, (N, H, W, 3): uint8 in the model's frame."""
+    def __call__(
+        self,
+        photo: Photo,
+        pose: Pose | Sequence[Pose],
+        *,
+        styles: Mapping[str, tuple[Photo, float]] | None = None,
+        whole: bool = False,
+    ) -> np.ndarray:
+        """The person of a photo in one pose, (H, W, 3), or in several, (N, H, W, 3): uint8 in the model's frame.
+
+        styles: see `style`. whole: put back into the photo, with its size.
+        """
         framed = self.estimate(photo)
-        pictures = self.paint(framed.image, framed.regions_HxW, framed.joints_Jx2, self.targets(framed, pose))
+        targets, style = self.targets(framed, pose), self.style(framed, styles or {})
+        pictures = self.paint(framed.image, framed.regions_HxW, framed.joints_Jx2, targets, style)
+        if whole:
+            pictures = np.stack([put_back(framed, picture) for picture in pictures])
         single = isinstance(pose, str | Path) or (isinstance(pose, np.ndarray) and pose.ndim == 2)
         return pictures[0] if single and len(pictures) == 1 else pictures
 
@@ -197,6 +177,50 @@ def frame_person(pixels: np.ndarray, person: Person, size: framing.Size) -> Fram
         window=whole,
         photo=pixels,
     )
+
+
+def fit(photo: Photo, parsing, joints, size: framing.Size) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frame, regions and joints for a model of `size`, of a photo with its parsing map (rows, columns) and joints.
+
+    Raises UserError for a map of another size or without a person, and for joints that are no pose.
+    """
+    pixels = open_photo(photo)
+    labels = regions_lib.read_label_map(parsing) if isinstance(parsing, str | Path) else np.asarray(parsing)
+    if labels.shape != pixels.shape[:2]:
+        raise UserError(
+            f"the parsing map has {labels.shape} pixels, the photo {pixels.shape[:2]}; give one of its size"
+        )
+    labels = checks.parsing(labels, 1, labels.shape, "the parsing map")[0]
+    found = checks.pose("the joints", poses.check(np.asarray(joints), "the joints"), 1, labels.shape)[0]
+    if not (labels > 0).any():
+        raise UserError("the parsing map shows nobody, only background; give the map of this photo")
+    box = joints_lib.face_box_from_joints(found, *labels.shape)
+    framed = frame_person(pixels, Person(found, (labels > 0).astype(np.float32), labels, box), size)
+    return framed.image, framed.regions_HxW, framed.joints_Jx2
+
+
+def region_named(name: str) -> int:
+    """The number of a region of a person, "upper_clothes" or "upper clothes". Raises UserError for another name."""
+    plain = name.strip().lower().replace("_", " ").replace("-", " ")
+    if plain not in regions_lib.NAMES[1:]:
+        known = ", ".join(known.replace(" ", "_") for known in regions_lib.NAMES[1:])
+        raise UserError(f"no region is called {name!r}; choose one of {known}")
+    return regions_lib.NAMES.index(plain)
+
+
+def keep_background(image: np.ndarray, regions: np.ndarray, picture: np.ndarray, generated: np.ndarray) -> np.ndarray:
+    """`picture` uint8 (H, W, 3) with the source's pixels where neither map (H, W) shows a person, nor is near."""
+    person = (regions > 0) | (generated > 0)
+    near = _spread(_spread(person.astype(np.float32)))
+    share = np.clip(2 * near, 0, 1)[..., None]
+    return np.round(share * picture + (1 - share) * image).astype(np.uint8)
+
+
+def _spread(values: np.ndarray) -> np.ndarray:
+    """The mean over 3x3 pixels."""
+    padded = np.pad(values, 1, "edge")
+    rows, columns = values.shape
+    return sum(padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3)) / 9
 
 
 def put_back(framed: Framed, picture: np.ndarray) -> np.ndarray:

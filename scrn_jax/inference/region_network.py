@@ -4,7 +4,6 @@ A U-Net over a frame of 128x88, most of it at half that size, trained on rendere
 """
 
 import functools
-import io
 from importlib import resources
 
 import flax.linen as nn
@@ -13,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scrn_jax.errors import UserError
-from scrn_jax.inference import framing
+from scrn_jax.inference import framing, packing
 from scrn_jax.person import heatmaps, regions
 from scrn_jax.person import joints as joints_lib
 
@@ -150,25 +149,8 @@ def _logits(params, image, mask, joints):
     return RegionUNet().apply({"params": params}, inputs(image, mask, joints))
 
 
-def pack(params) -> bytes:
-    """Parameters as the bytes of an .npz of float16 arrays, named by their paths."""
-    flat = jax.tree_util.tree_flatten_with_path(params)[0]
-    arrays = {"/".join(key.key for key in path): np.asarray(leaf, np.float16) for path, leaf in flat}
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)
-    return stream.getvalue()
-
-
 def unpack(data: bytes):
-    """The float32 parameters of `pack`. Raises ValueError when they are of another network."""
+    """The network's parameters from the bytes of `packing.pack`. Raises ValueError when they are of another network."""
     example = jnp.zeros((1, *FRAME, CHANNELS))
     like = jax.eval_shape(lambda: RegionUNet().init(jax.random.key(0), example)["params"])
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-
-        def leaf(path, shape):
-            array = arrays["/".join(key.key for key in path)]
-            if array.shape != shape.shape:
-                raise ValueError("holds another network")
-            return array.astype(np.float32)
-
-        return jax.tree_util.tree_map_with_path(leaf, like)
+    return packing.unpack(data, like)

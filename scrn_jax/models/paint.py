@@ -268,3 +268,8 @@ class Paint(NamedTuple):
         if not carried:
             return cls(flat, jnp.zeros_like(flat[..., :1]), flat)
         return cls(*carry_pixels(image_BxHxWx3, masks_BxHxWxR, *parts, parsing_BxHxWxR, flat), flat)
+
+    def towards(self, other: "Paint", share_BxR, parsing_BxHxWxR) -> "Paint":
+        """This paint with `other`'s in its place as far as `share` in [0, 1] says of each region."""
+        share = _einsum("bhwr,br->bhw", sharpen(parsing_BxHxWxR), share_BxR)[..., None]
+        return Paint(*((1 - share) * mine + share * theirs for mine, theirs in zip(self, other, strict=True)))

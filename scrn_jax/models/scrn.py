@@ -60,13 +60,16 @@ class SCRN(nn.Module):
     remat: bool = False
 
     @nn.compact
-    def __call__(self, source_image, source_pose, target_pose, source_parsing):
+    def __call__(self, source_image, source_pose, target_pose, source_parsing, style=None):
         """Generate.
 
         Args:
           source_image: I_r (B, H, W, 3) float in [-1, 1]; H and W multiples of 4.
           source_pose, target_pose: P_r, P_t (B, J, 2) as (y, x) pixels, missing (-1, -1).
           source_parsing: S_r (B, H, W) integer labels.
+          style: None, or a mapping that dresses regions as another person's are: `image`, `pose` and `parsing` of that
+            person as the three of the source, and `share` (B, regions) in [0, 1], how far each region is taken from
+            there: its code and its paint. Shapes stay those of the source.
 
         Returns:
           A dict: `image` I_g and `coarse_image` I_crs (B, H, W, 3) in [-1, 1]; `parsing` S_g (B, H, W, regions), a
@@ -94,8 +97,13 @@ class SCRN(nn.Module):
         parsing = jax.lax.stop_gradient(given) if self.parsing_alone else given
 
         seen, painted = source_image, None
+        other = None if style is None else jax.nn.one_hot(style["parsing"], self.regions)
         if self.paint != "none":
             painted = paint.Paint.of(source_image, source_parsing, parts, parsing, carried=self.paint == "carried")
+            if style is not None:
+                their_parts = paint.part_map(style["pose"], target_pose, height, width)
+                theirs = paint.Paint.of(style["image"], other, their_parts, parsing, carried=self.paint == "carried")
+                painted = painted.towards(theirs, style["share"], parsing)
             seen = jnp.concatenate([source_image, painted.picture, painted.weight], axis=-1)
         maps = jnp.concatenate([source_parsing, parsing], axis=-1)
         coarse = CoarseGenerator(
@@ -111,6 +119,9 @@ class SCRN(nn.Module):
             self.width, self.style_multiples, self.upsampling, self.style_bounded, self.dtype, name="style_encoder"
         )
         style_codes = style_encoder(source_image, source_parsing)
+        if style is not None:
+            share = style["share"][..., None]
+            style_codes = (1 - share) * style_codes + share * style_encoder(style["image"], other)
         features = InjectStyle(self.style_norm, self.dtype, name="inject_style_block")(
             refined, style_codes, layers.mean_pool(parsing, GRID)
         )

@@ -1,0 +1,48 @@
+"""The picture model that comes with the package: people of all kinds in all places, at 128x88.
+
+    python -m scrn_jax.main --config configs/people.py --workdir runs/people
+
+2,000 rendered people, five views each, in any light, place, cloth and crop (`data.varied`), as photos show people.
+The run goes on for as long as there is time, and resumes. tools/ship_model.py packs its newest checkpoint for the
+package.
+
+Variants: `full`, and `smoke`, 4 people and 4 steps.
+"""
+
+from ml_collections import ConfigDict
+
+from scrn_jax import settings
+
+VARIANTS = ("full", "smoke")
+
+
+def get_config(variant: str = "full") -> ConfigDict:
+    """The config of one of VARIANTS."""
+    if variant not in VARIANTS:
+        raise ValueError(f"configs/people.py has no variant {variant!r}; choose one of {', '.join(VARIANTS)}")
+    config = ConfigDict(settings.defaults())
+    config.seed = 0
+    config.size = (128, 88)
+    config.adversarial = "non_saturating"
+    config.data = {
+        "name": "mannequins", "dir": "data/people", "height": 128, "width": 88, "varied": True, "seed": 20,
+        "train_identities": 2000, "test_identities": 40, "views": 5,
+    }  # fmt: skip
+    # About 2 million parameters, 4 MB in float16.
+    config.model.update({"width": 16, "blocks": 3, "discriminator_width": 8})
+    config.model.update({"parsing_multiples": (1, 2, 4), "style_multiples": (1, 2, 4, 4, 4)})
+    config.model.update(settings.BETTER_PICTURES)
+    config.features.update({"correspondence": "vgg16", "perceptual_scale": 1})
+    # As in configs/demo.py, which says why.
+    config.loss = {"cor": 0.02, "l1": 10.0, "adv": 0.1, "per": 0.5, "par": 1.0, "face": 1.0}
+    config.parsing = "cross_entropy"
+    config.optim.update({"learning_rate": 2e-3, "discriminator_ratio": 0.1, "clip": 0.0, "ema_decay": 0.995})
+    config.train.update({
+        "steps": 12_000, "batch_size": 4, "log_every": 50, "sheet_every": 500, "checkpoint_every": 250, "flip": True,
+    })  # fmt: skip
+    config.eval.update({"batch_size": 8, "limit": 480})
+    if variant == "smoke":
+        config.data.update({"dir": "data/people_smoke", "train_identities": 3, "test_identities": 1, "views": 2})
+        config.train.update({"steps": 4, "batch_size": 2, "log_every": 2, "sheet_every": 4, "checkpoint_every": 4})
+        config.model.update({"width": 8, "blocks": 1})
+    return config

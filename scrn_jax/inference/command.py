@@ -1,0 +1,156 @@
+"""--mode transfer: photos and poses in, pictures out. Importing this file imports nothing that computes."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from absl import flags
+
+from scrn_jax.errors import UserError
+
+log = logging.getLogger(__name__)
+
+_FLAGS = flags.FLAGS
+MODE = "transfer"
+_OWN = ("image", "pose", "model", "sheet", "style", "whole")
+
+
+def define_flags() -> None:
+    """The flags of --mode transfer; --output is shared with others."""
+    flags.DEFINE_list("image", None, "Photos, JPEG or PNG, of one person each.")
+    flags.DEFINE_list(
+        "pose", None, "Target poses: names of the gallery (`--pose list` lists them), JSON files, or other photos."
+    )
+    flags.DEFINE_string("model", None, "Folder of an exported model; the one that comes with the package by default.")
+    flags.DEFINE_boolean("sheet", False, "One picture of all: each photo, its joints and regions, and its poses.")
+    flags.DEFINE_list(
+        "style", None,
+        "Regions taken from another photo, and how far: upper_clothes=other.jpg or upper_clothes=other.jpg:0.5.",
+    )  # fmt: skip
+    flags.DEFINE_boolean("whole", False, "Put the person back into the photo, with its size.")
+
+
+def is_asked_for() -> bool:
+    """Whether --mode transfer is. Raises UserError for its flags in another mode."""
+    if _FLAGS.mode == MODE:
+        return True
+    given = [name for name in _OWN if _FLAGS[name].present]
+    if given and _FLAGS.mode != "serve" and not (given == ["model"] and _FLAGS.mode == "export"):
+        raise UserError(f"--{given[0]} belongs to --mode transfer; give --mode transfer with it")
+    return False
+
+
+def run() -> None:
+    """Makes the pictures that the flags ask for, and logs a line for each. Raises UserError."""
+    if _FLAGS.pose == ["list"]:
+        from scrn_jax.inference import poses
+
+        print("\n".join(poses.names()))
+        return
+    if not _FLAGS.image:
+        raise UserError("--image is not set; give a photo, e.g. --image me.jpg")
+    if not _FLAGS.pose:
+        raise UserError("--pose is not set; give a pose, e.g. --pose walking (--pose list lists them)")
+    if _FLAGS.output is None:
+        raise UserError("--output is not set; give a PNG, or a folder for several pictures")
+    styles = parse_styles(_FLAGS.style or [])
+    output = Path(_FLAGS.output).expanduser()
+    images = [str(Path(image).expanduser()) for image in _FLAGS.image]
+    is_single = _FLAGS.sheet or (len(images) == 1 and len(_FLAGS.pose) == 1 and output.suffix)
+    if is_single and output.suffix.lower() != ".png":
+        raise UserError(f"--output {output}: pictures are written as PNG; name it so")
+    if not is_single and output.suffix:
+        raise UserError(f"--output {output}: several pictures need a folder; or give --sheet for one picture of all")
+    from scrn_jax import compilation
+    from scrn_jax.inference.photo import PhotoTransfer
+
+    compilation.keep_programs(compilation.AUTO, least_seconds=0.3)
+    transfer = PhotoTransfer.load(_FLAGS.model)
+    written = sheets(transfer, images, styles, output) if _FLAGS.sheet else pictures(transfer, images, styles, output)
+    for path in written:
+        log.info("%s", path)
+
+
+def parse_styles(entries: list[str]) -> dict[str, tuple[str, float]]:
+    """Region -> (photo, share) of entries REGION=PHOTO or REGION=PHOTO:SHARE. Raises UserError for another form."""
+    styles: dict[str, tuple[str, float]] = {}
+    for entry in entries:
+        region, equals, rest = entry.partition("=")
+        photo, colon, amount = rest.rpartition(":")
+        try:
+            share = float(amount) if colon else 1.0
+        except ValueError:
+            photo, share = rest, 1.0
+        photo = photo if colon and photo else rest
+        if not equals or not region or not photo:
+            raise UserError(
+                f"--style {entry!r}: write REGION=PHOTO or REGION=PHOTO:SHARE, e.g. upper_clothes=other.jpg:0.5"
+            )
+        if region in styles:
+            raise UserError(f"--style names {region} twice; give it once")
+        styles[region] = photo, share
+    return styles
+
+
+def pictures(transfer, images: list[str], styles, output: Path) -> Iterator[Path]:
+    """Writes a picture for every photo and pose: `output` itself, or PHOTO_POSE.png in it."""
+    from scrn_jax.inference import photo
+
+    for image in images:
+        framed = _estimated(transfer, image)
+        names, targets = _named_targets(transfer, framed)
+        painted = transfer.paint(
+            framed.image, framed.regions_HxW, framed.joints_Jx2, targets, transfer.style(framed, styles)
+        )
+        for name, picture in zip(names, painted, strict=True):
+            picture = photo.put_back(framed, picture) if _FLAGS.whole else picture
+            path = output if output.suffix else output / f"{Path(image).stem}_{name}.png"
+            _write(path, photo.encode_png(picture))
+            yield path
+
+
+def sheets(transfer, images: list[str], styles, output: Path) -> Iterator[Path]:
+    """Writes one picture: a row a photo, with what is found on it, then a picture a pose."""
+    import numpy as np
+
+    from scrn_jax.inference import photo
+    from scrn_jax.person import draw
+
+    rows = []
+    for image in images:
+        framed = _estimated(transfer, image)
+        _, targets = _named_targets(transfer, framed)
+        painted = transfer.paint(
+            framed.image, framed.regions_HxW, framed.joints_Jx2, targets, transfer.style(framed, styles)
+        )
+        found = draw.overlay(framed.image, framed.joints_Jx2, framed.regions_HxW, framed.face_box)
+        rows.append(np.concatenate([framed.image, found, *painted], axis=1))
+    _write(output, photo.encode_png(np.concatenate(rows)))
+    yield output
+
+
+def _estimated(transfer, image: str):
+    framed = transfer.estimate(image)
+    for note in framed.notes:
+        log.info("%s: %s", image, note)
+    return framed
+
+
+def _named_targets(transfer, framed):
+    """Names for files and target joints; a file with several poses has its number in the name."""
+    import numpy as np
+
+    names, targets = [], []
+    for wanted in _FLAGS.pose:
+        found = transfer.targets(framed, str(Path(wanted).expanduser()))
+        names += [f"{Path(wanted).stem}{f'_{k}' if len(found) > 1 else ''}" for k in range(len(found))]
+        targets.append(found)
+    return names, np.concatenate(targets)
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise UserError(f"--output {path}: cannot be written ({error.strerror}); give another place") from error

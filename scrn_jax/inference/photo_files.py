@@ -1,0 +1,76 @@
+"""Photos as people have them, to upright RGB arrays."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from scrn_jax.errors import UserError
+from scrn_jax.person.image_files import DAMAGE, in_turn, open_image
+from scrn_jax.runtime.files import read_bytes
+
+# A photo with fewer pixels a side shows nobody.
+LEAST_SIDE = 32
+
+Photo = str | Path | bytes | np.ndarray | Image.Image
+
+
+def open_photo(photo: Photo, where: str | None = None) -> np.ndarray:
+    """A photo as uint8 RGB (H, W, 3): a JPEG or PNG file or its bytes, a Pillow picture, or an array.
+
+    Files are turned as their EXIF says; transparent pixels become white; grey, palettes, CMYK and 16 bits become RGB of
+    8. Arrays are uint8, or floating point in 0..1 or -1..1, grey (H, W) or with 1, 3 or 4 channels. `where` names the
+    photo in errors.
+
+    Raises:
+      UserError: no such file, none of these kinds, damaged, an animation, too large or too small.
+    """
+    if isinstance(photo, np.ndarray):
+        picture, where = _from_array(photo, where or "the photo"), where or "the photo"
+    elif isinstance(photo, Image.Image):
+        picture, where = photo, where or "the photo"
+    else:
+        data = photo if isinstance(photo, bytes) else read_bytes(photo, mend="give the path of a JPEG or PNG")
+        where = where or ("the photo" if isinstance(photo, bytes) else str(photo))
+        header, opened = open_image(data, where)
+        with in_turn(header):
+            picture = _decoded(opened, where)
+    picture = _rgb(picture)
+    if min(picture.size) < LEAST_SIDE:
+        raise UserError(
+            f"{where}: {picture.width} x {picture.height} pixels, at least {LEAST_SIDE} a side show a person"
+        )
+    return np.asarray(picture)
+
+
+def _decoded(picture: Image.Image, where: str) -> Image.Image:
+    """The pixels, upright."""
+    try:
+        picture.load()
+        return ImageOps.exif_transpose(picture)
+    except DAMAGE as error:
+        raise UserError(f"{where}: truncated or damaged ({error}); replace the file") from error
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I") or picture.mode == "F":
+        # 16 bits of grey; Pillow's own conversion clips at 255.
+        picture = Image.fromarray((np.clip(np.asarray(picture, np.float64), 0, 65535) / 257).round().astype(np.uint8))
+    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def _from_array(array: np.ndarray, where: str) -> Image.Image:
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or not array.size:
+        raise UserError(f"{where}: has the shape {array.shape}; a photo is (H, W, 3), (H, W, 4) or (H, W)")
+    if array.dtype.kind == "f":
+        low, high = array.min(), array.max()
+        if not (low >= -1 and high <= 1):  # NaN fails, too
+            raise UserError(f"{where}: has values from {low} to {high}; give uint8, or numbers in 0..1 or -1..1")
+        array = np.round(255 * array if low >= 0 else 127.5 * (array + 1)).astype(np.uint8)
+    if array.dtype != np.uint8:
+        raise UserError(f"{where}: holds {array.dtype}; give uint8, or floating point in 0..1 or -1..1")
+    return Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array)

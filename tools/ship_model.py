@@ -1,0 +1,48 @@
+"""Packs an exported model as what comes with the package: parameters in float16, its card, its figures.
+
+    python -m scrn_jax.main --mode export --workdir runs/people --output exports/people
+    python tools/ship_model.py --model exports/people
+
+Writes scrn_jax/inference/assets/people/: params.npz (float16), model.json with its SHA-256, and README.md.
+"""
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+import jax
+
+from scrn_jax import exported, sharding
+from scrn_jax.inference import packing
+from scrn_jax.runtime import files
+
+OUTPUT = Path(__file__).parents[1] / "scrn_jax/inference/assets/people"
+MOST_BYTES = 12 << 20
+
+
+def main() -> None:
+    """Packs the model of --model."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True, help="the --output of --mode export")
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--note", default="", help="a paragraph for the card: figures on photos, limits")
+    args = parser.parse_args()
+    settings = exported.read_settings(args.model)
+    mesh = sharding.make_mesh(jax.local_devices()[:1])
+    params = exported.read_params(args.model, settings, sharding.replicated(mesh))
+    data = packing.pack(jax.device_get(params))
+    if len(data) > MOST_BYTES:
+        raise SystemExit(f"error: {len(data):,} bytes, at most {MOST_BYTES:,} come with the package")
+    model = dict(exported.read_model_file(args.model))
+    model[exported.PARAMS_SHA256] = hashlib.sha256(data).hexdigest()
+    card = files.read_text(args.model / exported.CARD_FILE)
+    args.output.mkdir(parents=True, exist_ok=True)
+    (args.output / exported.PACKED).write_bytes(data)
+    (args.output / exported.MODEL_FILE).write_text(json.dumps(model, indent=2) + "\n", "utf-8")
+    (args.output / exported.CARD_FILE).write_text(f"{card.rstrip()}\n\n{args.note}".rstrip() + "\n", "utf-8")
+    print(f"{args.output}: {len(data) / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
