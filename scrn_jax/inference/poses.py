@@ -55,7 +55,7 @@ def film(name: str) -> np.ndarray:
 
 
 def from_file(path: str | Path) -> np.ndarray:
-    """The poses (N, 18, 2) of a JSON file, in order: see `from_content`. Raises UserError when there is no such file."""
+    """The poses (N, 18, 2) of a JSON file, as `from_content`; UserError, too, when there is no such file."""
     return from_content(read_json(path, _MOST_BYTES), path)
 
 

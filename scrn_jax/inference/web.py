@@ -96,7 +96,10 @@ class Service:
         started = time.monotonic()
         try:
             person = self.transfer.estimate(page_file("example.jpg"))
-            self.transfer.paint(person.image, person.regions_HxW, person.joints_Jx2, person.joints_Jx2[None])
+            parts = person.image, person.regions_HxW, person.joints_Jx2
+            style = {"image": parts[0], "parsing": parts[1], "joints": parts[2], "share": np.zeros(8, np.float32)}
+            for worn in (None, style):
+                self.transfer.paint(*parts, person.joints_Jx2[None], worn)
             video.film(self.transfer, person, poses.film_names()[0], video.FRAMES)
         except UserError as error:
             self.problem = str(error)
@@ -166,12 +169,13 @@ def make_app(
 async def _model(service: Service, _: Request) -> Response:
     """What the page must know of the model and of people."""
     height, width = service.transfer.size
+    colours = regions_lib.COLOURS.tolist()
     return JSONResponse({
         "size": [height, width],
         "joints": joints_lib.NAMES,
         "limbs": joints_lib.LIMBS,
         "mirror": joints_lib.MIRROR.tolist(),
-        "regions": [{"name": n, "colour": c.tolist()} for n, c in zip(regions_lib.NAMES, regions_lib.COLOURS, strict=True)],
+        "regions": [{"name": n, "colour": c} for n, c in zip(regions_lib.NAMES, colours, strict=True)],
         "gallery": [{"name": name, "joints": poses.named(name).tolist()} for name in poses.names()],
         "films": poses.film_names(),
         "formats": [suffix[1:] for suffix in video.FORMATS],
@@ -212,15 +216,17 @@ async def _fit(service: Service, request: Request) -> Response:
 async def _paint(service: Service, request: Request) -> Response:
     """A person and a target pose to a PNG."""
     given = await _json(service, request)
-    person, target = _given_person(service, given), _joints(given.get("target"), "target")
-    picture = await service.do(lambda: service.transfer.paint(*person, target[None])[0])
+    person, style = _given_person(service, given), _given_style(service, given)
+    target = _joints(given.get("target"), "target")
+    picture = await service.do(lambda: service.transfer.paint(*person, target[None], style)[0])
     return Response(encode_png(picture), media_type="image/png")
 
 
 async def _film(service: Service, request: Request) -> Response:
     """A person and a film of the gallery, or a list of target poses, to the film."""
     given = await _json(service, request)
-    person, frames, suffix = _given_person(service, given), given.get("frames", video.FRAMES), f".{given.get('format')}"
+    person, style = _given_person(service, given), _given_style(service, given)
+    frames, suffix = given.get("frames", video.FRAMES), f".{given.get('format')}"
     if type(frames) is not int or not 2 <= frames <= service.limits.frames:
         raise UserError(f"frames: {frames!r}; give a whole number from 2 to {service.limits.frames}")
     if suffix not in FILM_TYPES:
@@ -240,7 +246,7 @@ async def _film(service: Service, request: Request) -> Response:
         raise UserError(f"fps: {fps!r}; give a whole number")
 
     def make() -> bytes:
-        return video.encode(service.transfer.paint(*person, targets), suffix, fps)
+        return video.encode(service.transfer.paint(*person, targets, style), suffix, fps)
 
     return Response(await service.do(make), media_type=FILM_TYPES[suffix])
 
@@ -267,7 +273,7 @@ async def _body(request: Request, limit: int, seconds: float) -> bytes:
 
 async def _json(service: Service, request: Request) -> dict[str, Any]:
     height, width = service.transfer.size
-    limit = 8 * height * width * 4 // 3 + (1 << 18)  # two people, and the joints of a film
+    limit = 11 * height * width + (1 << 18)  # two people of 4 bytes a pixel in base64, and the joints of a film
     data = await _body(request, limit, service.limits.receive_seconds)
     try:
         content = json.loads(data)
@@ -285,6 +291,19 @@ def _given_person(service: Service, given: dict[str, Any]) -> tuple[np.ndarray, 
     regions = _array(given.get("regions"), (height, width), "regions")
     regions_lib.check_labels(regions, "regions")
     return image, regions, _joints(given.get("joints"), "joints")
+
+
+def _given_style(service: Service, given: dict[str, Any]) -> dict[str, np.ndarray] | None:
+    """What `PhotoTransfer.paint` takes as a style: another person, and how far each region is taken from there."""
+    style = given.get("style")
+    if style is None:
+        return None
+    share = style.get("share") if isinstance(style, dict) else None
+    whole = isinstance(share, list) and len(share) == regions_lib.NUM_REGIONS
+    if not whole or not all(type(part) in (int, float) and 0 <= part <= 1 for part in share):
+        raise UserError(f"style share: give {regions_lib.NUM_REGIONS} numbers from 0 to 1")
+    image, regions, joints = _given_person(service, style)
+    return {"image": image, "parsing": regions, "joints": joints, "share": np.array(share, np.float32)}
 
 
 def _joints(value: Any, where: str) -> np.ndarray:
