@@ -8,7 +8,11 @@ import pytest
 from scrn_jax import settings
 
 FOLDER = Path(__file__).parents[1] / "configs"
-VARIANTS = {"demo": ("full", "smoke"), "deepfashion": ("full", "3cb", "no_refine_area", "no_face", "512", "tiny")}
+VARIANTS = {
+    "demo": ("full", "smoke"),
+    "people": ("full", "smoke"),
+    "deepfashion": ("full", "3cb", "no_refine_area", "no_face", "512", "tiny"),
+}
 
 
 def _config(name: str, variant: str):

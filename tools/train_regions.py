@@ -25,6 +25,7 @@ from PIL import Image
 
 from scrn_jax.inference import framing
 from scrn_jax.inference.blazepose import BlazePose
+from scrn_jax.inference.calibration import calibrated
 from scrn_jax.inference.estimators import openpose_joints
 from scrn_jax.inference.packing import pack
 from scrn_jax.inference.region_network import CHANNELS, FRAME, RegionNetwork, RegionUNet, inputs, unpack
@@ -70,7 +71,7 @@ class Crowd:
             if shard not in self._read:
                 self._read.add(shard)
                 arrays = find_people(shard, self._look)
-                self._people += [{k: a[i] for k, a in arrays.items()} for i in range(len(arrays["image"]))]
+                self._people += _each(arrays)
                 break
         return len(self._people)
 
@@ -143,12 +144,10 @@ def foreign(key, batch):
     return jnp.clip(image, 0, 1) * 2 - 1, mask, joints
 
 
-def loss_of(params, key, batch):
-    """Cross-entropy and one minus the soft Dice score, both means."""
-    logits = RegionUNet().apply({"params": params}, inputs(*foreign(key, batch)))
-    labels = batch["labels"].astype(jnp.int32)
-    entropy = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
-    shares, truth = jax.nn.softmax(logits), jax.nn.one_hot(labels, NUM_REGIONS)
+def loss_of(params, seen, truth):
+    """Cross-entropy and one minus the soft Dice score, both means, of what is seen and one-hot labels."""
+    logits = RegionUNet().apply({"params": params}, seen)
+    entropy, shares = optax.softmax_cross_entropy(logits, truth).mean(), jax.nn.softmax(logits)
     common, both = (shares * truth).sum((0, 1, 2)), (shares + truth).sum((0, 1, 2))
     return entropy + (1 - (2 * common + 1) / (both + 1)).mean()
 
@@ -163,7 +162,8 @@ def optimizer(args) -> optax.GradientTransformation:
 def train_step(tx, state, batch):
     """(params, average, optimiser's state, step) after one batch, and the loss."""
     params, average, opt, step = state
-    loss, gradients = jax.value_and_grad(loss_of)(params, jax.random.fold_in(jax.random.key(5), step), batch)
+    seen = inputs(*foreign(jax.random.fold_in(jax.random.key(5), step), batch))
+    loss, gradients = jax.value_and_grad(loss_of)(params, seen, jax.nn.one_hot(batch["labels"], NUM_REGIONS))
     updates, opt = tx.update(gradients, opt, params)
     params = optax.apply_updates(params, updates)
     decay = jnp.minimum(AVERAGE, (1 + step) / (10 + step))
@@ -189,6 +189,8 @@ def measure(params, shards: list[Path], limit: int) -> dict:
 
 
 def _each(arrays: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    """Picture by picture, with joints as the estimator gives them."""
+    arrays = arrays | {"found": np.stack([calibrated(person) for person in arrays["found"]])}
     return [{name: array[i] for name, array in arrays.items()} for i in range(len(arrays["image"]))]
 
 

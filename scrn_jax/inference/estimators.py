@@ -14,6 +14,7 @@ from PIL import Image
 
 from scrn_jax.errors import UserError
 from scrn_jax.inference.blazepose import BlazePose, Body
+from scrn_jax.inference.calibration import calibrated
 from scrn_jax.inference.region_network import RegionNetwork
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person import regions as regions_lib
@@ -96,7 +97,7 @@ class BlazePoseJoints:
             raise UserError(
                 "nobody is found in the picture; take a photo that shows a person from the head to the hips"
             )
-        return joints, body.mask, notes(joints, body.people)
+        return calibrated(joints), body.mask, notes(joints, body.people)
 
 
 def openpose_joints(body: Body, size: tuple[int, int]) -> np.ndarray:

@@ -22,7 +22,8 @@ _LEAST_JOINTS = 4
 _MOST_POSES, _MOST_BYTES = 4096, 1 << 22
 # Lengths that measure a body whatever its pose, and what each is of the trunk's on average.
 _MEASURES = (((1, 8), 1.0), ((1, 11), 1.0), ((2, 5), 0.69), ((0, 1), 0.45), ((8, 9), 0.79), ((11, 12), 0.79))
-_EDGE = 0.03
+# Room at the frame's edges as a share of its sides, and above the eyes as a share of the trunk's length.
+_EDGE, _HEAD = 0.03, 0.22
 
 
 @functools.lru_cache(maxsize=1)
@@ -85,7 +86,7 @@ def _pose(value: object, where: str) -> np.ndarray:
     if isinstance(value, dict) and "people" in value:
         return check(_openpose(value["people"], where), where)
     value = value.get("joints") if isinstance(value, dict) else value
-    if not isinstance(value, list) or not all(_is_pair(point) for point in value):
+    if not isinstance(value, list) or not value or not all(_is_pair(point) for point in value):
         raise UserError(f"{where}: is no pose; write 18 pairs [y, x], or OpenPose's JSON")
     return check(joints_from_lists([point[0] for point in value], [point[1] for point in value], where), where)
 
@@ -116,13 +117,17 @@ def check(pose: np.ndarray, where: str) -> np.ndarray:
     return np.where(there[:, None], pose, joints_lib.MISSING).astype(np.float32)
 
 
-def body_size(pose: np.ndarray) -> float:
+def body_size(pose: np.ndarray, among: np.ndarray | None = None) -> float:
     """How large the body of a pose is, as the length of its trunk: the largest of what its parts say of it.
 
     Every part shows at most its full length in a picture, so the largest measure is the one least foreshortened.
+    `among`: joints to measure by, bool (18,), all by default; where they measure nothing, all count.
     """
-    there = joints_lib.present(pose)
+    present = joints_lib.present(pose)
+    there = present if among is None else present & among
     lengths = [np.hypot(*(pose[a] - pose[b])) / share for (a, b), share in _MEASURES if there[a] and there[b]]
+    if not lengths and among is not None:
+        return body_size(pose)
     if not lengths:
         spread = pose[there]
         return float(max(np.ptp(spread, axis=0).max() / 3, 1e-6))
@@ -133,15 +138,17 @@ def retarget(pose: np.ndarray, onto: np.ndarray, size: tuple[int, int] | None = 
     """The pose (..., 18, 2) as large as the person with joints `onto` (18, 2), the neck where it is there.
 
     With `size`, the (height, width) of the frame, a person seen whole stays whole: the pose is shrunk and moved until
-    its joints are in the frame; of one whose legs the frame cuts off only the sides are kept in. Joints outside become
-    missing. The poses of a sequence are all moved alike.
+    its joints are in the frame. Joints outside become missing. The poses of a sequence are all moved alike.
     """
     poses = np.asarray(pose, np.float64).reshape(-1, joints_lib.NUM_JOINTS, 2)
-    scale = body_size(onto) / np.median([body_size(one) for one in poses])
+    shown = joints_lib.present(onto)
+    both = [shown & joints_lib.present(one) for one in poses]
+    ratios = [body_size(onto, among) / body_size(one, among) for one, among in zip(poses, both, strict=True)]
+    scale = np.median(ratios)
     anchor, start = _neck(onto), np.mean([_neck(one) for one in poses], axis=0)
     there = joints_lib.present(poses)
     moved = np.where(there[..., None], (poses - start) * scale + anchor, 0)
-    if size is not None:
+    if size is not None and joints_lib.present(onto)[[10, 13]].any():
         moved = _into_frame(moved, there, onto, size, anchor)
     moved = np.where(there[..., None], np.maximum(moved, -0.999), joints_lib.MISSING).astype(np.float32)
     moved = moved if size is None else joints_lib.clip_to_frame(moved, *size)
@@ -151,25 +158,16 @@ def retarget(pose: np.ndarray, onto: np.ndarray, size: tuple[int, int] | None = 
 def _into_frame(
     moved: np.ndarray, there: np.ndarray, onto: np.ndarray, size: tuple[int, int], anchor: np.ndarray
 ) -> np.ndarray:
-    height, width = size
-    whole = joints_lib.present(onto)[[10, 13]].any()
+    """The poses shrunk about the neck, and moved, until all joints are in the frame with room for head and soles."""
+    edge = np.array(size) * _EDGE
+    head = _HEAD * body_size(onto)
     seen = moved[there]
-    low, high = seen.min(0), seen.max(0)
-    room = np.array([height, width]) * (1 - 2 * _EDGE) - 1
-    shrink = min(1.0, room[1] / max(high[1] - low[1], 1e-6))
-    if whole:
-        # From the top of the head, which lies above the joints, to the soles below them.
-        head = 0.35 * body_size(onto) * shrink
-        shrink = min(shrink, (room[0] - head) / max(high[0] - low[0], 1e-6))
+    length = np.maximum(np.ptp(seen, axis=0) + [head, 0], 1e-6)
+    shrink = min(1.0, *((np.array(size) - 1 - 2 * edge) / length))
     moved = (moved - anchor) * shrink + anchor
     seen = moved[there]
-    low, high = seen.min(0), seen.max(0)
-    shift = np.zeros(2)
-    margin = np.array([height, width]) * _EDGE
-    for axis in (0, 1) if whole else (1,):
-        top = margin[axis] + (0.22 * body_size(onto) * shrink if axis == 0 else 0)
-        shift[axis] = max(top - low[axis], 0) or min(size[axis] - 1 - margin[axis] - high[axis], 0)
-    return moved + shift
+    low, high = seen.min(0) - [head * shrink, 0], seen.max(0)
+    return moved + np.maximum(edge - low, 0) + np.minimum(np.array(size) - 1 - edge - high, 0)
 
 
 def _neck(pose: np.ndarray) -> np.ndarray:

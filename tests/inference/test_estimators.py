@@ -1,0 +1,156 @@
+"""What is found in a photo: joints, mask and regions of a rendered person, and what is said of whoever is there."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from input_pipeline.mannequins.people import Person as Rendered
+from scrn_jax.errors import UserError
+from scrn_jax.inference import blazepose, estimators
+from scrn_jax.inference.blazepose import Body, Square
+from scrn_jax.person.joints import present
+
+
+@pytest.fixture(scope="module")
+def estimator():
+    return estimators.load()
+
+
+@pytest.fixture(scope="module")
+def found(estimator, photo):
+    return estimator(photo)
+
+
+def test_joints_are_where_the_rendered_person_has_them(found, view):
+    true = np.where(present(view.joints)[:, None], view.joints + [20, 100], -1)
+    both = present(found.joints_Jx2) & present(true)
+    assert both.sum() >= 15
+    error = np.hypot(*(found.joints_Jx2 - true)[both].T)
+    assert np.median(error) < 4 and (error < 10).mean() > 0.9
+
+
+def test_mask_and_regions_are_the_rendered_persons(found, view):
+    person = np.zeros((300, 400), bool)
+    person[20:276, 100:276] = view.labels > 0
+    ours = found.mask_HxW > 0.5
+    assert (ours & person).sum() / (ours | person).sum() > 0.9
+    assert (found.regions_HxW[20:276, 100:276] == view.labels)[view.labels > 0].mean() > 0.75
+
+
+def test_somebody_seen_from_behind_has_no_face_and_it_is_said(estimator):
+    found = estimator(Rendered.sample(3, 2).view(3, 256, 176).image)
+    assert not present(found.joints_Jx2)[[0, 14, 15]].any() and not found.face_box.any()
+    assert any("from behind" in note for note in found.notes)
+
+
+def test_two_people_are_said_and_one_is_taken(estimator):
+    both = np.concatenate([Rendered.sample(3, k).view(0, 256, 176).image for k in (1, 4)], axis=1)
+    found = estimator(both)
+    assert any(note.startswith("2 people") for note in found.notes)
+    columns = found.joints_Jx2[present(found.joints_Jx2)][:, 1]
+    assert (columns < 176).all() or (columns > 175).all()
+
+
+@pytest.mark.parametrize("what", ["white", "noise"])
+def test_nobody_is_said(what, estimator):
+    picture = np.full((200, 150, 3), 255, np.uint8)
+    if what == "noise":
+        picture = np.random.default_rng(0).integers(0, 256, picture.shape, dtype=np.uint8)
+    with pytest.raises(UserError, match="nobody is found"):
+        estimator(picture)
+
+
+def _body(**changes):
+    points = np.stack([np.arange(33) * 3.0, np.arange(33) * 2.0], 1) + 10
+    points[[0, 7, 8]] = (50, 30), (60, 25), (40, 25)
+    values = {"points": points, "depth": np.zeros(33), "visibility": np.ones(33), "mask": None, "people": 1}
+    return Body(**(values | changes))
+
+
+def test_points_take_their_place_among_the_18_joints():
+    body = _body()
+    joints = estimators.openpose_joints(body, (300, 300))
+    # Pixel centres lie at integers here, and at halves in BlazePose.
+    np.testing.assert_allclose(joints[4], body.points[16][::-1] - 0.5)
+    np.testing.assert_allclose(joints[13], body.points[27][::-1] - 0.5)
+    np.testing.assert_allclose(joints[1], (body.points[11] + body.points[12])[::-1] / 2 - 0.5)
+
+
+def test_points_that_are_unsure_or_outside_are_missing():
+    sure = np.ones(33)
+    sure[12] = 0.1
+    joints = estimators.openpose_joints(_body(visibility=sure), (300, 300))
+    assert not present(joints)[[1, 2]].any() and present(joints)[5]
+    assert not present(estimators.openpose_joints(_body(), (300, 100)))[13]
+
+
+@pytest.mark.parametrize(
+    "depths, shown",
+    [
+        ((-20, 0, 0), [1, 1, 1, 1, 1]),  # nose ahead of both ears: all is seen
+        ((20, 0, 0), [0, 0, 0, 1, 1]),  # behind them: the back of a head
+        ((-10, 40, -40), [1, 1, 1, 1, 0]),  # the left ear far away: turned to the left
+        ((-10, -40, 40), [1, 1, 1, 0, 1]),
+    ],
+)
+def test_depth_tells_which_points_of_the_face_are_seen(depths, shown):
+    depth = np.zeros(33)
+    depth[[0, 7, 8]] = depths
+    np.testing.assert_array_equal(estimators.visible_face(_body(depth=depth)), np.array(shown, bool))
+
+
+def test_a_turned_square_is_cut_upright_and_pasted_back():
+    rows, columns = np.mgrid[:100, :120]
+    values = (rows + columns).astype(np.uint8)
+    square = Square(np.array([60.0, 50.0]), 40.0, 0.4)
+    cut = square.cut(Image.fromarray(np.repeat(values[..., None], 3, -1)), 40)[..., 0]
+    back = square.paste(cut, (120, 100))
+    inside = np.hypot(rows + 0.5 - 50, columns + 0.5 - 60) < 18
+    assert np.abs(back - values)[inside].max() <= 1.5
+    # The point right of the centre in the square lies down right of it in the photo, at the angle.
+    assert cut[20, 30] == pytest.approx(50 + 60 + 10 * (np.cos(0.4) + np.sin(0.4)), abs=1.5)
+
+
+def test_anchors_are_two_or_six_a_cell_row_by_row():
+    anchors = blazepose.anchors()
+    assert len(anchors) == 2 * 28**2 + 2 * 14**2 + 6 * 7**2
+    np.testing.assert_allclose(anchors[:4], [[0.5 / 28] * 2] * 2 + [[1.5 / 28, 0.5 / 28]] * 2, rtol=1e-6)
+    np.testing.assert_allclose(anchors[-1], [6.5 / 7] * 2, rtol=1e-6)
+
+
+def test_a_place_moves_to_the_centre_of_its_heat():
+    heat = np.full((64, 64, 2), -10.0)
+    heat[30, 21], heat[31, 21] = 10, 10
+    moved = blazepose.refine(np.array([[20.5 / 64, 30.5 / 64], [0.2, 0.9]]), heat[..., :2])
+    assert moved[0] == pytest.approx([21 / 64, 30.5 / 64], abs=1e-3)
+    cold = np.full((64, 64, 1), -10.0)
+    np.testing.assert_array_equal(blazepose.refine(np.array([[0.3, 0.3]]), cold), [[0.3, 0.3]])
+
+
+def test_what_others_found_is_taken_from_their_files(photo, view, tmp_path):
+    flat = np.column_stack([view.joints[:, ::-1] + [100, 20], present(view.joints)]).ravel().tolist()
+    (tmp_path / "me_keypoints.json").write_text(json.dumps({"people": [{"pose_keypoints_2d": flat}]}))
+    classes = np.zeros((300, 400), np.uint8)
+    classes[20:276, 100:276] = np.array([0, 2, 5, 6, 9, 13, 14, 16], np.uint8)[view.labels]
+    Image.fromarray(classes).save(tmp_path / "me.png")
+    person = estimators.from_files(
+        photo, joints=("openpose", tmp_path, "me"), label_map=tmp_path / "me.png", merge="lip"
+    )
+    true = np.where(present(view.joints)[:, None], view.joints + [20, 100], -1)
+    np.testing.assert_allclose(person.joints_Jx2, true, atol=1e-3)
+    np.testing.assert_array_equal(person.regions_HxW[20:276, 100:276], view.labels)
+    np.testing.assert_array_equal(person.mask_HxW > 0, person.regions_HxW > 0)
+
+
+def test_a_label_map_of_another_size_is_refused(photo, tmp_path):
+    Image.fromarray(np.zeros((30, 40), np.uint8)).save(tmp_path / "map.png")
+    with pytest.raises(UserError, match=r"map\.png: \(30, 40\) pixels, and the photo has"):
+        estimators.from_files(photo, label_map=tmp_path / "map.png")
+
+
+def test_joints_of_another_picture_are_refused(photo, view, tmp_path):
+    np.save(tmp_path / "you.npy", view.joints)
+    with pytest.raises(UserError, match="no joints of me; it has you"):
+        estimators.from_files(photo, joints=("npy", tmp_path, "me"))

@@ -1,0 +1,88 @@
+"""Photos of every kind become upright RGB of 8 bits, or one line that says why not."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scrn_jax.errors import UserError
+from scrn_jax.inference.photo_files import open_photo
+
+SIZE = (40, 48)  # width, height
+
+
+@pytest.fixture
+def colours():
+    """A picture whose corners differ."""
+    pixels = np.full((48, 40, 3), 90, np.uint8)
+    pixels[:24, :20], pixels[24:, 20:] = (200, 30, 30), (20, 60, 220)
+    return Image.fromarray(pixels)
+
+
+def _bytes(picture, kind="png", **options):
+    stream = io.BytesIO()
+    picture.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_is_turned_as_its_exif_says(orientation, colours):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Transpose operations that store the picture so
+    stored = colours.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else colours
+    np.testing.assert_array_equal(open_photo(_bytes(stored, exif=exif)), np.asarray(colours))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "CMYK"])
+def test_every_mode_of_colour_becomes_rgb(mode, colours):
+    kind = "jpeg" if mode == "CMYK" else "png"
+    found = open_photo(_bytes(colours.convert(mode), kind))
+    assert found.shape == (48, 40, 3) and found.dtype == np.uint8
+    assert np.abs(found[5, 5].astype(int) - (200, 30, 30)).max() < 26  # the palette's steps are 51
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "1"])
+def test_grey_has_three_equal_channels(mode, colours):
+    found = open_photo(_bytes(colours.convert("L").convert(mode)))
+    assert (found[..., 0] == found[..., 1]).all() and (found[..., 0] == found[..., 2]).all()
+
+
+def test_sixteen_bits_keep_their_shades():
+    deep = np.linspace(0, 65535, 48 * 40).reshape(48, 40).astype(np.uint16)
+    found = open_photo(_bytes(Image.fromarray(deep)))
+    np.testing.assert_array_equal(found[..., 0], np.round(deep / 257).astype(np.uint8))
+
+
+def test_what_is_transparent_becomes_white(colours):
+    colours.putalpha(Image.new("L", SIZE, 0))
+    assert (open_photo(_bytes(colours)) == 255).all()
+
+
+def test_floats_of_both_ranges_and_channels_in_between_are_the_same_picture(colours):
+    pixels = np.asarray(colours)
+    np.testing.assert_array_equal(open_photo(pixels / np.float32(255)), pixels)
+    np.testing.assert_array_equal(open_photo(pixels / np.float32(127.5) - 1), pixels)
+    np.testing.assert_array_equal(open_photo(pixels[..., :1]), open_photo(pixels[..., 0]))
+
+
+def test_a_file_and_its_bytes_are_the_same_picture(colours, tmp_path):
+    (tmp_path / "me.png").write_bytes(_bytes(colours))
+    np.testing.assert_array_equal(open_photo(tmp_path / "me.png"), open_photo(_bytes(colours)))
+
+
+@pytest.mark.parametrize(
+    "array, message",
+    [
+        (np.zeros((48, 40, 2), np.uint8), "has the shape"),
+        (np.zeros((48, 40, 3), np.int64), "holds int64"),
+        (np.full((48, 40, 3), np.nan), "values from nan"),
+        (np.full((48, 40, 3), 2.0), "values from 2.0"),
+        (np.zeros((0, 40, 3), np.uint8), "has the shape"),
+        (np.zeros((8, 40, 3), np.uint8), "40 x 8 pixels, at least 32"),
+    ],
+)
+def test_an_array_that_is_no_photo_is_refused(array, message):
+    with pytest.raises(UserError, match=message):
+        open_photo(array)
