@@ -57,11 +57,13 @@ def _says_loop(path: Path) -> bool:
     return isinstance(content, dict) and content.get("loop") is True
 
 
-def film(transfer: PhotoTransfer, person: Framed, source: str | Path, frames: int = FRAMES) -> np.ndarray:
-    """The person along a `sequence`: uint8 (frames, H, W, 3) of the model's frame. Raises UserError."""
-    return transfer.paint(
-        person.image, person.regions_HxW, person.joints_Jx2, targets(source, person.joints_Jx2, transfer.size, frames)
-    )
+def film(transfer: PhotoTransfer, person: Framed, source: str | Path, frames: int = FRAMES, style=None) -> np.ndarray:
+    """The person along a `sequence`: uint8 (frames, H, W, 3) of the model's frame. Raises UserError.
+
+    `style` as `PhotoTransfer.paint` takes it.
+    """
+    along = targets(source, person.joints_Jx2, transfer.size, frames)
+    return transfer.paint(person.image, person.regions_HxW, person.joints_Jx2, along, style)
 
 
 def targets(source: str | Path, onto: np.ndarray, size: tuple[int, int], frames: int = FRAMES) -> np.ndarray:
@@ -104,16 +106,10 @@ def encode(pictures_NxHxWx3: np.ndarray, suffix: str, fps: int = FPS, where: str
     GIF counts hundredths of a second and shares 256 colours among all pictures. MP4 is H.264, which does not repeat by
     itself. Raises UserError naming `where` as `write` does.
     """
-    if suffix not in FORMATS:
-        raise UserError(f"{where}: a film is one of {', '.join(FORMATS)}, not {suffix or 'a name without a suffix'}")
-    if not 1 <= fps <= MOST_FPS:
-        raise UserError(f"{where}: {fps} pictures a second; give 1 to {MOST_FPS}")
+    check(suffix, fps, where)
     pictures = np.ascontiguousarray(pictures_NxHxWx3)
     if suffix == ".mp4":
         return _mp4(pictures, fps, where)
-    name = suffix[1:]
-    if name in ("webp", "avif") and not features.check(name):
-        raise UserError(f"{where}: Pillow was built without {name.upper()} here; take .gif or .png, or install it anew")
     images = [Image.fromarray(picture) for picture in pictures]
     options = {
         ".webp": {"quality": 90, "method": 4}, ".avif": {"quality": 80}, ".gif": {"disposal": 1, "optimize": False},
@@ -122,10 +118,33 @@ def encode(pictures_NxHxWx3: np.ndarray, suffix: str, fps: int = FPS, where: str
         images = _with_one_palette(images, pictures)
     stream = io.BytesIO()
     images[0].save(
-        stream, name, save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0,
+        stream, suffix[1:], save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0,
         **options.get(suffix, {}),
     )  # fmt: skip
     return stream.getvalue()
+
+
+def check(suffix: str, fps: int, where: str) -> None:
+    """Raises UserError naming `where` unless films of this suffix and pace can be written here: before any is made."""
+    if suffix not in FORMATS:
+        raise UserError(f"{where}: a film is one of {', '.join(FORMATS)}, not {suffix or 'a name without a suffix'}")
+    if not 1 <= fps <= MOST_FPS:
+        raise UserError(f"{where}: {fps} pictures a second; give 1 to {MOST_FPS}")
+    name = suffix[1:]
+    if name in ("webp", "avif") and not features.check(name):
+        raise UserError(f"{where}: Pillow was built without {name.upper()} here; take .gif or .png, or install it anew")
+    if suffix == ".mp4":
+        _ffmpeg(where)
+
+
+def _ffmpeg(where: str):
+    try:
+        import imageio_ffmpeg
+    except ImportError as error:
+        raise UserError(
+            f"{where}: MP4 needs the extra `video` (pip install 'scrn-jax[video]'); or take .webp"
+        ) from error
+    return imageio_ffmpeg
 
 
 def _with_one_palette(images: list[Image.Image], pictures: np.ndarray) -> list[Image.Image]:
@@ -136,12 +155,6 @@ def _with_one_palette(images: list[Image.Image], pictures: np.ndarray) -> list[I
 
 
 def _mp4(pictures: np.ndarray, fps: int, where: str) -> bytes:
-    try:
-        import imageio_ffmpeg
-    except ImportError as error:
-        raise UserError(
-            f"{where}: MP4 needs the extra `video` (pip install 'scrn-jax[video]'); or take .webp"
-        ) from error
     # H.264's colours have half the resolution, so that its sides are even.
     rows, columns = (side % 2 for side in pictures.shape[1:3])
     pictures = np.pad(pictures, ((0, 0), (0, rows), (0, columns), (0, 0)), "edge")
@@ -150,7 +163,7 @@ def _mp4(pictures: np.ndarray, fps: int, where: str) -> bytes:
         file = Path(folder) / "film.mp4"
         try:
             # Without macro_block_size=1 it would resize to multiples of 16 in silence.
-            writer = imageio_ffmpeg.write_frames(
+            writer = _ffmpeg(where).write_frames(
                 str(file), (width, height), fps=fps, codec="libx264", pix_fmt_out="yuv420p", macro_block_size=1,
                 output_params=["-crf", "16", "-movflags", "+faststart"], ffmpeg_log_level="error",
             )  # fmt: skip

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,7 @@ from starlette.routing import Route
 
 from scrn_jax.errors import UserError
 from scrn_jax.inference import in_between, poses, video
-from scrn_jax.inference.guard import Guard
+from scrn_jax.inference.guard import Guard, is_loopback
 from scrn_jax.inference.photo import PhotoTransfer, encode_png
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person import regions as regions_lib
@@ -164,6 +165,38 @@ def make_app(
     app.add_middleware(Guard, hosts=hosts)
     app.state.service = service
     return app
+
+
+def serve(transfer: PhotoTransfer, host: str, port: int, hosts: tuple[str, ...] = ()) -> None:
+    """Serve the page at an address until it is interrupted; port 0 takes a free one.
+
+    Raises:
+      UserError: an address or port that cannot be listened on.
+    """
+    import uvicorn
+
+    if not is_loopback(host):
+        log.warning("%s can be reached from other machines, and whoever reaches it can use it", host)
+    named = () if host in ("0.0.0.0", "::") else (host,)
+    listener = _listen(host, port)
+    address = f"[{host}]" if ":" in host else host
+    log.info("open http://%s:%d (Ctrl-C ends it)", address, listener.getsockname()[1])
+    config = uvicorn.Config(
+        make_app(transfer, hosts=(*hosts, *named)), log_level="warning", access_log=False, server_header=False,
+        limit_concurrency=64, timeout_keep_alive=10, timeout_graceful_shutdown=3, lifespan="on", ws="none",
+    )  # fmt: skip
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise UserError(
+            f"--host {host} --port {port}: cannot be listened on ({error.strerror}); take another"
+        ) from error
 
 
 async def _model(service: Service, _: Request) -> Response:

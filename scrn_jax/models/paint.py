@@ -149,7 +149,8 @@ def _torso_map(source, target, there_BxJ, grid_HxWx2, body_B, height: int):
     ridge = jnp.diag(jnp.array([(height / 13.0) ** 2, (height / 13.0) ** 2, 1e-3]))
     moments = _einsum("bji,bjk->bik", basis, basis) + ridge
     shift = _solve_centred(moments, _einsum("bji,bjk->bik", basis, (points_s - points_t) * weight))
-    seen = jnp.concatenate([grid_HxWx2 - middle[:, None, None], jnp.ones((middle.shape[0], *grid_HxWx2.shape[:2], 1))], -1)
+    from_middle = grid_HxWx2 - middle[:, None, None]
+    seen = jnp.concatenate([from_middle, jnp.ones_like(from_middle[..., :1])], -1)
     at = grid_HxWx2 + _einsum("bhwi,bik->bhwk", seen, shift)
 
     hips = there_BxJ[:, (8, 11), None]
