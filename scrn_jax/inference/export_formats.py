@@ -21,6 +21,7 @@ from flax import traverse_util
 
 from scrn_jax import convolutions, exported, networks, sharding
 from scrn_jax.errors import UserError
+from scrn_jax.runtime import files
 from scrn_jax.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 FORMATS = ("stablehlo", "tflite")
 PLATFORMS = ("cpu", "cuda", "tpu")
 STABLEHLO_FILE, PARAMS_FILE, TFLITE_FILE = "model.stablehlo", "params.npz", "model.tflite"
+_CARD_BYTES = 1 << 20
 _USE, _AFTER_USE = "## Use", "## How good it is"
 
 _STABLEHLO_CARD = """## Use
@@ -96,7 +98,7 @@ def convert(folder: Path, output: Path, form: str) -> None:
     model.pop(exported.PARAMS_SHA256, None)  # of files that are not here
     parts[exported.MODEL_FILE] = (json.dumps(model, indent=2) + "\n").encode()
     use = card.format(height=settings.size[0], width=settings.size[1])
-    parts[exported.CARD_FILE] = _with_use((folder / exported.CARD_FILE).read_text("utf-8"), use).encode()
+    parts[exported.CARD_FILE] = _with_use(_card(folder), use).encode()
     _write_whole(output, parts)
     log.info("%s, %.1f MB: %s", form, sum(map(len, parts.values())) / 1e6, output)
 
@@ -169,6 +171,14 @@ def _npz(flat: Mapping[str, np.ndarray]) -> bytes:
     stream = io.BytesIO()
     np.savez(stream, **flat)
     return stream.getvalue()
+
+
+def _card(folder: Path) -> str:
+    """The model's card, or a title where somebody took it away."""
+    try:
+        return files.read_text(folder / exported.CARD_FILE, _CARD_BYTES)
+    except UserError:
+        return "# A person in another pose\n"
 
 
 def _with_use(card: str, use: str) -> str:

@@ -2,7 +2,7 @@
 
 import io
 import os
-import tempfile
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ FRAMES, FPS = 32, 12
 MOST_FPS = 60
 # Longer sequences are no key poses any more; and every file costs a look.
 _MOST_FILES = 4096
+_MP4_SECONDS = 300
 
 
 def sequence(source: str | Path) -> tuple[np.ndarray, bool]:
@@ -155,23 +156,21 @@ def _with_one_palette(images: list[Image.Image], pictures: np.ndarray) -> list[I
 
 
 def _mp4(pictures: np.ndarray, fps: int, where: str) -> bytes:
+    """Through pipes, so that nothing of a film touches the disk; in fragments, because a pipe cannot be gone back in."""
     # H.264's colours have half the resolution, so that its sides are even.
     rows, columns = (side % 2 for side in pictures.shape[1:3])
     pictures = np.pad(pictures, ((0, 0), (0, rows), (0, columns), (0, 0)), "edge")
     height, width = pictures.shape[1:3]
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "film.mp4"
-        try:
-            # Without macro_block_size=1 it would resize to multiples of 16 in silence.
-            writer = _ffmpeg(where).write_frames(
-                str(file), (width, height), fps=fps, codec="libx264", pix_fmt_out="yuv420p", macro_block_size=1,
-                output_params=["-crf", "16", "-movflags", "+faststart"], ffmpeg_log_level="error",
-            )  # fmt: skip
-            writer.send(None)
-            for picture in pictures:
-                writer.send(picture)
-            writer.close()
-            return file.read_bytes()
-        except (OSError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[-1][:200] if str(error).strip() else type(error).__name__
-            raise UserError(f"{where}: ffmpeg could not write MP4 ({reason}); take .webp") from error
+    command = [
+        _ffmpeg(where).get_ffmpeg_exe(), "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}",
+        "-r", str(fps), "-i", "pipe:0", "-c:v", "libx264", "-crf", "16", "-pix_fmt", "yuv420p",
+        "-movflags", "frag_keyframe+empty_moov", "-f", "mp4", "pipe:1",
+    ]  # fmt: skip
+    try:
+        done = subprocess.run(command, input=pictures.tobytes(), capture_output=True, timeout=_MP4_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UserError(f"{where}: ffmpeg could not write MP4 ({error}); take .webp") from error
+    if done.returncode or not done.stdout:
+        reason = (done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"])[-1][:200]
+        raise UserError(f"{where}: ffmpeg could not write MP4 ({reason}); take .webp")
+    return done.stdout
