@@ -156,18 +156,21 @@ def _with_one_palette(images: list[Image.Image], pictures: np.ndarray) -> list[I
 
 
 def _mp4(pictures: np.ndarray, fps: int, where: str) -> bytes:
-    """Through pipes, so that nothing of a film touches the disk; in fragments, because a pipe cannot be gone back in."""
+    """Through pipes, so that nothing of a film touches the disk; in fragments, as a pipe cannot be gone back in."""
     # H.264's colours have half the resolution, so that its sides are even.
     rows, columns = (side % 2 for side in pictures.shape[1:3])
     pictures = np.pad(pictures, ((0, 0), (0, rows), (0, columns), (0, 0)), "edge")
     height, width = pictures.shape[1:3]
     command = [
-        _ffmpeg(where).get_ffmpeg_exe(), "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}",
-        "-r", str(fps), "-i", "pipe:0", "-c:v", "libx264", "-crf", "16", "-pix_fmt", "yuv420p",
+        _ffmpeg(where).get_ffmpeg_exe(), "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24",
+        "-s", f"{width}x{height}", "-r", str(fps), "-i", "pipe:0", "-c:v", "libx264", "-crf", "16", "-pix_fmt", "yuv420p",
         "-movflags", "frag_keyframe+empty_moov", "-f", "mp4", "pipe:1",
     ]  # fmt: skip
     try:
-        done = subprocess.run(command, input=pictures.tobytes(), capture_output=True, timeout=_MP4_SECONDS)
+        # close_fds=False lets Python spawn it without a fork, which JAX's threads do not go with.
+        done = subprocess.run(
+            command, input=pictures.tobytes(), capture_output=True, timeout=_MP4_SECONDS, close_fds=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UserError(f"{where}: ffmpeg could not write MP4 ({error}); take .webp") from error
     if done.returncode or not done.stdout:
