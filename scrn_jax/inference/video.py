@@ -163,7 +163,8 @@ def _mp4(pictures: np.ndarray, fps: int, where: str) -> bytes:
     height, width = pictures.shape[1:3]
     command = [
         _ffmpeg(where).get_ffmpeg_exe(), "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24",
-        "-s", f"{width}x{height}", "-r", str(fps), "-i", "pipe:0", "-c:v", "libx264", "-crf", "16", "-pix_fmt", "yuv420p",
+        "-s", f"{width}x{height}", "-r", str(fps), "-i", "pipe:0", "-c:v", "libx264", "-crf", "16",
+        "-pix_fmt", "yuv420p",
         "-movflags", "frag_keyframe+empty_moov", "-f", "mp4", "pipe:1",
     ]  # fmt: skip
     try:
