@@ -32,12 +32,15 @@ from scrn_jax.person import regions as regions_lib
 
 log = logging.getLogger(__name__)
 
-FILES = {
-    "index.html": "text/html; charset=utf-8", "page.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml",
-    "page.js": "text/javascript; charset=utf-8", "person.js": "text/javascript; charset=utf-8",
-    "skeleton.js": "text/javascript; charset=utf-8", "painter.js": "text/javascript; charset=utf-8",
-    "server.js": "text/javascript; charset=utf-8", "example.jpg": "image/jpeg",
+_TYPES = {
+    ".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml", ".jpg": "image/jpeg",
 }  # fmt: skip
+_NAMES = (
+    "index.html", "page.css", "icon.svg", "example.jpg", "page.js", "person.js", "skeleton.js", "painter.js",
+    "clothes.js", "film.js", "server.js",
+)  # fmt: skip
+FILES = {name: _TYPES[name[name.rindex(".") :]] for name in _NAMES}
 FILM_TYPES = {
     ".gif": "image/gif",
     ".webp": "image/webp",

@@ -1,13 +1,16 @@
 // The page: what is chosen and mended, and the picture that follows from it.
 
-import { Painter } from "./painter.js";
+import { Clothes } from "./clothes.js";
+import { Film } from "./film.js";
+import { Painter, Swatches } from "./painter.js";
 import { Person, download, openPose } from "./person.js";
 import { get, latestOnly, send } from "./server.js";
 import { Skeleton, picture } from "./skeleton.js";
 
 const $ = (id) => document.getElementById(id);
-const OWN = "my poses";
-const state = { model: null, person: null, target: null, style: null, shares: [], picture: null, film: null, keys: [], gallery: [] };
+const PICTURE = "The person of the photo in the pose beside it";
+const state = { model: null, person: null, target: null, picture: null, ready: false };
+let clothes;
 let source;
 let target;
 let painter;
@@ -33,12 +36,12 @@ function said(work) {
 }
 
 const colours = () => state.model.regions.map((region) => region.colour);
-const regionName = (region) => state.model.regions[region].name;
 
 // ---- the photo
 
 function drawSource() {
-  state.person.draw($("source").querySelector("canvas"), colours(), painter.enabled ? 0.6 : 0.25);
+  const [fill, border] = painter.enabled ? [0.6, 0] : [0.05, 0.7];
+  state.person.draw($("source").querySelector("canvas"), colours(), fill, border);
   painter.drawCursor();
 }
 
@@ -63,14 +66,13 @@ const takePhoto = said(async (blob) => {
   for (const id of ["mirror", "reset", "target-missing", "open-pose", "save-pose", "choose-style", "make-film"]) $(id).disabled = false;
   say("Joints and regions found. Choose a pose, or drag the skeleton.");
   listMissing();
-  showSliders();
+  clothes.show();
   await fitGallery();
   repaint();
 });
 
 async function fitGallery() {
   const { poses, names } = await (await send("fit", { onto: state.person.joints })).json();
-  state.gallery = poses;
   showGallery(names.map((name, index) => ({ name, joints: poses[index] })));
 }
 
@@ -84,41 +86,11 @@ function editRegions(regions) {
   if (state.person) drawSource();
 }
 
-function chooseRegion(region, focus) {
-  painter.region = region;
-  [...$("swatches").children].forEach((swatch, index) => {
-    swatch.setAttribute("aria-checked", String(index === region));
-    swatch.tabIndex = index === region ? 0 : -1;
-    if (index === region && focus) swatch.focus();
-  });
-}
-
-function showSwatches() {
-  const count = state.model.regions.length;
-  $("swatches").replaceChildren(...state.model.regions.map(({ name, colour }, region) => {
-    const swatch = document.createElement("button");
-    swatch.type = "button";
-    swatch.className = "swatch";
-    swatch.setAttribute("role", "radio");
-    const dot = document.createElement("i");
-    dot.style.background = `rgb(${colour})`;
-    swatch.append(dot, name);
-    swatch.onclick = () => chooseRegion(region);
-    swatch.onkeydown = (event) => {
-      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-      if (!step) return;
-      event.preventDefault();
-      chooseRegion((region + step + count) % count, true);
-    };
-    return swatch;
-  }));
-  chooseRegion(painter.region);
-}
-
 // ---- the pose
 
 function setTarget(joints) {
   state.target = joints;
+  $("target-empty").hidden = true;
   target.show(joints);
   listMissing();
 }
@@ -190,21 +162,19 @@ const openPoseFile = said(async (file) => {
 
 // ---- the picture
 
-function showResult(url, isClip, text) {
+function showResult(blob, isClip, text) {
   $("result-empty").hidden = true;
   $("picture").hidden = isClip;
   $("clip").hidden = !isClip;
   const shown = isClip ? $("clip") : $("picture");
   if (shown.src) URL.revokeObjectURL(shown.src);
-  shown.src = url;
+  shown.src = URL.createObjectURL(blob);
   if (!isClip) $("picture").alt = text;
+  $("to-picture").hidden = text === PICTURE;
 }
 
-function request() {
-  const style = state.style && state.shares.some((share) => share > 0)
-    ? { ...state.style.packed(), share: state.shares } : null;
-  return { ...state.person.packed(), style };
-}
+// Who is painted, as requests say it.
+const request = () => ({ ...state.person.packed(), style: clothes.request() });
 
 const repaint = latestOnly(said(async () => {
   if (!state.person) return;
@@ -215,73 +185,11 @@ const repaint = latestOnly(said(async () => {
   } finally {
     $("result").classList.remove("busy");
   }
-  showResult(URL.createObjectURL(state.picture), false, "The person of the photo in the pose beside it");
-  const seconds = (performance.now() - started) / 1000;
-  $("took").textContent = `${seconds.toFixed(2)} s`;
+  showResult(state.picture, false, PICTURE);
+  $("took").textContent = `${((performance.now() - started) / 1000).toFixed(2)} s`;
   $("result").dataset.painted = String(Number($("result").dataset.painted || 0) + 1);
   $("save-picture").disabled = false;
-  $("to-picture").hidden = true;
 }));
-
-// ---- clothes of another photo
-
-const takeStyle = said(async (file) => {
-  if (!file) return;
-  say("Looking for the person of the other photo …");
-  state.style = new Person(await (await send("person", file)).json(), state.model.size);
-  state.style.draw($("style-thumb").querySelector("canvas"), colours(), 0);
-  state.shares = state.model.regions.map(() => 0);
-  $("drop-style").hidden = false;
-  showSliders();
-  say("Move a slider to take a region from the other photo.");
-});
-
-function showSliders() {
-  const both = state.style ? state.person.shown().filter((region) => state.style.shown().includes(region)) : [];
-  $("sliders").replaceChildren(...both.map((region) => {
-    const label = document.createElement("label");
-    const input = Object.assign(document.createElement("input"), { type: "range", min: 0, max: 100, step: 5, value: 100 * state.shares[region] });
-    const output = document.createElement("output");
-    output.textContent = `${input.value} %`;
-    input.oninput = () => {
-      state.shares[region] = input.value / 100;
-      output.textContent = `${input.value} %`;
-      repaint();
-    };
-    label.append(regionName(region), input, output);
-    return label;
-  }));
-}
-
-// ---- the film
-
-function showKeys() {
-  const own = $("film-name").value === OWN;
-  $("keys").hidden = !own;
-  const count = state.keys.length;
-  $("key-count").textContent = count < 2 ? `${count || "No"} pose${count === 1 ? "" : "s"} yet; two or more make a film.` : `${count} poses.`;
-}
-
-const makeFilm = said(async () => {
-  const own = $("film-name").value === OWN;
-  if (own && state.keys.length < 2) throw new Error("a film needs two poses or more; add them, or choose a sequence");
-  const wanted = own ? { poses: state.keys, loop: false } : { film: $("film-name").value };
-  say("Painting the film …");
-  $("result").classList.add("busy");
-  $("make-film").disabled = true;
-  try {
-    const body = { ...request(), ...wanted, frames: Number($("film-frames").value), fps: Number($("film-fps").value), format: $("film-format").value };
-    state.film = await (await send("film", body)).blob();
-  } finally {
-    $("result").classList.remove("busy");
-    $("make-film").disabled = false;
-  }
-  showResult(URL.createObjectURL(state.film), $("film-format").value === "mp4", "The film of the person");
-  state.filmName = `${wanted.film || "film"}.${$("film-format").value}`;
-  $("save-film").disabled = false;
-  $("to-picture").hidden = !state.picture;
-  say(`The film is ready, ${Math.ceil(state.film.size / 1024)} kB.`);
-});
 
 // ---- wires
 
@@ -316,7 +224,7 @@ function wire() {
   $("another").onclick = () => $("file").click();
   $("example").onclick = said(async () => takePhoto(await (await fetch("example.jpg")).blob()));
   takeFiles("open-pose", "pose-file", openPoseFile);
-  takeFiles("choose-style", "style-file", takeStyle);
+  takeFiles("choose-style", "style-file", clothes.take);
   wireDrop();
   $("edit-joints").onclick = () => editRegions(false);
   $("edit-regions").onclick = () => editRegions(true);
@@ -328,19 +236,7 @@ function wire() {
   $("reset").onclick = () => { setTarget(structuredClone(state.person.joints)); repaint(); };
   $("save-pose").onclick = () => download(new Blob([openPose(state.target)], { type: "application/json" }), "pose_keypoints.json");
   $("save-picture").onclick = () => download(state.picture, "picture.png");
-  $("drop-style").onclick = () => {
-    state.style = null;
-    $("drop-style").hidden = true;
-    $("style-thumb").querySelector("canvas").width = 1;
-    showSliders();
-    repaint();
-  };
-  $("film-name").onchange = showKeys;
-  $("add-key").onclick = () => { state.keys.push(structuredClone(state.target)); showKeys(); };
-  $("clear-keys").onclick = () => { state.keys = []; showKeys(); };
-  $("make-film").onclick = makeFilm;
-  $("save-film").onclick = () => download(state.film, state.filmName);
-  $("to-picture").onclick = () => { showResult(URL.createObjectURL(state.picture), false, "The person of the photo in the pose beside it"); $("to-picture").hidden = true; };
+  $("to-picture").onclick = () => showResult(state.picture, false, PICTURE);
 }
 
 async function waitUntilReady() {
@@ -366,13 +262,13 @@ const start = said(async () => {
     changed: drawSource,
     done: () => { $("undo").disabled = !painter.before.length; repaint(); },
   });
-  showSwatches();
+  new Swatches($("swatches"), model.regions, painter);
   listMissing();
   const scaled = model.gallery.map(({ name, joints }) => ({ name, joints: joints.map(([y, x]) => (y < 0 ? [-1, -1] : [y * height, x * height])) }));
   showGallery(scaled);
-  $("film-name").replaceChildren(...model.films.map((name) => new Option(name.replaceAll("-", " "), name)), new Option("my poses", OWN));
-  $("film-format").replaceChildren(...model.formats.map((name) => new Option(name.toUpperCase(), name)));
-  $("film-format").value = "webp";
+  const tell = { page: state, say, said };
+  clothes = new Clothes({ ...tell, changed: repaint });
+  new Film({ ...tell, request, show: (blob, isClip) => showResult(blob, isClip, "The film of the person") });
   wire();
   await waitUntilReady();
   state.ready = true;

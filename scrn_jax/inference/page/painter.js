@@ -134,3 +134,40 @@ export class Painter {
     }
   }
 }
+
+// The regions to choose from, as radio buttons of one group.
+export class Swatches {
+  constructor(group, regions, painter) {
+    this.painter = painter;
+    this.buttons = regions.map((region, index) => this.button(region, index, regions.length));
+    group.replaceChildren(...this.buttons);
+    this.choose(painter.region);
+  }
+
+  button({ name, colour }, region, count) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "swatch";
+    button.setAttribute("role", "radio");
+    const dot = document.createElement("i");
+    dot.style.background = `rgb(${colour})`;
+    button.append(dot, name);
+    button.onclick = () => this.choose(region);
+    button.onkeydown = (event) => {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      this.choose((region + step + count) % count);
+      this.buttons[this.painter.region].focus();
+    };
+    return button;
+  }
+
+  choose(region) {
+    this.painter.region = region;
+    this.buttons.forEach((button, index) => {
+      button.setAttribute("aria-checked", String(index === region));
+      button.tabIndex = index === region ? 0 : -1;
+    });
+  }
+}

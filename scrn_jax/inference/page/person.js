@@ -23,14 +23,22 @@ export class Person {
     return [...new Set(this.regions)].filter((region) => region > 0).sort();
   }
 
-  // The picture on a canvas, under its regions as strongly as `strength` says, 0 to 1.
-  draw(canvas, colours, strength) {
+  // Whether a pixel's neighbour to the right or below belongs to another region: the border that is drawn.
+  isBorder(at) {
+    const right = (at + 1) % this.width ? this.regions[at + 1] : this.regions[at];
+    const below = at + this.width < this.regions.length ? this.regions[at + this.width] : this.regions[at];
+    return right !== this.regions[at] || below !== this.regions[at];
+  }
+
+  // The picture on a canvas; its regions filled as strongly as `fill` says, 0 to 1, their borders as `border` does.
+  draw(canvas, colours, fill, border) {
     canvas.width = this.width;
     canvas.height = this.height;
     const pixels = new ImageData(this.width, this.height);
     for (let at = 0; at < this.regions.length; at += 1) {
       const region = this.regions[at];
-      const share = region ? strength : 0;
+      let share = region ? fill : 0;
+      if (region && border > fill && this.isBorder(at)) share = border;
       for (let c = 0; c < 3; c += 1) pixels.data[4 * at + c] = (1 - share) * this.image[3 * at + c] + share * colours[region][c];
       pixels.data[4 * at + 3] = 255;
     }
