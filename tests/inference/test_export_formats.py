@@ -64,13 +64,25 @@ def tflite_folder(model_folder, tmp_path_factory):
     return folder
 
 
-def test_stablehlo_is_bit_equal_to_the_flax_model_in_any_batch(settings, params, people, painted):
-    flat = traverse_util.flatten_dict(params, sep="/")
-    data = export_formats.stablehlo(export_formats.painter(settings, as_bytes=False), flat, SIZE)
+def _called(settings, flat, people, batch) -> np.ndarray:
+    """What the program says, lowered for a batch that may be symbolic, before it becomes bytes."""
+    paint, shapes = export_formats.painter(settings, as_bytes=False), export_formats.inputs(settings.size, batch)
+    data = export_formats.stablehlo(paint, flat, settings.size, batch)
     program = jax.export.deserialize(bytearray(data))
-    assert program.platforms == ("cpu", "cuda", "tpu")
-    np.testing.assert_array_equal(program.call(flat, *people.values()), painted)
+    assert program.platforms == ("cpu", "cuda", "tpu") and len(program.in_avals) == len(flat) + len(shapes)
+    return np.asarray(program.call(flat, *people.values()))
+
+
+def test_stablehlo_is_bit_equal_to_the_flax_model(settings, params, people, painted):
+    found = _called(settings, traverse_util.flatten_dict(params, sep="/"), people, 3)
+    np.testing.assert_array_equal(found, painted)
     assert np.ptp(painted) > 0.1
+
+
+def test_stablehlo_of_any_batch_is_equal_but_for_the_last_bit(settings, params, people, painted):
+    """XLA fuses the paint otherwise where the batch was a symbol: 9e-8 of a picture in [-1, 1] was measured."""
+    found = _called(settings, traverse_util.flatten_dict(params, sep="/"), people, None)
+    np.testing.assert_allclose(found, painted, rtol=0, atol=1e-6)
 
 
 def test_stablehlo_runs_with_jax_and_numpy_alone(stablehlo_folder, people, painted, tmp_path):

@@ -128,8 +128,8 @@ function showGallery(poses) {
     const label = document.createElement("span");
     label.textContent = name.replaceAll("-", " ");
     button.append(picture(joints, state.model.limbs, [height, width], height / 26), label);
-    button.disabled = !state.person;
     button.onclick = said(async () => {
+      if (!state.person) throw new Error("choose a photo first, or try the example");
       [...$("gallery").children].forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
       setTarget(structuredClone(joints));
       say(`Pose: ${label.textContent}`);

@@ -1,4 +1,7 @@
-// A skeleton over a stage, whose joints are dragged, or moved with the arrow keys.
+// A skeleton over a stage, whose joints are dragged, or moved by keys.
+//
+// The joints are dots; one button lies over the current one and takes the focus. Eighteen buttons would be eighteen
+// stops of the Tab key, and those of a face lie closer together than a button may be small.
 
 const SVG = "http://www.w3.org/2000/svg";
 const FACE = new Set([0, 14, 15, 16, 17]);
@@ -37,20 +40,21 @@ export class Skeleton {
     this.enabled = true;
     this.held = -1;
     this.svg = null;
-    this.buttons = names.map((name, index) => this.button(name, index));
+    this.current = 4;
+    this.dots = names.map((name, index) => this.dot(name, index));
+    this.handle = Object.assign(document.createElement("button"), { type: "button", className: "handle" });
+    this.handle.addEventListener("keydown", (event) => this.key(event));
     stage.addEventListener("pointerdown", (event) => this.press(event));
     stage.addEventListener("pointermove", (event) => this.drag(event));
     for (const end of ["pointerup", "pointercancel"]) stage.addEventListener(end, () => this.release());
     stage.addEventListener("dblclick", (event) => this.doublePress(event));
   }
 
-  button(name, index) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = FACE.has(index) ? "joint small" : "joint";
-    button.dataset.joint = name;
-    button.addEventListener("keydown", (event) => this.key(event, index));
-    return button;
+  dot(name, index) {
+    const dot = document.createElement("span");
+    dot.className = FACE.has(index) ? "joint small" : "joint";
+    dot.dataset.joint = name;
+    return dot;
   }
 
   show(joints) {
@@ -70,16 +74,40 @@ export class Skeleton {
     this.svg = picture(this.joints, this.limbs, this.size, height / 64);
     this.svg.style.pointerEvents = "none";
     this.stage.append(this.svg);
-    this.buttons.forEach((button, index) => {
-      const [y, x] = this.joints[index];
-      if (!this.enabled || !isThere(this.joints[index])) return button.remove();
-      button.style.left = `${((x + 0.5) / width) * 100}%`;
-      button.style.top = `${((y + 0.5) / height) * 100}%`;
-      button.setAttribute("aria-label", `${this.names[index]}, ${this.what}: column ${Math.round(x)}, row ${Math.round(y)}`);
-      // Taken out and put back, a button would lose the focus.
-      if (button.parentNode !== this.stage) this.stage.append(button);
+    const shown = this.joints.map((joint) => this.enabled && isThere(joint));
+    this.dots.forEach((dot, index) => {
+      if (!shown[index]) return dot.remove();
+      this.put(dot, this.joints[index]);
       return undefined;
     });
+    if (this.enabled && !shown[this.current]) this.current = shown.indexOf(true);
+    if (!this.enabled) return this.handle.remove();
+    const [y, x] = this.joints[this.current];
+    this.put(this.handle, [y, x]);
+    const label = `${this.names[this.current]} of the ${this.what}: column ${Math.round(x)}, row ${Math.round(y)}`;
+    this.handle.setAttribute("aria-label", label);
+    return undefined;
+  }
+
+  // Taken out and put back, an element would lose the focus.
+  put(element, [y, x]) {
+    element.style.left = `${((x + 0.5) / this.size[1]) * 100}%`;
+    element.style.top = `${((y + 0.5) / this.size[0]) * 100}%`;
+    if (element.parentNode !== this.stage) this.stage.append(element);
+  }
+
+  choose(index) {
+    this.current = index;
+    this.draw();
+    this.handle.focus({ preventScroll: true });
+  }
+
+  // The next joint that is there, or with -1 the one before.
+  go(step) {
+    let index = this.current;
+    do index = (index + step + this.names.length) % this.names.length; while (!isThere(this.joints[index]));
+    this.choose(index);
+    this.say(`${this.names[index]}, ${this.what}`);
   }
 
   missing() {
@@ -92,7 +120,7 @@ export class Skeleton {
     const anchor = limb && this.joints[limb.find((joint) => isThere(this.joints[joint]))];
     const [height, width] = this.size;
     this.move(index, anchor ? [anchor[0] + height / 14, anchor[1] + (index % 2 ? 5 : -5)] : [height / 2, width / 2]);
-    this.buttons[index].focus();
+    this.choose(index);
   }
 
   move(index, [y, x]) {
@@ -105,10 +133,8 @@ export class Skeleton {
   remove(index) {
     if (this.joints.filter(isThere).length <= 4) return this.say("A pose needs four joints.");
     this.joints[index] = [-1, -1];
-    const next = this.buttons.find((button, other) => other > index && button.isConnected && isThere(this.joints[other]));
     this.draw();
     this.changed();
-    if (next) next.focus();
     return this.say(`${this.names[index]} removed`);
   }
 
@@ -137,8 +163,8 @@ export class Skeleton {
     if (this.held < 0) return;
     event.preventDefault();
     this.stage.setPointerCapture(event.pointerId);
-    this.buttons[this.held].focus({ preventScroll: true });
-    this.buttons[this.held].classList.add("held");
+    this.choose(this.held);
+    this.dots[this.held].classList.add("held");
   }
 
   drag(event) {
@@ -146,7 +172,7 @@ export class Skeleton {
   }
 
   release() {
-    if (this.held >= 0) this.buttons[this.held].classList.remove("held");
+    if (this.held >= 0) this.dots[this.held].classList.remove("held");
     this.held = -1;
   }
 
@@ -155,17 +181,20 @@ export class Skeleton {
     if (index >= 0) this.remove(index);
   }
 
-  key(event, index) {
-    if (event.key === "Delete" || event.key === "Backspace") {
-      event.preventDefault();
-      this.remove(index);
-    } else if (STEPS[event.key]) {
-      event.preventDefault();
+  key(event) {
+    const index = this.current;
+    const keys = { n: () => this.go(1), p: () => this.go(-1), Delete: () => this.remove(index), Backspace: () => this.remove(index) };
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (STEPS[event.key]) {
       const far = event.shiftKey ? 5 : 1;
-      const [dy, dx] = STEPS[event.key];
       const [y, x] = this.joints[index];
-      this.move(index, [y + dy * far, x + dx * far]);
+      this.move(index, [y + STEPS[event.key][0] * far, x + STEPS[event.key][1] * far]);
       this.say(`${this.names[index]}: column ${Math.round(this.joints[index][1])}, row ${Math.round(this.joints[index][0])}`);
+    } else if (keys[event.key]) {
+      keys[event.key]();
+    } else {
+      return;
     }
+    event.preventDefault();
   }
 }
