@@ -28,7 +28,7 @@ from scrn_jax.inference.blazepose import BlazePose
 from scrn_jax.inference.calibration import calibrated
 from scrn_jax.inference.estimators import openpose_joints
 from scrn_jax.inference.packing import pack
-from scrn_jax.inference.region_network import CHANNELS, FRAME, RegionNetwork, RegionUNet, inputs, unpack
+from scrn_jax.inference.region_network import FRAME, RegionNetwork, RegionUNet, inputs, shapes, unpack
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person.regions import NAMES, NUM_REGIONS
 
@@ -201,15 +201,26 @@ def save(workdir: Path, name: str, data: bytes) -> None:
     os.replace(part, workdir / name)
 
 
+def initial():
+    """Kernels by He's rule, scales 1, biases 0; drawn by NumPy, which compiles nothing."""
+    rng = np.random.default_rng(0)
+
+    def leaf(path, like):
+        kind = path[-1].key
+        if kind == "kernel":
+            spread = np.sqrt(2 / np.prod(like.shape[:-1]))
+            return jnp.asarray(spread * rng.standard_normal(like.shape), jnp.float32)
+        return jnp.full(like.shape, float(kind == "scale"), jnp.float32)
+
+    return jax.tree_util.tree_map_with_path(leaf, shapes())
+
+
 def start(args, tx):
     """The state in the workdir, or a new one."""
     kept = args.workdir / "state.pickle"
     if kept.exists():
         return jax.tree.map(jnp.asarray, pickle.loads(kept.read_bytes()))  # written by this script
-    if args.start:
-        params = jax.tree.map(jnp.asarray, unpack(args.start.read_bytes()))
-    else:
-        params = RegionUNet().init(jax.random.key(0), jnp.zeros((1, *FRAME, CHANNELS)))["params"]
+    params = jax.tree.map(jnp.asarray, unpack(args.start.read_bytes())) if args.start else initial()
     return params, jax.tree.map(jnp.copy, params), tx.init(params), jnp.zeros((), jnp.int32)
 
 

@@ -186,3 +186,47 @@ def merged_regions(classes: np.ndarray, merge: str | Sequence[int]) -> np.ndarra
     table = regions_lib.merge_table(merge)
     regions_lib.check_labels(classes, "the label map", len(table))
     return table[classes]
+
+
+class OnnxRegions:
+    """A human parser that a user brings: an ONNX file, the table of its classes, and what its pictures look like.
+
+    The file takes one picture (1, 3, h, w) and gives logits (1, classes, h', w'); onnxruntime has to be installed. A
+    table is a name of `person.regions.MERGES`, or the region of every class.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        merge: str | Sequence[int],
+        size: tuple[int, int] = (512, 512),
+        mean: Sequence[float] = (0.485, 0.456, 0.406),
+        spread: Sequence[float] = (0.229, 0.224, 0.225),
+    ):
+        """Raises UserError when the file is missing or unreadable, or onnxruntime is not installed."""
+        self._table, self._size, self._path = regions_lib.merge_table(merge), size, path
+        self._mean, self._spread = np.float32(mean), np.float32(spread)
+        if not Path(path).is_file():
+            raise UserError(f"{path}: no such file; give the path of an ONNX parser")
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise UserError(f"{path}: running it needs onnxruntime ({error}); pip install onnxruntime") from error
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has a class of its own for every failure
+            raise UserError(f"{path}: not a readable ONNX model ({str(error).splitlines()[0][:200]})") from error
+
+    def __call__(self, photo_HxWx3: np.ndarray, joints_Jx2: np.ndarray, mask_HxW: np.ndarray):
+        """See `RegionFinder`; where the first mask shows nobody, neither does the result."""
+        height, width = photo_HxWx3.shape[:2]
+        resized = Image.fromarray(photo_HxWx3).resize(self._size[::-1], Image.Resampling.BILINEAR)
+        given = ((np.asarray(resized, np.float32) / 255 - self._mean) / self._spread).transpose(2, 0, 1)[None]
+        logits = self._session.run(None, {self._session.get_inputs()[0].name: given})[0][0]
+        if len(logits) != len(self._table):
+            raise UserError(
+                f"{self._path}: gives {len(logits)} classes, the table has {len(self._table)}; mend the table"
+            )
+        classes = Image.fromarray(logits.argmax(0).astype(np.uint8)).resize((width, height), Image.Resampling.NEAREST)
+        regions = np.where(mask_HxW > 0.5, self._table[np.asarray(classes)], 0).astype(np.uint8)
+        return (regions > 0).astype(np.float32), regions

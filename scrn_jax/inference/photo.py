@@ -231,10 +231,17 @@ def put_back(framed: Framed, picture: np.ndarray) -> np.ndarray:
     height, width = picture.shape[:2]
     y, x = (np.minimum(np.arange(n) + 0.5, n - np.arange(n) - 0.5) for n in (height, width))
     fade = np.clip(np.minimum(y[:, None] / height, x[None] / width) / 0.06, 0, 1).astype(np.float32)
-    size = framed.photo.shape[:2]
-    weight = framed.window.paste(fade, size)[..., None]
-    painted = np.stack([framed.window.paste(picture[..., c].astype(np.float32), size) for c in range(3)], -1)
-    return np.round(framed.photo * (1 - weight) + painted * weight).astype(np.uint8)
+    # Only the window's part of the photo, a channel at a time: photos may have 50 megapixels.
+    window, whole = framed.window, framed.photo.copy()
+    rows = slice(max(0, int(window.top)), max(0, int(window.top + window.height) + 1))
+    columns = slice(max(0, int(window.left)), max(0, int(window.left + window.width) + 1))
+    part = whole[rows, columns]
+    moved = dataclasses.replace(window, top=window.top - rows.start, left=window.left - columns.start)
+    weight = moved.paste(fade, part.shape[:2])
+    for channel in range(3):
+        painted = moved.paste(picture[..., channel].astype(np.float32), part.shape[:2])
+        part[..., channel] = np.round(part[..., channel] + weight * (painted - part[..., channel]))
+    return whole
 
 
 def encode_png(picture: np.ndarray) -> bytes:

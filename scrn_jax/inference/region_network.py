@@ -73,7 +73,7 @@ class RegionUNet(nn.Module):
     """
 
     widths: tuple[int, ...] = (32, 48, 96, 128)
-    fine: int = 12
+    fine: int = 8
 
     @nn.compact
     def __call__(self, x_BxHxWxC):
@@ -88,7 +88,6 @@ class RegionUNet(nn.Module):
         for skip in reversed(skips):
             x = _grown(nn.Conv(skip.shape[-1], (1, 1))(x), skip)
             x = Block(skip.shape[-1])(jnp.concatenate([x, skip], -1))
-            x = Block(skip.shape[-1])(x)
         x = _grown(nn.Conv(self.fine, (1, 1))(x), fine)
         x = Block(2 * self.fine)(jnp.concatenate([x, fine], -1))
         return nn.Conv(regions.NUM_REGIONS, (1, 1))(x)
@@ -149,8 +148,12 @@ def _logits(params, image, mask, joints):
     return RegionUNet().apply({"params": params}, inputs(image, mask, joints))
 
 
+def shapes():
+    """The shapes of the network's parameters."""
+    example = jnp.zeros((1, *FRAME, CHANNELS))
+    return jax.eval_shape(lambda: RegionUNet().init(jax.random.key(0), example)["params"])
+
+
 def unpack(data: bytes):
     """The network's parameters from the bytes of `packing.pack`. Raises ValueError when they are of another network."""
-    example = jnp.zeros((1, *FRAME, CHANNELS))
-    like = jax.eval_shape(lambda: RegionUNet().init(jax.random.key(0), example)["params"])
-    return packing.unpack(data, like)
+    return packing.unpack(data, shapes())

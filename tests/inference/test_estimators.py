@@ -1,6 +1,8 @@
 """What is found in a photo: joints, mask and regions of a rendered person, and what is said of whoever is there."""
 
 import json
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -154,3 +156,47 @@ def test_joints_of_another_picture_are_refused(photo, view, tmp_path):
     np.save(tmp_path / "you.npy", view.joints)
     with pytest.raises(UserError, match="no joints of me; it has you"):
         estimators.from_files(photo, joints=("npy", tmp_path, "me"))
+
+
+class _Session:
+    """Stands in for onnxruntime: says of every pixel whether it is red, the class 1 of 3, and what it was given."""
+
+    given = None
+
+    def __init__(self, path, providers):
+        pass
+
+    def get_inputs(self):
+        return [types.SimpleNamespace(name="pixels")]
+
+    def run(self, _, inputs):
+        _Session.given = inputs["pixels"]
+        red = inputs["pixels"][:, 0] > 0.5
+        return [np.stack([~red, red, np.zeros_like(red)], 1).astype(np.float32)]
+
+
+def test_a_parser_of_ones_own_is_merged_by_its_table(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "onnxruntime", types.SimpleNamespace(InferenceSession=_Session))
+    (tmp_path / "parser.onnx").touch()
+    photo = np.zeros((80, 60, 3), np.uint8)
+    photo[:40] = (255, 0, 0)
+    nearby = np.ones((80, 60), np.float32)
+    nearby[:, 30:] = 0
+    parse = estimators.OnnxRegions(tmp_path / "parser.onnx", [0, 3, 4], (40, 30), (0, 0, 0), (1, 1, 1))
+    mask, regions = parse(photo, np.zeros((18, 2)), nearby)
+    assert _Session.given.shape == (1, 3, 40, 30) and _Session.given.max() == 1
+    assert (regions[:38, :30] == 3).all() and not regions[42:].any() and not regions[:, 30:].any()
+    np.testing.assert_array_equal(mask > 0, regions > 0)
+
+
+def test_a_table_of_another_length_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "onnxruntime", types.SimpleNamespace(InferenceSession=_Session))
+    (tmp_path / "parser.onnx").touch()
+    parse = estimators.OnnxRegions(tmp_path / "parser.onnx", [0, 3], (40, 30))
+    with pytest.raises(UserError, match=r"parser\.onnx: gives 3 classes, the table 2"):
+        parse(np.zeros((80, 60, 3), np.uint8), np.zeros((18, 2)), np.ones((80, 60)))
+
+
+def test_a_parser_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="no such file; give the path of an ONNX parser"):
+        estimators.OnnxRegions(tmp_path / "parser.onnx", "lip")

@@ -1,0 +1,164 @@
+"""A photo through a model: framed, painted in several poses at once, dressed by another photo, and put back."""
+
+import numpy as np
+import pytest
+
+from input_pipeline.mannequins.people import Person as Rendered
+from scrn_jax.errors import UserError
+from scrn_jax.inference import photo as photos
+from scrn_jax.inference import poses
+from scrn_jax.inference.estimators import Person
+from scrn_jax.inference.photo import PhotoTransfer
+from scrn_jax.person.joints import face_box_from_joints, present
+from scrn_jax.transfer import PoseTransfer
+
+SIZE = (64, 44)
+
+
+@pytest.fixture(scope="module")
+def transfer(model_folder):
+    return PoseTransfer.load(model_folder)
+
+
+@pytest.fixture(scope="module")
+def truth(view):
+    """An estimator that knows: joints and regions of the rendered person in `photo`, of any other picture likewise."""
+
+    def estimate(pixels):
+        shown, top, left = view, 20, 100
+        if pixels.shape[:2] == (256, 176):
+            shown, top, left = Rendered.sample(3, 4).view(0, 256, 176), 0, 0
+        regions = np.zeros(pixels.shape[:2], np.uint8)
+        regions[top : top + 256, left : left + 176] = shown.labels
+        joints = np.where(present(shown.joints)[:, None], shown.joints + [top, left], -1).astype(np.float32)
+        return Person(joints, (regions > 0).astype(np.float32), regions, face_box_from_joints(joints, *regions.shape))
+
+    return estimate
+
+
+@pytest.fixture(scope="module")
+def photo_transfer(transfer, truth):
+    return PhotoTransfer(transfer, truth)
+
+
+@pytest.fixture(scope="module")
+def framed(photo_transfer, photo):
+    return photo_transfer.estimate(photo)
+
+
+def test_the_frame_shows_the_person_where_joints_and_regions_say(framed):
+    rows = np.flatnonzero((framed.regions_HxW > 0).any(1))
+    assert np.ptp(rows) / SIZE[0] == pytest.approx(0.91, abs=0.04)
+    there = present(framed.joints_Jx2)
+    at = np.rint(framed.joints_Jx2[there]).astype(int)
+    assert (framed.regions_HxW[tuple(at.T)] > 0).mean() > 0.9
+    assert framed.image.shape == (*SIZE, 3) and framed.mask_HxW.shape == SIZE
+
+
+def test_a_smaller_copy_for_the_estimator_gives_the_same_frame(transfer, truth, photo, monkeypatch):
+    def halved(pixels):
+        assert pixels.shape == (300, 400, 3)
+        return truth(pixels)
+
+    large = np.repeat(np.repeat(photo, 4, 0), 4, 1)
+    monkeypatch.setattr(photos, "SEEN_SIDE", 400)
+    found, expected = (PhotoTransfer(transfer, halved).estimate(pixels) for pixels in (large, photo))
+    np.testing.assert_allclose(found.joints_Jx2, expected.joints_Jx2, atol=1e-3)
+    assert np.abs(found.image.astype(int) - expected.image).mean() < 3
+
+
+def test_one_photo_takes_many_poses_in_one_call(photo_transfer, photo, framed):
+    several = photo_transfer(photo, ["walking", "back", "arms-up"])
+    assert several.shape == (3, *SIZE, 3)
+    one = photo_transfer(photo, "back")
+    assert np.abs(one.astype(int) - several[1]).max() <= 1 and np.abs(several[0].astype(int) - several[1]).max() > 10
+
+
+def test_a_pose_is_a_name_an_array_a_file_or_a_photo(photo_transfer, framed, photo_file, tmp_path):
+    pose = poses.named("walking")
+    (tmp_path / "pose.json").write_text(str(pose.tolist()))
+    for wanted in (pose, pose * 500, tmp_path / "pose.json"):
+        found = photo_transfer.targets(framed, wanted)
+        np.testing.assert_allclose(found, photo_transfer.targets(framed, "walking"), atol=0.02)
+    own = photo_transfer.targets(framed, photo_file)[0]
+    np.testing.assert_allclose(own, framed.joints_Jx2, atol=1.0)
+
+
+def test_the_background_stays_where_nobody_is_or_was(photo_transfer, framed):
+    picture = photo_transfer.paint(
+        framed.image, framed.regions_HxW, framed.joints_Jx2, photo_transfer.targets(framed, "standing")
+    )[0]
+    image = np.zeros((20, 20, 3), np.uint8)
+    regions, generated = np.zeros((2, 20, 20), np.uint8)
+    regions[5:8, 5:8] = 1
+    kept = photos.keep_background(image, regions, image + np.uint8(200), generated)
+    assert (kept[6, 6] == 200).all() and (kept[15, 15] == 0).all()
+    assert picture.shape == (*SIZE, 3)
+
+
+def test_put_back_changes_the_photo_inside_its_window_only(framed, photo):
+    whole = photos.put_back(framed, np.full((*SIZE, 3), 255, np.uint8))
+    assert whole.shape == photo.shape
+    middle = round(framed.window.top + framed.window.height / 2), round(framed.window.left + framed.window.width / 2)
+    assert (whole[middle] == 255).all()
+    np.testing.assert_array_equal(whole[:, :60], photo[:, :60])
+
+
+def test_putting_the_frame_back_unchanged_leaves_the_photo_nearly_as_it_was(framed, photo):
+    whole = photos.put_back(framed, framed.image)
+    assert np.abs(whole.astype(int) - photo).mean() < 4
+
+
+@pytest.fixture(scope="module")
+def other():
+    return Rendered.sample(3, 4).view(0, 256, 176).image
+
+
+def test_a_style_of_share_0_changes_nothing_and_of_1_only_its_region(photo_transfer, framed, other):
+    targets = photo_transfer.targets(framed, "standing")
+    given = framed.image, framed.regions_HxW, framed.joints_Jx2, targets
+    plain = photo_transfer.paint(*given).astype(int)
+    none = photo_transfer.paint(*given, photo_transfer.style(framed, {"hair": (other, 0.0)}))
+    assert np.abs(none - plain).max() <= 1
+    dressed = photo_transfer.paint(*given, photo_transfer.style(framed, {"hair": (other, 1.0)}))
+    assert np.abs(dressed - plain).max() > 5
+
+
+def test_a_style_between_lies_between(photo_transfer, framed, other):
+    share = photo_transfer.style(framed, {"upper_clothes": (other, 0.25), "hair": (other, 1.0)})["share"]
+    np.testing.assert_allclose(share, [0, 1, 0.25, 0, 0, 0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    "styles, message",
+    [
+        ({"hat": 1.0}, "no region is called 'hat'; choose one of hair, upper_clothes"),
+        ({"hair": 1.5}, "1.5 is no share"),
+        ({"hair": float("nan")}, "nan is no share"),
+        ({"dress": 1.0}, "shows no dress"),
+    ],
+)
+def test_a_style_that_cannot_be_is_refused(styles, message, photo_transfer, framed, other):
+    with pytest.raises(UserError, match=message):
+        photo_transfer.style(framed, {name: (other, share) for name, share in styles.items()})
+
+
+def test_fit_gives_the_three_arrays_of_a_call(transfer, truth, photo):
+    person = truth(photo)
+    image, regions, joints = transfer.fit(photo, person.regions_HxW, person.joints_Jx2)
+    picture = transfer(image, regions, joints, poses.retarget(poses.named("walking"), joints, SIZE))
+    assert picture.shape == (*SIZE, 3)
+
+
+def test_fit_refuses_a_map_of_another_size(transfer, truth, photo):
+    person = truth(photo)
+    with pytest.raises(UserError, match=r"the parsing map has \(10, 10\) pixels, the photo \(300, 400\)"):
+        transfer.fit(photo, np.ones((10, 10), np.uint8), person.joints_Jx2)
+
+
+def test_the_photo_is_named_where_nobody_is_found(transfer, photo_file):
+    def nobody(_):
+        raise UserError("nobody is found in the picture")
+
+    with pytest.raises(UserError, match=r"me\.png: nobody is found"):
+        PhotoTransfer(transfer, nobody).estimate(photo_file)

@@ -1,0 +1,67 @@
+"""The region network: what it sees, what is made of its logits, and how good the one that ships is."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from scrn_jax.errors import UserError
+from scrn_jax.inference import packing, region_network
+from scrn_jax.inference.framing import Window
+from scrn_jax.inference.region_network import RegionNetwork
+
+
+def test_a_part_is_near_along_the_line_between_its_joints():
+    joints = np.full((1, 18, 2), -1, np.float32)
+    joints[0, 2], joints[0, 3] = [20, 30], [60, 30]  # right upper arm
+    seen = np.asarray(region_network.inputs(jnp.zeros((1, 128, 88, 3)), jnp.zeros((1, 128, 88)), joints))
+    arm = seen[0, ..., 4 + 10 + 2]
+    assert seen.shape[-1] == region_network.CHANNELS
+    # The spread is 6 pixels at 256 rows: 3 here.
+    assert arm[40, 30] == pytest.approx(1) and arm[40, 36] == pytest.approx(np.exp(-(6**2) / (2 * 3**2)), rel=1e-4)
+    assert arm[69, 30] == pytest.approx(np.exp(-(9**2) / 18), rel=1e-4)
+    assert not seen[0, ..., 4 + 10 + 3].any()  # no wrist, no forearm
+
+
+def test_left_and_right_share_a_map():
+    def seen(joint):
+        joints = np.full((1, 18, 2), -1, np.float32)
+        joints[0, joint] = [50, 40]
+        return np.asarray(region_network.inputs(jnp.zeros((1, 128, 88, 3)), jnp.zeros((1, 128, 88)), joints))
+
+    np.testing.assert_array_equal(seen(4), seen(7))
+    assert np.abs(seen(4) - seen(3)).max() > 0.5
+
+
+def test_logits_go_back_to_the_photo_as_the_likeliest_region_of_whoever_is_there():
+    logits = np.full((128, 88, 8), -20.0)
+    logits[..., 0] = 0
+    logits[32:96, 22:66, 2] = 5
+    mask, labels = region_network.paint_back(logits, Window(10.0, 20.0, 256.0, 176.0), (300, 400))
+    expected = np.zeros((300, 400), bool)
+    expected[10 + 64 : 10 + 192, 20 + 44 : 20 + 132] = True
+    assert ((labels == 2) != expected).mean() < 0.005 and set(np.unique(labels)) == {0, 2}
+    np.testing.assert_array_equal(mask > 0.5, labels > 0)
+
+
+def test_parameters_survive_packing_in_half_precision():
+    shapes = {"a": {"kernel": np.zeros((2, 3)), "bias": np.zeros(3)}}
+    params = {"a": {"kernel": np.arange(6.0).reshape(2, 3), "bias": np.full(3, 1 / 3)}}
+    unpacked = packing.unpack(packing.pack(params), shapes)
+    np.testing.assert_array_equal(unpacked["a"]["kernel"], params["a"]["kernel"])
+    assert unpacked["a"]["bias"].dtype == np.float32 and unpacked["a"]["bias"][0] == np.float16(1 / 3)
+
+
+def test_parameters_of_another_network_are_refused():
+    data = packing.pack({"a": np.zeros((2, 3))})
+    with pytest.raises(ValueError, match="has the shape"):
+        packing.unpack(data, {"a": np.zeros((3, 2))})
+    with pytest.raises(ValueError, match="other parameters"):
+        packing.unpack(data, {"b": np.zeros((2, 3))})
+
+
+def test_a_damaged_file_of_weights_is_one_line(monkeypatch, tmp_path):
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "regions.npz").write_bytes(b"nothing")
+    monkeypatch.setattr(region_network.resources, "files", lambda _: tmp_path)
+    with pytest.raises(UserError, match=r"regions\.npz: .*install scrn_jax anew"):
+        RegionNetwork.load()
