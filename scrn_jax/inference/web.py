@@ -29,6 +29,7 @@ from scrn_jax.inference.guard import Guard, is_loopback
 from scrn_jax.inference.photo import PhotoTransfer, encode_png
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person import regions as regions_lib
+from scrn_jax.transfer import SIZES
 
 log = logging.getLogger(__name__)
 
@@ -103,13 +104,20 @@ class Service:
             parts = person.image, person.regions_HxW, person.joints_Jx2
             style = {"image": parts[0], "parsing": parts[1], "joints": parts[2], "share": np.zeros(8, np.float32)}
             for worn in (None, style):
-                self.transfer.paint(*parts, person.joints_Jx2[None], worn)
-            video.film(self.transfer, person, poses.film_names()[0], video.FRAMES)
+                for pictures in (1, 2):
+                    self.paint(parts, np.repeat(person.joints_Jx2[None], pictures, 0), worn)
         except UserError as error:
             self.problem = str(error)
             log.error("the page cannot be used: %s", error)
         self.ready = True
         log.info("ready after %.1f s", time.monotonic() - started)
+
+    def paint(self, person: tuple[np.ndarray, ...], targets: np.ndarray, style) -> np.ndarray:
+        """`PhotoTransfer.paint` by the programs that `warm_up` compiles: for one picture, and for whole batches."""
+        count, batch = len(targets), SIZES[-1]
+        wanted = 1 if count == 1 else -(-count // batch) * batch
+        padded = targets[np.minimum(np.arange(wanted), count - 1)]
+        return self.transfer.paint(*person, padded, style)[:count]
 
     def close(self) -> None:
         """Give the thread back."""
@@ -254,7 +262,7 @@ async def _paint(service: Service, request: Request) -> Response:
     given = await _json(service, request)
     person, style = _given_person(service, given), _given_style(service, given)
     target = _joints(given.get("target"), "target")
-    picture = await service.do(lambda: service.transfer.paint(*person, target[None], style)[0])
+    picture = await service.do(lambda: service.paint(person, target[None], style)[0])
     return Response(encode_png(picture), media_type="image/png")
 
 
@@ -282,7 +290,7 @@ async def _film(service: Service, request: Request) -> Response:
         raise UserError(f"fps: {fps!r}; give a whole number")
 
     def make() -> bytes:
-        return video.encode(service.transfer.paint(*person, targets, style), suffix, fps)
+        return video.encode(service.paint(person, targets, style), suffix, fps)
 
     return Response(await service.do(make), media_type=FILM_TYPES[suffix])
 

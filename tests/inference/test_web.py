@@ -14,7 +14,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from scrn_jax.errors import UserError
-from scrn_jax.inference import guard, poses, video, web
+from scrn_jax.inference import guard, poses, web
 from scrn_jax.inference.estimators import Person
 from scrn_jax.inference.photo import PhotoTransfer
 from scrn_jax.person.joints import face_box_from_joints
@@ -46,6 +46,7 @@ def transfer(model_folder, view):
 
 @contextlib.contextmanager
 def _served(transfer, **options):
+    options = {"limits": web.Limits(answer_seconds=600), **options}  # the first pictures are compiled
     with TestClient(web.make_app(transfer, warm=False, **options), base_url=BASE) as client:
         yield client
 
@@ -398,4 +399,4 @@ def test_the_server_says_when_it_is_warm(transfer):
                 break
             time.sleep(0.05)
         assert client.get("/api/ready").json() == {"ready": True, "error": None}
-    assert Warm.calls == ["estimate", "paint 1", "paint 1 in style", f"paint {video.FRAMES}"]
+    assert Warm.calls == ["estimate", "paint 1", "paint 16", "paint 1 in style", "paint 16 in style"]
