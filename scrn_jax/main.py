@@ -27,8 +27,8 @@ def define_flags() -> None:
     )  # fmt: skip
     flags.DEFINE_enum(
         "format", "orbax", FORMATS,
-        "Of an export: orbax, which the other modes read; stablehlo, for JAX alone; tflite, without JAX. From a "
-        "--workdir, or from an exported --model.",
+        "Of an export: orbax, which the other modes read; stablehlo, for JAX alone; tflite, without JAX. Of a "
+        "--workdir, of an exported --model, or of the model that comes with the package.",
     )  # fmt: skip
     flags.DEFINE_integer("profile_steps", 0, "Profile so many training steps into WORKDIR/profile.", lower_bound=0)
     command.define_flags()
@@ -44,8 +44,8 @@ def main() -> None:
     # An export has an --output of its own.
     if mode != "export" and command.is_asked_for():
         return command.run()
-    if mode == "export" and flags.FLAGS.model is not None:
-        return _convert(Path(flags.FLAGS.model).expanduser())
+    if mode == "export" and (flags.FLAGS.model is not None or _wants_shipped()):
+        return _convert(flags.FLAGS.model)
     if flags.FLAGS.workdir is None:
         raise UserError("--workdir is not set; give the folder of the run, e.g. --workdir runs/demo")
     if mode == "train" and config is None:
@@ -80,14 +80,20 @@ def _export(export: Callable, settings, workdir: Path) -> None:
         _convert(Path(folder) / "model")
 
 
-def _convert(folder: Path) -> None:
-    """Write an exported model in another format."""
+def _wants_shipped() -> bool:
+    return flags.FLAGS.workdir is None and flags.FLAGS.format != "orbax"
+
+
+def _convert(model: str | Path | None) -> None:
+    """Write an exported model, or the one that comes with the package, in another format."""
     if flags.FLAGS.output is None:
         raise UserError("--mode export needs an --output, a new folder for the model")
     if flags.FLAGS.format == "orbax":
-        raise UserError(f"--model {folder} is an Orbax export already; give --format stablehlo or tflite")
+        raise UserError(f"--model {model} is an Orbax export already; give --format stablehlo or tflite")
     with console.silent_stderr():
+        from scrn_jax import transfer
         from scrn_jax.inference import export_formats
+    folder = transfer.SHIPPED if model is None else Path(model).expanduser()
     export_formats.convert(folder, Path(flags.FLAGS.output).expanduser(), flags.FLAGS.format)
 
 
