@@ -1,6 +1,6 @@
 """Writes the page's example photo, scrn_jax/inference/page/example.jpg: an embedded person, of no one in the world.
 
-    python tools/make_page_example.py
+python tools/make_page_example.py
 """
 
 from pathlib import Path
