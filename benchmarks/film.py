@@ -3,8 +3,8 @@
     python -m benchmarks.film                       # the model that comes with the package
     python -m benchmarks.film --model DIR --people 4
 
-Rendered people walk, 16 pictures each, with exact joints and regions. The model paints the same walk, of 32, from the first
-picture. Prints the seconds of the second film (the first one compiles), of writing it, and the mean difference of
+Rendered people walk, 16 pictures each, with exact joints and regions. The model paints the same walk, in 32, from the
+first one. Prints the seconds of the last film (the first one compiles), of writing it, and the mean difference of
 neighbouring pictures, of 255, of the painted and of the true film.
 """
 
