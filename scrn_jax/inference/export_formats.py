@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +113,10 @@ def painter(settings: Settings, as_bytes: bool = True) -> Callable:
     generator = networks.make_generator(settings.model)
 
     def paint(flat: Mapping[str, Any], source_image, source_parsing, source_pose, target_pose):
+        # TFLite has no one-hot codes of bytes.
         batch = {
-            "source_image": source_image, "source_parsing": source_parsing, "source_pose": source_pose,
-            "target_pose": target_pose,
+            "source_image": source_image, "source_parsing": source_parsing.astype(np.int32),
+            "source_pose": source_pose, "target_pose": target_pose,
         }  # fmt: skip
         with convolutions.computed("plain"):
             picture = networks.generate(generator, traverse_util.unflatten_dict(dict(flat), sep="/"), batch)["image"]
@@ -134,16 +135,21 @@ def inputs(size: tuple[int, int], batch: Any) -> dict[str, jax.ShapeDtypeStruct]
 
 
 def stablehlo(
-    paint: Callable, flat: Mapping[str, np.ndarray], size: tuple[int, int], batch: int | None = None
+    paint: Callable,
+    flat: Mapping[str, np.ndarray],
+    size: tuple[int, int],
+    batch: int | None = None,
+    platforms: Sequence[str] = PLATFORMS,
 ) -> bytes:
-    """`painter`'s function as a serialised `jax.export.Exported` on every one of PLATFORMS, for any batch or for one.
+    """`painter`'s function as a serialised `jax.export.Exported`, for any batch by default.
 
-    For a given batch it is bit-equal to the Flax model. For any, too, without paint; XLA fuses the paint otherwise
-    where the batch was a symbol, so that floats differ in the last bit (9e-8) and bytes once in a great many.
+    For one platform and a given batch it is bit-equal to the Flax model. With a symbol for the batch, or a choice of
+    platforms in it, XLA fuses the paint otherwise: floats differ in the last bit (9e-8 of a picture in [-1, 1]), and
+    so a byte in a great many by one. A model without paint is bit-equal all the same.
     """
     batch = jax.export.symbolic_shape("batch")[0] if batch is None else batch
     shapes = {name: jax.ShapeDtypeStruct(array.shape, array.dtype) for name, array in flat.items()}
-    program = jax.export.export(jax.jit(paint), platforms=PLATFORMS)(shapes, *inputs(size, batch).values())
+    program = jax.export.export(jax.jit(paint), platforms=platforms)(shapes, *inputs(size, batch).values())
     return bytes(program.serialize())
 
 

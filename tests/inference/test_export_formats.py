@@ -64,24 +64,23 @@ def tflite_folder(model_folder, tmp_path_factory):
     return folder
 
 
-def _called(settings, flat, people, batch) -> np.ndarray:
-    """What the program says, lowered for a batch that may be symbolic, before it becomes bytes."""
-    paint, shapes = export_formats.painter(settings, as_bytes=False), export_formats.inputs(settings.size, batch)
-    data = export_formats.stablehlo(paint, flat, settings.size, batch)
-    program = jax.export.deserialize(bytearray(data))
-    assert program.platforms == ("cpu", "cuda", "tpu") and len(program.in_avals) == len(flat) + len(shapes)
+def _called(settings, flat, people, **options) -> np.ndarray:
+    """What the program says before it becomes bytes."""
+    paint = export_formats.painter(settings, as_bytes=False)
+    program = jax.export.deserialize(bytearray(export_formats.stablehlo(paint, flat, settings.size, **options)))
+    assert program.platforms == tuple(options.get("platforms", ("cpu", "cuda", "tpu")))
     return np.asarray(program.call(flat, *people.values()))
 
 
 def test_stablehlo_is_bit_equal_to_the_flax_model(settings, params, people, painted):
-    found = _called(settings, traverse_util.flatten_dict(params, sep="/"), people, 3)
-    np.testing.assert_array_equal(found, painted)
+    flat = traverse_util.flatten_dict(params, sep="/")
+    np.testing.assert_array_equal(_called(settings, flat, people, batch=3, platforms=["cpu"]), painted)
     assert np.ptp(painted) > 0.1
 
 
-def test_stablehlo_of_any_batch_is_equal_but_for_the_last_bit(settings, params, people, painted):
-    """XLA fuses the paint otherwise where the batch was a symbol: 9e-8 of a picture in [-1, 1] was measured."""
-    found = _called(settings, traverse_util.flatten_dict(params, sep="/"), people, None)
+def test_stablehlo_of_any_batch_and_platform_is_equal_but_for_the_last_bit(settings, params, people, painted):
+    """9e-8 was measured, see `export_formats.stablehlo`."""
+    found = _called(settings, traverse_util.flatten_dict(params, sep="/"), people)
     np.testing.assert_allclose(found, painted, rtol=0, atol=1e-6)
 
 
@@ -103,8 +102,8 @@ np.save({str(tmp_path / "out.npy")!r}, paint(params, *(people[name] for name in 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=stablehlo_folder)
     assert done.returncode == 0, done.stderr[-2000:]
     difference = np.abs(np.load(tmp_path / "out.npy").astype(int) - np.asarray(networks.to_uint8(painted)))
-    # Bit-equal but for values that another number of threads rounds to the other side of a half.
-    assert difference.max() <= 1
+    # One where the last bit decides to which side a half is rounded.
+    assert difference.max() <= 1 and (difference > 0).mean() < 1e-3
 
 
 def test_tflite_runs_without_jax_on_built_in_operations(tflite_folder, people, painted, tmp_path):
