@@ -1,5 +1,7 @@
 """The command line: python -m scrn_jax.main --config configs/demo.py --workdir runs/demo."""
 
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from absl import flags
@@ -10,7 +12,8 @@ from scrn_jax.evaluation import command
 from scrn_jax.inference import command as transfer_command
 from scrn_jax.runtime import console, distributed
 
-MODES = ("train", "evaluate", "export", "transfer")
+MODES = ("train", "evaluate", "export", "transfer", "serve")
+FORMATS = ("orbax", "stablehlo", "tflite")
 
 
 def define_flags() -> None:
@@ -20,7 +23,12 @@ def define_flags() -> None:
     flags.DEFINE_enum(
         "mode", "train", MODES,
         "train (and evaluate at the end); evaluate a workdir, an exported model or folders of images; export a "
-        "workdir's model to --output; transfer an --image to a --pose.",
+        "workdir's model to --output; transfer an --image to a --pose; serve the page.",
+    )  # fmt: skip
+    flags.DEFINE_enum(
+        "format", "orbax", FORMATS,
+        "Of an export: orbax, which the other modes read; stablehlo, for JAX alone; tflite, without JAX. Of a "
+        "--workdir, of an exported --model, or of the model that comes with the package.",
     )  # fmt: skip
     flags.DEFINE_integer("profile_steps", 0, "Profile so many training steps into WORKDIR/profile.", lower_bound=0)
     command.define_flags()
@@ -36,6 +44,8 @@ def main() -> None:
     # An export has an --output of its own.
     if mode != "export" and command.is_asked_for():
         return command.run()
+    if mode == "export" and (flags.FLAGS.model is not None or _wants_shipped()):
+        return _convert(flags.FLAGS.model)
     if flags.FLAGS.workdir is None:
         raise UserError("--workdir is not set; give the folder of the run, e.g. --workdir runs/demo")
     if mode == "train" and config is None:
@@ -62,7 +72,33 @@ def main() -> None:
                 mesh, sources = devices.make_mesh(), data.open_sources(chosen)
                 heldout.evaluate(chosen, workdir, mesh, *checkpoints.read_params(chosen, workdir, mesh), *sources)
             case "export":
-                export.export(chosen, workdir, Path(flags.FLAGS.output).expanduser())
+                _export(export.export, chosen, workdir)
+
+
+def _export(export: Callable, settings, workdir: Path) -> None:
+    """Export a run's model in the format asked for; all but Orbax's are made from that one."""
+    output = Path(flags.FLAGS.output).expanduser()
+    if flags.FLAGS.format == "orbax":
+        return export(settings, workdir, output)
+    with tempfile.TemporaryDirectory() as folder:
+        export(settings, workdir, Path(folder) / "model")
+        _convert(Path(folder) / "model")
+
+
+def _wants_shipped() -> bool:
+    return flags.FLAGS.workdir is None and flags.FLAGS.format != "orbax"
+
+
+def _convert(model: str | Path | None) -> None:
+    """Write an exported model, or the one that comes with the package, in another format."""
+    if flags.FLAGS.output is None:
+        raise UserError("--mode export needs an --output, a new folder for the model")
+    if flags.FLAGS.format == "orbax":
+        raise UserError(f"--model {model} is an Orbax export already; give --format stablehlo or tflite")
+    with console.silent_stderr():
+        from scrn_jax.inference import export_formats, transfer
+    folder = transfer.SHIPPED if model is None else Path(model).expanduser()
+    export_formats.convert(folder, Path(flags.FLAGS.output).expanduser(), flags.FLAGS.format)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import numpy as np
 from input_pipeline.mannequins.body import asset as assets
 from input_pipeline.mannequins.body.poses import X, Y, Z, set_arm
 from input_pipeline.mannequins.body.skinning import Posed, pose_bones, rotation
-from input_pipeline.mannequins.people import Person
+from input_pipeline.mannequins.people import Person, Shot
 from input_pipeline.mannequins.rendering import camera
 
 ASPECT = 0.6875
@@ -65,13 +65,17 @@ POSES = {
 class Model:
     """One body that takes poses."""
 
-    def __init__(self, identity: int = 4):
-        self._person = Person.sample(0, identity)
+    def __init__(self, identity: int = 4, seed: int = 0):
+        self._person = Person.sample(seed, identity)
         self._asset = assets.load()
         self._lens = None
 
-    def joints(self, yaw, left, right, left_leg, right_leg, head, is_film: bool = False) -> np.ndarray:
-        """(18, 2) in frame heights. All poses of a film are seen by the camera of its first one."""
+    def joints(self, *pose, is_film: bool = False) -> np.ndarray:
+        """(18, 2) in frame heights, of a pose as in POSES. All poses of a film have the camera of its first one."""
+        return self.shoot(*pose, is_film=is_film).joints
+
+    def shoot(self, yaw, left, right, left_leg, right_leg, head, is_film: bool = False) -> Shot:
+        """The body in this pose before the camera."""
         bones, heads = self._asset.bones, self._person.heads
         local = np.tile(np.eye(3), (len(heads), 1, 1))
         for name, share in (("neck", 0.4), ("head", 0.6)):
@@ -92,8 +96,10 @@ class Model:
         if is_film:
             self._lens = self._lens or lens
             lens = self._lens
-        joints, _ = self._person.landmarks.see(turned, lens, lift_by, lens.project(mesh.vertices), mesh, 10.0)
-        return joints
+        screen = lens.project(mesh.vertices)
+        joints, face_box = self._person.landmarks.see(turned, lens, lift_by, screen, mesh, 10.0)
+        feet = camera.soles(turned, lens, lift_by, self._person.figure)
+        return Shot(mesh, lens, screen, joints, face_box, feet)
 
 
 def walk(model: Model) -> list[np.ndarray]:

@@ -1,4 +1,7 @@
-"""--mode transfer: photos and poses in, pictures out. Importing this file imports nothing that computes."""
+"""--mode transfer: photos and poses in, pictures or a film out. --mode serve: the page.
+
+Importing this file imports nothing that computes.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -11,8 +14,9 @@ from scrn_jax.errors import UserError
 log = logging.getLogger(__name__)
 
 _FLAGS = flags.FLAGS
-MODE = "transfer"
-_OWN = ("image", "pose", "model", "sheet", "style", "whole")
+MODE, SERVE = "transfer", "serve"
+_OWN = ("image", "pose", "model", "sheet", "style", "whole", "poses", "frames", "fps")
+_OF_SERVE = ("host", "port", "hosts")
 
 
 def define_flags() -> None:
@@ -27,21 +31,38 @@ def define_flags() -> None:
         "style", None,
         "Regions taken from another photo, and how far: upper_clothes=other.jpg or upper_clothes=other.jpg:0.5.",
     )  # fmt: skip
+    flags.DEFINE_string(
+        "poses", None,
+        "A film instead of pictures: walk, turn-around, names of the gallery, a JSON file or a folder of them; "
+        "--output film.webp, .gif, .avif, .png or .mp4.",
+    )  # fmt: skip
+    flags.DEFINE_integer("frames", 32, "Pictures of a film.", lower_bound=1)
+    flags.DEFINE_integer("fps", 12, "Pictures of a film in a second.", lower_bound=1)
+    flags.DEFINE_string("host", "127.0.0.1", "--mode serve: the address to listen on; the default is this machine's.")
+    flags.DEFINE_integer("port", 8765, "--mode serve: the port.", lower_bound=0, upper_bound=65535)
+    flags.DEFINE_list("hosts", [], "--mode serve: names, beside this machine's own, by which the page is asked for.")
     flags.DEFINE_boolean("whole", False, "Put the person back into the photo, with its size.")
 
 
 def is_asked_for() -> bool:
-    """Whether --mode transfer is. Raises UserError for its flags in another mode."""
+    """Whether --mode transfer or serve is. Raises UserError for their flags in another mode."""
+    for_page = [name for name in _OF_SERVE if _FLAGS[name].present]
+    if for_page and _FLAGS.mode != SERVE:
+        raise UserError(f"--{for_page[0]} belongs to --mode serve; give --mode serve with it")
     if _FLAGS.mode == MODE:
         return True
     given = [name for name in _OWN if _FLAGS[name].present]
-    if given and _FLAGS.mode != "serve" and not (given == ["model"] and _FLAGS.mode == "export"):
+    if _FLAGS.mode == SERVE and not set(given) - {"model"}:
+        return True
+    if given and not (given == ["model"] and _FLAGS.mode == "export"):
         raise UserError(f"--{given[0]} belongs to --mode transfer; give --mode transfer with it")
     return False
 
 
 def run() -> None:
-    """Makes the pictures that the flags ask for, and logs a line for each. Raises UserError."""
+    """Makes the pictures that the flags ask for, and logs a line for each; or serves the page. Raises UserError."""
+    if _FLAGS.mode == SERVE:
+        return serve()
     if _FLAGS.pose == ["list"]:
         from scrn_jax.inference import poses
 
@@ -49,6 +70,8 @@ def run() -> None:
         return
     if not _FLAGS.image:
         raise UserError("--image is not set; give a photo, e.g. --image me.jpg")
+    if _FLAGS.poses is not None:
+        return film()
     if not _FLAGS.pose:
         raise UserError("--pose is not set; give a pose, e.g. --pose walking (--pose list lists them)")
     if _FLAGS.output is None:
@@ -69,6 +92,41 @@ def run() -> None:
     written = sheets(transfer, images, styles, output) if _FLAGS.sheet else pictures(transfer, images, styles, output)
     for path in written:
         log.info("%s", path)
+
+
+def film() -> None:
+    """Makes the film that --poses asks for. Raises UserError."""
+    if len(_FLAGS.image) > 1 or _FLAGS.pose or _FLAGS.sheet or _FLAGS.whole:
+        raise UserError("--poses makes one film of one --image; leave out --pose, --sheet, --whole and other photos")
+    if _FLAGS.output is None:
+        raise UserError("--output is not set; give the film's name, e.g. --output walk.webp")
+    from scrn_jax.inference import video
+    from scrn_jax.inference.photo import PhotoTransfer
+    from scrn_jax.runtime import devices
+
+    styles, output = parse_styles(_FLAGS.style or []), Path(_FLAGS.output).expanduser()
+    video.check(output.suffix.lower(), _FLAGS.fps, f"--output {output}")
+    devices.keep_programs(devices.AUTO, least_seconds=0.3)
+    transfer = PhotoTransfer.load(_FLAGS.model)
+    framed = _estimated(transfer, str(Path(_FLAGS.image[0]).expanduser()))
+    pictures = video.film(transfer, framed, _FLAGS.poses, _FLAGS.frames, transfer.style(framed, styles))
+    video.write(pictures, output, _FLAGS.fps)
+    log.info("%s: %d pictures", output, len(pictures))
+
+
+def serve() -> None:
+    """Serves the page until it is interrupted. Raises UserError."""
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise UserError(f"the page needs the extra `web` ({error}); pip install 'scrn-jax[web]'") from error
+    from scrn_jax.inference import web
+    from scrn_jax.inference.photo import PhotoTransfer
+    from scrn_jax.runtime import devices
+
+    devices.keep_programs(devices.AUTO, least_seconds=0.3)
+    web.serve(PhotoTransfer.load(_FLAGS.model), _FLAGS.host, _FLAGS.port, tuple(_FLAGS.hosts))
 
 
 def parse_styles(entries: list[str]) -> dict[str, tuple[str, float]]:

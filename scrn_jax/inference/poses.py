@@ -1,11 +1,11 @@
-"""Target poses: a gallery of our own, poses from files, fitted to a person, and the poses in between.
+"""Target poses: a gallery of our own, poses from files, and fitting them to a person.
 
 A pose is joints float32 (18, 2), (y, x) in any unit, missing ones (-1, -1); `retarget` puts it into a person's frame.
 """
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -56,15 +56,19 @@ def film(name: str) -> np.ndarray:
 
 
 def from_file(path: str | Path) -> np.ndarray:
-    """The poses (N, 18, 2) of a JSON file, in order.
+    """The poses (N, 18, 2) of a JSON file, as `from_content`; UserError, too, when there is no such file."""
+    return from_content(read_json(path, _MOST_BYTES), path)
+
+
+def from_content(content: object, path: str | Path) -> np.ndarray:
+    """The poses (N, 18, 2) of what a JSON file `path` holds, in order.
 
     One pose is OpenPose's output, {"people": [{"pose_keypoints_2d": ...}]}, or 18 pairs (y, x) with [-1, -1] for
     missing joints, bare or as {"joints": ...}; several are a list of such, or {"poses": [...]}.
 
     Raises:
-      UserError: no such file, no pose, another joint count, NaN, or fewer than 4 joints.
+      UserError: no pose, another joint count, NaN, or fewer than 4 joints.
     """
-    content = read_json(path, _MOST_BYTES)
     poses = content["poses"] if isinstance(content, dict) and "poses" in content else content
     poses = list(poses.values()) if isinstance(poses, dict) and poses and "poses" in content else poses
     many = isinstance(poses, list) and poses and not _is_pair(poses[0])
@@ -172,28 +176,3 @@ def _neck(pose: np.ndarray) -> np.ndarray:
         if all(there[joint] for joint in group):
             return pose[list(group)].astype(np.float64).mean(0)
     return pose[there].astype(np.float64).mean(0)
-
-
-def interpolate(poses: Sequence[np.ndarray] | np.ndarray, frames: int, loop: bool = False) -> np.ndarray:
-    """`frames` poses (frames, 18, 2) along a sequence (N, 18, 2), linearly from joint to joint.
-
-    A joint that either neighbour lacks is there where the nearer one has it. `loop` goes on from the last to the first.
-    Raises UserError for no pose or no frame.
-    """
-    keys = np.asarray(poses, np.float32)
-    if keys.ndim != 3 or not len(keys) or frames < 1:
-        raise UserError(
-            f"a film of {frames} frames from poses of shape {keys.shape}; give poses (N, 18, 2) and 1 or more"
-        )
-    if loop:
-        at = np.arange(frames) * len(keys) / frames
-        keys = np.concatenate([keys, keys[:1]])
-    else:
-        at = np.linspace(0, len(keys) - 1, frames) if frames > 1 else np.zeros(1)
-    before = np.minimum(at.astype(int), len(keys) - 1)
-    after = np.minimum(before + 1, len(keys) - 1)
-    share = (at - before).astype(np.float32)[:, None, None]
-    a, b = keys[before], keys[after]
-    near = np.where(share < 0.5, a, b)
-    both = (joints_lib.present(a) & joints_lib.present(b))[..., None]
-    return np.where(both, a + share * (b - a), near).astype(np.float32)

@@ -209,9 +209,16 @@ def mean_pool(x_BxHxWxC, factor: int):
 
 
 def pad_to_multiple(x_BxHxWxC, multiple: int, mode: str = "constant"):
-    """Pad at the bottom and right to the next multiple, so that odd sizes (176 / 32 = 5.5) lose nothing."""
+    """Pad at the bottom and right to the next multiple, so that odd sizes (176 / 32 = 5.5) lose nothing.
+
+    mode: `constant`, zeros, or `edge`, the last row and column again.
+    """
     rows, columns = (-side % multiple for side in x_BxHxWxC.shape[1:3])
-    return jnp.pad(x_BxHxWxC, ((0, 0), (0, rows), (0, columns), (0, 0)), mode=mode)
+    if mode == "constant":
+        return jnp.pad(x_BxHxWxC, ((0, 0), (0, rows), (0, columns), (0, 0)))
+    # Not jnp.pad's own `edge`, of which ONNX's converter makes a wrong graph.
+    x_BxHxWxC = jnp.concatenate([x_BxHxWxC] + rows * [x_BxHxWxC[:, -1:]], axis=1)
+    return jnp.concatenate([x_BxHxWxC] + columns * [x_BxHxWxC[:, :, -1:]], axis=2)
 
 
 def _windows(profile_BxJxN, taps: int, stride: int, padding: int):

@@ -74,27 +74,6 @@ def test_somebody_cut_off_keeps_the_size_and_loses_the_legs(person):
     assert np.hypot(*(fitted[2] - fitted[5])) == pytest.approx(np.hypot(*(half[2] - half[5])), rel=0.1)
 
 
-def test_the_middle_between_two_poses_is_their_mean():
-    a, b = poses.named("standing"), poses.named("legs-apart")
-    np.testing.assert_allclose(poses.interpolate([a, b], 3)[1][1:14], ((a + b) / 2)[1:14], atol=1e-6)
-
-
-def test_a_film_starts_and_ends_with_its_poses_and_a_loop_goes_on_to_the_first():
-    keys = poses.film("walk")
-    film = poses.interpolate(keys, 31)
-    np.testing.assert_allclose(film[[0, 2, 30]], keys[[0, 1, 15]], atol=1e-6)
-    loop = poses.interpolate(keys, 32, loop=True)
-    np.testing.assert_allclose(loop[::2], keys, atol=1e-6)
-    both = present(keys[15]) & present(keys[0])
-    np.testing.assert_allclose(loop[31][both], ((keys[15] + keys[0]) / 2)[both], atol=1e-6)
-
-
-def test_a_joint_that_one_pose_lacks_is_never_half_missing():
-    film = poses.interpolate([poses.named("standing"), poses.named("back")], 9)
-    assert ((film == -1).all(-1) | (film > 0).all(-1)).all()
-    assert present(film[3])[0] and not present(film[5])[0]
-
-
 def _openpose(count=18, **change):
     flat = np.column_stack([np.arange(count) + 5, np.arange(count) + 50, np.ones(count)]).ravel().tolist()
     return {"people": [{"pose_keypoints_2d": flat, **change}]}

@@ -5,6 +5,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from scrn_jax.models.layers import conv1
 
@@ -23,7 +24,7 @@ def criss_cross(query_BxHxWxK, key_BxHxWxK, value_BxHxWxC):
     f32 = {"preferred_element_type": jnp.float32}
     column_BxHxWxG = jnp.einsum("bhwk,bgwk->bhwg", query_BxHxWxK, key_BxHxWxK, **f32)
     row_BxHxWxG = jnp.einsum("bhwk,bhgk->bhwg", query_BxHxWxK, key_BxHxWxK, **f32)
-    itself_Hx1xH = jnp.eye(height, dtype=bool)[:, None, :]
+    itself_Hx1xH = np.eye(height, dtype=bool)[:, None, :]
     column_BxHxWxG = jnp.where(itself_Hx1xH, -jnp.inf, column_BxHxWxG)
     weights = jax.nn.softmax(jnp.concatenate([column_BxHxWxG, row_BxHxWxG], axis=-1), axis=-1)
     down, across = jnp.split(weights.astype(value_BxHxWxC.dtype), [height], axis=-1)

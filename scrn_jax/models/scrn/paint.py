@@ -148,8 +148,9 @@ def _torso_map(source, target, there_BxJ, grid_HxWx2, body_B, height: int):
     # Towards a plain shift, by as much as a scatter of a thirteenth of the frame: a torso seen from the side is a line.
     ridge = jnp.diag(jnp.array([(height / 13.0) ** 2, (height / 13.0) ** 2, 1e-3]))
     moments = _einsum("bji,bjk->bik", basis, basis) + ridge
-    shift = jnp.linalg.solve(moments, _einsum("bji,bjk->bik", basis, (points_s - points_t) * weight))
-    seen = jnp.concatenate([grid_HxWx2 - middle[:, None, None], jnp.ones((len(middle), *grid_HxWx2.shape[:2], 1))], -1)
+    shift = _solve_centred(moments, _einsum("bji,bjk->bik", basis, (points_s - points_t) * weight))
+    from_middle = grid_HxWx2 - middle[:, None, None]
+    seen = jnp.concatenate([from_middle, jnp.ones_like(from_middle[..., :1])], -1)
     at = grid_HxWx2 + _einsum("bhwi,bik->bhwk", seen, shift)
 
     hips = there_BxJ[:, (8, 11), None]
@@ -162,6 +163,17 @@ def _torso_map(source, target, there_BxJ, grid_HxWx2, body_B, height: int):
     far = jnp.sqrt(((from_neck - t[..., None] * along) ** 2).sum(-1)) / half[:, None, None]
     shown = there_BxJ[:, 1] & hips.any((1, 2)) & (count >= 3)
     return at, jnp.where(shown[:, None, None], far, _FAR)
+
+
+def _solve_centred(moments_Bx3x3, right_Bx3xK):
+    """The solution of the torso's equations (B, 3, K), written out: formats without linear algebra have it, too.
+
+    Taken from their mean, the points' (y, x) sum to zero, so that the third equation stands apart from the other two.
+    """
+    a, b, d = moments_Bx3x3[:, 0, 0], moments_Bx3x3[:, 0, 1], moments_Bx3x3[:, 1, 1]
+    adjugate = jnp.stack([jnp.stack([d, -b], -1), jnp.stack([-b, a], -1)], -2)
+    two = _einsum("bij,bjk->bik", adjugate / (a * d - b * b)[:, None, None], right_Bx3xK[:, :2])
+    return jnp.concatenate([two, right_Bx3xK[:, 2:] / moments_Bx3x3[:, 2:, 2:]], 1)
 
 
 def nearness(distances_BxHxWxP):

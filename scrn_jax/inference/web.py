@@ -1,0 +1,368 @@
+"""The page: drop a photo, choose or drag a pose, see the person in it. `--mode serve`; the extra `web`.
+
+The server keeps nothing: every request brings the person (frame, regions, joints) with it, and answers go nowhere else.
+It listens on the loopback interface, answers to the names of this machine only, and refuses what other sites send.
+"""
+
+import asyncio
+import base64
+import contextlib
+import dataclasses
+import json
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from scrn_jax.errors import UserError
+from scrn_jax.inference import in_between, poses, video
+from scrn_jax.inference.guard import Guard, is_loopback
+from scrn_jax.inference.photo import PhotoTransfer, encode_png
+from scrn_jax.inference.transfer import SIZES
+from scrn_jax.person import joints as joints_lib
+from scrn_jax.person import regions as regions_lib
+
+log = logging.getLogger(__name__)
+
+_TYPES = {
+    ".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml", ".jpg": "image/jpeg",
+}  # fmt: skip
+_NAMES = (
+    "index.html", "page.css", "icon.svg", "example.jpg", "page.js", "person.js", "skeleton.js", "painter.js",
+    "clothes.js", "film.js", "server.js",
+)  # fmt: skip
+FILES = {name: _TYPES[name[name.rindex(".") :]] for name in _NAMES}
+FILM_TYPES = {
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".avif": "image/avif",
+    ".png": "image/apng",
+    ".mp4": "video/mp4",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """Of one request: bytes of a photo, seconds to receive it and to answer, frames of a film; requests in waiting."""
+
+    photo_bytes: int = 20 << 20
+    receive_seconds: float = 30
+    answer_seconds: float = 60
+    frames: int = 96
+    waiting: int = 8
+
+
+class Refused(Exception):
+    """A request that is answered with a status and one line."""
+
+    def __init__(self, status: int, reason: str):
+        super().__init__(reason)
+        self.status = status
+
+
+class Service:
+    """What the page asks for, one thing at a time in a thread of its own."""
+
+    def __init__(self, transfer: PhotoTransfer, limits: Limits):
+        self.transfer, self.limits = transfer, limits
+        self.ready, self.problem = False, None
+        self._worker = ThreadPoolExecutor(1, "paint")
+        self._waiting = 0
+
+    async def do(self, function: Callable, *arguments) -> Any:
+        """The function's result. Raises Refused when too many wait or it takes too long, UserError as it does."""
+        if self._waiting >= self.limits.waiting:
+            raise Refused(503, "too many requests are waiting; try again in a moment")
+        self._waiting += 1
+        future = asyncio.get_running_loop().run_in_executor(self._worker, function, *arguments)
+        future.add_done_callback(self._done)
+        try:
+            return await asyncio.wait_for(asyncio.shield(future), self.limits.answer_seconds)
+        except TimeoutError:
+            raise Refused(504, f"took longer than {self.limits.answer_seconds:g} seconds; try again") from None
+
+    def _done(self, future: asyncio.Future) -> None:
+        self._waiting -= 1
+        if not future.cancelled():
+            future.exception()  # looked at, so that nobody complains of one that came too late
+
+    def warm_up(self) -> None:
+        """Compile and load all that a visitor will use, on the example's picture."""
+        started = time.monotonic()
+        try:
+            person = self.transfer.estimate(page_file("example.jpg"))
+            parts = person.image, person.regions_HxW, person.joints_Jx2
+            style = {"image": parts[0], "parsing": parts[1], "joints": parts[2], "share": np.zeros(8, np.float32)}
+            for worn in (None, style):
+                for pictures in (1, 2):
+                    self.paint(parts, np.repeat(person.joints_Jx2[None], pictures, 0), worn)
+        except UserError as error:
+            self.problem = str(error)
+            log.error("the page cannot be used: %s", error)
+        self.ready = True
+        log.info("ready after %.1f s", time.monotonic() - started)
+
+    def paint(self, person: tuple[np.ndarray, ...], targets: np.ndarray, style) -> np.ndarray:
+        """`PhotoTransfer.paint` by the programs that `warm_up` compiles: for one picture, and for whole batches."""
+        count, batch = len(targets), SIZES[-1]
+        wanted = 1 if count == 1 else -(-count // batch) * batch
+        padded = targets[np.minimum(np.arange(wanted), count - 1)]
+        return self.transfer.paint(*person, padded, style)[:count]
+
+    def close(self) -> None:
+        """Give the thread back."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
+
+def page_file(name: str) -> bytes:
+    """The bytes of one of FILES."""
+    return (resources.files("scrn_jax.inference") / "page" / name).read_bytes()
+
+
+def make_app(
+    transfer: PhotoTransfer, *, hosts: tuple[str, ...] = (), limits: Limits | None = None, warm: bool = True
+) -> Starlette:
+    """The page as an ASGI application for one model.
+
+    Args:
+      transfer: model and estimator.
+      hosts: names, beside those of the loopback interface, under which it may be asked for.
+      warm: whether to compile everything at the start, in the background.
+    """
+    service = Service(transfer, limits or Limits())
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        service.ready = not warm
+        if warm:
+            asyncio.get_running_loop().run_in_executor(service._worker, service.warm_up)
+        yield
+        service.close()
+
+    def static(name: str) -> Route:
+        content = page_file(name)
+
+        async def serve(_: Request) -> Response:
+            return Response(content, media_type=FILES[name])
+
+        return Route("/" if name == "index.html" else f"/{name}", serve)
+
+    def answered(path: str, handler: Callable) -> Route:
+        async def endpoint(request: Request) -> Response:
+            try:
+                return await handler(service, request)
+            except UserError as error:
+                return JSONResponse({"error": str(error)}, 400)
+            except Refused as error:
+                return JSONResponse({"error": str(error)}, error.status)
+            except ClientDisconnect:
+                return Response(status_code=400)
+
+        return Route(path, endpoint, methods=["GET" if handler in (_model, _ready) else "POST"])
+
+    handlers = {"model": _model, "ready": _ready, "person": _person, "fit": _fit, "paint": _paint, "film": _film}
+    routes = [static(name) for name in FILES] + [answered(f"/api/{name}", each) for name, each in handlers.items()]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.add_middleware(Guard, hosts=hosts)
+    app.state.service = service
+    return app
+
+
+def serve(transfer: PhotoTransfer, host: str, port: int, hosts: tuple[str, ...] = ()) -> None:
+    """Serve the page at an address until it is interrupted; port 0 takes a free one.
+
+    Raises:
+      UserError: an address or port that cannot be listened on.
+    """
+    import uvicorn
+
+    if not is_loopback(host):
+        log.warning("%s can be reached from other machines, and whoever reaches it can use it", host)
+    named = () if host in ("0.0.0.0", "::") else (host,)
+    listener = _listen(host, port)
+    address = f"[{host}]" if ":" in host else host
+    log.info("open http://%s:%d (Ctrl-C ends it)", address, listener.getsockname()[1])
+    config = uvicorn.Config(
+        make_app(transfer, hosts=(*hosts, *named)), log_level="warning", access_log=False, server_header=False,
+        limit_concurrency=64, timeout_keep_alive=10, timeout_graceful_shutdown=3, lifespan="on", ws="none",
+    )  # fmt: skip
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise UserError(
+            f"--host {host} --port {port}: cannot be listened on ({error.strerror}); take another"
+        ) from error
+
+
+async def _model(service: Service, _: Request) -> Response:
+    """What the page must know of the model and of people."""
+    height, width = service.transfer.size
+    colours = regions_lib.COLOURS.tolist()
+    return JSONResponse({
+        "size": [height, width],
+        "joints": joints_lib.NAMES,
+        "limbs": joints_lib.LIMBS,
+        "mirror": joints_lib.MIRROR.tolist(),
+        "regions": [{"name": n, "colour": c} for n, c in zip(regions_lib.NAMES, colours, strict=True)],
+        "gallery": [{"name": name, "joints": poses.named(name).tolist()} for name in poses.names()],
+        "films": poses.film_names(),
+        "formats": [suffix[1:] for suffix in video.FORMATS],
+        "photo_bytes": service.limits.photo_bytes,
+    })  # fmt: skip
+
+
+async def _ready(service: Service, _: Request) -> Response:
+    return JSONResponse({"ready": service.ready, "error": service.problem})
+
+
+async def _person(service: Service, request: Request) -> Response:
+    """A photo's bytes to the person in the model's frame."""
+    data = await _body(request, service.limits.photo_bytes, service.limits.receive_seconds)
+    if not data:
+        raise UserError("the photo is empty; choose a JPEG or PNG")
+    found = await service.do(service.transfer.estimate, data)
+    return JSONResponse({
+        "image": _text(found.image), "regions": _text(found.regions_HxW), "joints": found.joints_Jx2.tolist(),
+        "notes": found.notes,
+    })  # fmt: skip
+
+
+async def _fit(service: Service, request: Request) -> Response:
+    """Poses of a file, as `poses.from_file` knows them, or the gallery, fitted to a person's joints."""
+    given = await _json(service, request)
+    onto = _joints(given.get("onto"), "onto")
+    if "file" in given:
+        found, names = poses.from_content(given["file"], "the pose file")[:64], None
+    else:
+        names = poses.names()
+        found = np.stack([poses.named(name) for name in names])
+    # Each for itself: the poses of a file need not be of one film.
+    fitted = [poses.retarget(pose, onto, service.transfer.size).tolist() for pose in found]
+    return JSONResponse({"poses": fitted, "names": names})
+
+
+async def _paint(service: Service, request: Request) -> Response:
+    """A person and a target pose to a PNG."""
+    given = await _json(service, request)
+    person, style = _given_person(service, given), _given_style(service, given)
+    target = _joints(given.get("target"), "target")
+    picture = await service.do(lambda: service.paint(person, target[None], style)[0])
+    return Response(encode_png(picture), media_type="image/png")
+
+
+async def _film(service: Service, request: Request) -> Response:
+    """A person and a film of the gallery, or a list of target poses, to the film."""
+    given = await _json(service, request)
+    person, style = _given_person(service, given), _given_style(service, given)
+    frames, suffix = given.get("frames", video.FRAMES), f".{given.get('format')}"
+    if type(frames) is not int or not 2 <= frames <= service.limits.frames:
+        raise UserError(f"frames: {frames!r}; give a whole number from 2 to {service.limits.frames}")
+    if suffix not in FILM_TYPES:
+        raise UserError(f"format: {suffix[1:]!r}; choose one of {', '.join(name[1:] for name in FILM_TYPES)}")
+    if isinstance(name := given.get("film"), str):
+        if name not in poses.film_names():
+            raise UserError(f"film: {name!r}; choose one of {', '.join(poses.film_names())}")
+        targets = video.targets(name, person[2], service.transfer.size, frames)
+    else:
+        listed = given.get("poses")
+        if not isinstance(listed, list) or not 2 <= len(listed) <= 64:
+            raise UserError("poses: give a list of 2 to 64 poses, or the name of a film")
+        keys = np.stack([_joints(pose, f"pose {index}") for index, pose in enumerate(listed)])
+        targets = in_between.in_between(keys, frames, closed=given.get("loop") is True)
+    fps = given.get("fps", video.FPS)
+    if type(fps) is not int:
+        raise UserError(f"fps: {fps!r}; give a whole number")
+
+    def make() -> bytes:
+        return video.encode(service.paint(person, targets, style), suffix, fps)
+
+    return Response(await service.do(make), media_type=FILM_TYPES[suffix])
+
+
+async def _body(request: Request, limit: int, seconds: float) -> bytes:
+    """The body of a request. Raises Refused when it is larger than the limit or takes too long."""
+    too_much = Refused(413, f"the upload is larger than {limit / (1 << 20):.3g} MiB; make the photo smaller")
+    if request.headers.get("content-length", "").isdecimal() and int(request.headers["content-length"]) > limit:
+        raise too_much
+
+    async def read() -> bytes:
+        data = bytearray()
+        async for piece in request.stream():
+            data += piece
+            if len(data) > limit:
+                raise too_much
+        return bytes(data)
+
+    try:
+        return await asyncio.wait_for(read(), seconds)
+    except TimeoutError:
+        raise Refused(408, f"the upload took longer than {seconds:g} seconds; try again") from None
+
+
+async def _json(service: Service, request: Request) -> dict[str, Any]:
+    height, width = service.transfer.size
+    limit = 11 * height * width + (1 << 18)  # two people of 4 bytes a pixel in base64, and the joints of a film
+    data = await _body(request, limit, service.limits.receive_seconds)
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise UserError("the request is no JSON; reload the page") from error
+    if not isinstance(content, dict):
+        raise UserError("the request is no JSON object; reload the page")
+    return content
+
+
+def _given_person(service: Service, given: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frame, regions and joints of a request, as `PhotoTransfer.paint` takes them."""
+    height, width = service.transfer.size
+    image = _array(given.get("image"), (height, width, 3), "image")
+    regions = _array(given.get("regions"), (height, width), "regions")
+    regions_lib.check_labels(regions, "regions")
+    return image, regions, _joints(given.get("joints"), "joints")
+
+
+def _given_style(service: Service, given: dict[str, Any]) -> dict[str, np.ndarray] | None:
+    """What `PhotoTransfer.paint` takes as a style: another person, and how far each region is taken from there."""
+    style = given.get("style")
+    if style is None:
+        return None
+    share = style.get("share") if isinstance(style, dict) else None
+    whole = isinstance(share, list) and len(share) == regions_lib.NUM_REGIONS
+    if not whole or not all(type(part) in (int, float) and 0 <= part <= 1 for part in share):
+        raise UserError(f"style share: give {regions_lib.NUM_REGIONS} numbers from 0 to 1")
+    image, regions, joints = _given_person(service, style)
+    return {"image": image, "parsing": regions, "joints": joints, "share": np.array(share, np.float32)}
+
+
+def _joints(value: Any, where: str) -> np.ndarray:
+    return poses.check(poses.from_content({"joints": value}, where)[0], where)
+
+
+def _array(text: Any, shape: tuple[int, ...], where: str) -> np.ndarray:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: is no base64 text; reload the page") from error
+    if len(data) != np.prod(shape):
+        raise UserError(f"{where}: holds {len(data)} bytes, expected {np.prod(shape)} of {shape}; reload the page")
+    return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def _text(array: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(array, np.uint8)).decode()

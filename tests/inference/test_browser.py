@@ -1,0 +1,250 @@
+"""The page in a real browser: a wrist is dragged, a region painted, a picture saved, and nothing leaves the machine.
+
+Skipped without chromium and its driver; a job of its own runs it.
+"""
+
+import json
+import os
+import shutil
+import socket
+import threading
+import time
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+selenium = pytest.importorskip("selenium")
+uvicorn = pytest.importorskip("uvicorn")
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+if not (BROWSER and DRIVER):
+    assert "BROWSER_NEEDED" not in os.environ, "the browser's own job must not skip its test"
+    pytest.skip("no chromium with its driver", allow_module_level=True)
+
+from selenium import webdriver  # noqa: E402
+from selenium.webdriver import ActionChains, Keys  # noqa: E402
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+
+from scrn_jax.errors import UserError  # noqa: E402
+from scrn_jax.inference import web  # noqa: E402
+from scrn_jax.inference.estimators import Person  # noqa: E402
+from scrn_jax.inference.photo import PhotoTransfer  # noqa: E402
+from scrn_jax.inference.transfer import PoseTransfer  # noqa: E402
+from scrn_jax.person.joints import face_box_from_joints  # noqa: E402
+
+PATIENCE = 300  # seconds, on a busy machine that compiles the first picture
+
+
+@pytest.fixture(scope="module")
+def address(model_folder, view):
+    """The page of the tiny model, served; its estimator knows the one photo, and nobody else."""
+
+    def estimate(photo):
+        if photo.shape != view.image.shape:
+            raise UserError("nobody is found in the picture")
+        box = face_box_from_joints(view.joints, *view.labels.shape)
+        return Person(view.joints, (view.labels > 0).astype(np.float32), view.labels, box)
+
+    transfer = PhotoTransfer(PoseTransfer.load(model_folder, devices=jax.devices()[:1]), estimate)
+    limits = web.Limits(answer_seconds=PATIENCE)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(web.make_app(transfer, warm=False, limits=limits), log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def downloads(tmp_path_factory):
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="module")
+def browser(downloads):
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    flags = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,1500")
+    for flag in (*flags, "--disable-background-networking", "--disable-component-update"):
+        options.add_argument(flag)
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver.set_script_timeout(PATIENCE)
+    yield driver
+    driver.quit()
+
+
+def _until(condition, what):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"never happened: {what}")
+
+
+class Page:
+    """What a test does with the page."""
+
+    def __init__(self, browser, address):
+        self.browser = browser
+        browser.get(address)
+        _until(lambda: browser.execute_script("return document.body.dataset.ready") == "yes", "ready")
+
+    def get(self, selector):
+        return self.browser.find_element(By.CSS_SELECTOR, selector)
+
+    def joint(self, stage, name):
+        return self.get(f"#{stage} .joint[data-joint='{name}']")
+
+    def painted(self) -> int:
+        return int(self.browser.execute_script("return document.getElementById('result').dataset.painted || 0"))
+
+    def after_repaint(self, action) -> str:
+        """The picture, as data, once `action` has led to a new one."""
+        before = self.painted()
+        action()
+        _until(lambda: self.painted() > before, "a new picture")
+        _until(lambda: "busy" not in self.get("#result").get_attribute("class"), "quiet")
+        return self.picture()
+
+    def picture(self) -> str:
+        return self.browser.execute_async_script(
+            "const done = arguments[0], image = document.getElementById('picture');"
+            "image.decode().then(() => { const c = document.createElement('canvas');"
+            "c.width = image.naturalWidth; c.height = image.naturalHeight;"
+            "c.getContext('2d').drawImage(image, 0, 0); done(c.toDataURL()); });"
+        )
+
+
+@pytest.fixture(scope="module")
+def page(browser, address, photo_of_view):
+    page = Page(browser, address)
+    page.after_repaint(lambda: page.get("#file").send_keys(photo_of_view))
+    return page
+
+
+@pytest.fixture(scope="module")
+def photo_of_view(view, tmp_path_factory):
+    path = tmp_path_factory.mktemp("photos") / "me.png"
+    Image.fromarray(view.image).save(path)
+    return str(path)
+
+
+def test_a_dragged_wrist_changes_the_picture_at_once(page):
+    before, wrist = page.picture(), page.joint("target", "right wrist")
+    place = wrist.rect
+    drag = ActionChains(page.browser).move_to_element(wrist).click_and_hold().move_by_offset(-20, -90).release()
+    assert page.after_repaint(drag.perform) != before
+    assert wrist.rect["y"] < place["y"] - 60
+    assert page.browser.switch_to.active_element.accessible_name.startswith("right wrist of the pose")
+
+
+def test_keys_go_from_joint_to_joint_and_move_the_one_that_has_the_focus(page):
+    page.joint("target", "right knee").click()
+    handle = page.browser.switch_to.active_element
+    for _ in range(3):
+        handle.send_keys("n")
+    assert handle.accessible_name.startswith("left knee of the pose")
+    before, place = page.picture(), page.joint("target", "left knee").rect["x"]
+    after = page.after_repaint(lambda: handle.send_keys(Keys.SHIFT, Keys.ARROW_RIGHT))
+    assert after != before and page.joint("target", "left knee").rect["x"] > place + 5
+    assert page.browser.switch_to.active_element == handle and "left knee" in page.get("#status").text
+    handle.send_keys("p")
+    assert handle.accessible_name.startswith("left hip of the pose")
+
+
+def test_a_joint_can_be_removed_and_added_again(page):
+    page.joint("target", "left wrist").click()
+    page.after_repaint(lambda: page.browser.switch_to.active_element.send_keys(Keys.DELETE))
+    assert not page.browser.find_elements(By.CSS_SELECTOR, "#target .joint[data-joint='left wrist']")
+    choice = page.get("#target-missing")
+    option = next(o for o in choice.find_elements(By.TAG_NAME, "option") if o.text == "left wrist")
+    page.after_repaint(option.click)
+    assert page.joint("target", "left wrist").is_displayed()
+
+
+def test_a_mended_joint_of_the_photo_changes_the_picture(page):
+    before, elbow = page.picture(), page.joint("source", "left elbow")
+    drag = ActionChains(page.browser).move_to_element(elbow).click_and_hold().move_by_offset(30, 40).release()
+    assert page.after_repaint(drag.perform) != before
+
+
+def test_a_painted_region_changes_the_picture_and_can_be_undone(page):
+    before = page.picture()
+    page.get("#edit-regions").click()
+    page.get("#swatches .swatch:nth-child(5)").click()
+    canvas = page.get("#source canvas")
+    stroke = ActionChains(page.browser).move_to_element(canvas).click_and_hold().move_by_offset(0, -80)
+    painted = page.after_repaint(stroke.release().perform)
+    assert painted != before
+    assert page.after_repaint(page.get("#undo").click) == before
+    with_keys = page.after_repaint(lambda: canvas.send_keys(20 * Keys.ARROW_UP, " "))
+    assert with_keys != before
+    page.after_repaint(page.get("#undo").click)
+    page.get("#edit-joints").click()
+
+
+def test_a_pose_of_the_gallery_is_taken(page):
+    before = page.picture()
+    button = page.get("#gallery button:nth-child(6)")
+    assert page.after_repaint(button.click) != before
+    assert button.get_attribute("aria-pressed") == "true"
+
+
+def _downloaded(downloads, name):
+    path = downloads / name
+    _until(lambda: path.exists() and path.stat().st_size, name)
+    return path
+
+
+def test_picture_pose_and_film_are_saved(page, downloads):
+    page.get("#save-picture").click()
+    with Image.open(_downloaded(downloads, "picture.png")) as image:
+        assert image.size == (44, 64)
+    page.get("#save-pose").click()
+    pose = json.loads(_downloaded(downloads, "pose_keypoints.json").read_text())
+    assert len(pose["people"][0]["pose_keypoints_2d"]) == 54
+    frames = page.get("#film-frames")
+    frames.clear()
+    frames.send_keys("4")
+    page.get("#make-film").click()
+    _until(lambda: page.get("#save-film").is_enabled(), "a film")
+    page.get("#save-film").click()
+    with Image.open(_downloaded(downloads, "walk.webp")) as film:
+        assert film.n_frames == 4
+
+
+def test_a_bad_photo_is_said_on_the_page_in_one_line(page, tmp_path):
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("no picture")
+    page.get("#file").send_keys(str(bad))
+    problem = page.get("#problem")
+    _until(problem.is_displayed, "the error")
+    assert problem.text == "the photo: neither a JPEG nor a PNG (10 bytes); save the image as one of them"
+
+
+def test_nothing_was_asked_of_another_machine_and_no_script_failed(page, address):
+    asked = set()
+    for entry in page.browser.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent" and message["params"].get("documentURL", "").startswith(
+            address
+        ):
+            asked.add(message["params"]["request"]["url"])
+    assert f"{address}api/paint" in asked
+    assert not [url for url in asked if not url.startswith((address, "blob:", "data:"))]
+    failures = [entry for entry in page.browser.get_log("browser") if "400 (Bad Request)" not in entry["message"]]
+    assert not [entry for entry in failures if entry["level"] == "SEVERE"]
+
+
+def test_on_a_phone_nothing_is_cut_off_at_the_side(page):
+    metrics = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+    page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    assert page.browser.execute_script("return document.documentElement.scrollWidth") <= 360
+    page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
