@@ -56,6 +56,15 @@ def unused_accelerator(system: Path = Path("/dev")) -> str | None:
     return next(map(str, found), None)
 
 
+def warn_of_unused_accelerator() -> None:
+    """Says it loudly when JAX computes on the processor of a machine that has an `unused_accelerator`."""
+    if unused := unused_accelerator():
+        log.warning(
+            "COMPUTING ON THE CPU, although this machine has %s: that takes many times as long. Install JAX for it, as "
+            "in pip install -U 'jax[cuda12]', or set JAX_PLATFORMS=cpu if that is meant", unused,
+        )  # fmt: skip
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     """The same on every device."""
     return NamedSharding(mesh, PartitionSpec())
