@@ -127,10 +127,11 @@ def test_every_parameters_gradient_is_that_of_float32(network, quick_compile):
     """In direction and size, as far as numbers of 8 binary digits go.
 
     Where the gradient is less than a thousandth of the longest, as that of a bias before an instance norm, which takes
-    every constant away, what is left is rounding; that has to stay as small.
+    every constant away, what is left is rounding; that has to stay as small. Of the others the worst had 0.94 and 1.18
+    on the machine at hand; with sums in bfloat16, 0.45 and 1.83.
     """
     for path, (cosine, size, share) in network(quick_compile).items():
         if share < LEAST:
             assert size * share < 2 * LEAST, (path, size, share)
         else:
-            assert cosine > 0.9 and 0.75 < size < 1.33, (path, cosine, size, share)
+            assert cosine > 0.8 and 2 / 3 < size < 1.5, (path, cosine, size, share)
