@@ -15,7 +15,10 @@ from scrn_jax.person import joints, regions
 from scrn_jax.runtime import devices as devices_lib
 from scrn_jax.settings import Settings
 
-SIZES = (1, 2, 4, 8, 16)  # pictures a device at a time; other numbers are padded to the next or cut into pieces
+# Pictures a device at a time, of which each is a program to compile: what is left of many goes one by one when it is no
+# more than SINGLES times the small number, and is padded to the large one otherwise.
+SMALL, LARGE, SINGLES = 1, 8, 3
+MIN_COMPILE_SECONDS = 0.5  # programs that take longer are kept: the small model's takes 3
 
 
 class PoseTransfer:
@@ -37,13 +40,17 @@ class PoseTransfer:
         self._paint = jax.jit(paint, in_shardings=(replicated, data), out_shardings=replicated)
 
     @classmethod
-    def load(cls, folder: str | Path, *, dtype: str | None = None, devices=None) -> "PoseTransfer":
+    def load(
+        cls, folder: str | Path, *, dtype: str | None = None, devices=None, programs: str = devices_lib.AUTO
+    ) -> "PoseTransfer":
         """Load an exported model.
 
         Args:
           folder: the --output of --mode export.
           dtype: "float32" or "bfloat16", what convolutions compute in; the run's own by default.
           devices: JAX devices that share each batch; the first one by default.
+          programs: the folder in which compiled programs are kept, so that the next process need not compile them;
+            "auto" and "" as in `devices.keep_programs`, which sets it for all that this process computes with JAX.
 
         Raises:
           UserError: no exported model there, a damaged one, one of another layout, an unknown dtype.
@@ -54,6 +61,7 @@ class PoseTransfer:
             if dtype not in DTYPES:
                 raise UserError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
             settings = dataclasses.replace(settings, model=dataclasses.replace(settings.model, dtype=dtype))
+        devices_lib.keep_programs(programs, MIN_COMPILE_SECONDS)
         mesh = devices_lib.make_mesh(jax.local_devices()[:1] if devices is None else devices)
         return cls(settings, model_folder.read_params(folder, settings, devices_lib.replicated(mesh)), mesh)
 
@@ -63,7 +71,8 @@ class PoseTransfer:
         Args:
           source_image: (B, H, W, 3), uint8, or floating point in [-1, 1]; H and W as in `size`.
           source_parsing: (B, H, W) whole numbers, regions 0 to 7 of `person.regions.NAMES`.
-          source_joints, target_joints: (B, 18, 2), (y, x) in pixels, missing ones (-1, -1) or not a number.
+          source_joints, target_joints: (B, 18, 2), (y, x) in pixels, missing ones (-1, -1) or not a number; those
+            outside the picture count as missing, as in training.
 
         All four may come without the B: then the picture does, too.
 
@@ -74,21 +83,15 @@ class PoseTransfer:
         arrays = [np.asarray(array) for array in given]
         single = arrays[0].ndim == 3
         batch = self._checked(*(array[None] for array in arrays) if single else arrays)
-        count, pictures, at = len(batch["source_image"]), [], 0
-        while at < count:
-            piece = {key: array[at : at + self._largest] for key, array in batch.items()}
-            pictures.append(self._run(piece))
-            at += self._largest
+        pictures = [
+            self._run({key: array[at:end] for key, array in batch.items()}, padded)
+            for at, end, padded in pieces(len(batch["source_image"]), self._mesh.size)
+        ]
         return pictures[0][0] if single else np.concatenate(pictures)
 
-    @property
-    def _largest(self) -> int:
-        return SIZES[-1] * self._mesh.size
-
-    def _run(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+    def _run(self, batch: dict[str, np.ndarray], padded: int) -> np.ndarray:
         """One call of the compiled function, on a batch padded by repeating its last sample."""
         count = len(batch["source_image"])
-        padded = next(size * self._mesh.size for size in SIZES if size * self._mesh.size >= count)
         rows = np.minimum(np.arange(padded), count - 1)
         arrays = devices_lib.put_batch({key: array[rows] for key, array in batch.items()}, self._mesh)
         return np.asarray(self._paint(self._params, arrays))[:count]
@@ -109,9 +112,20 @@ class PoseTransfer:
         return {
             "source_image": image,
             "source_parsing": parsing.astype(np.uint8),
-            "source_pose": _checked_joints("source_joints", source_joints, count),
-            "target_pose": _checked_joints("target_joints", target_joints, count),
+            "source_pose": _checked_joints("source_joints", source_joints, count, self.size),
+            "target_pose": _checked_joints("target_joints", target_joints, count, self.size),
         }
+
+
+def pieces(count: int, devices: int) -> list[tuple[int, int, int]]:
+    """(first, end, size to pad it to) of each piece that so many pictures are worked on in; sizes are one of two."""
+    small, large = SMALL * devices, LARGE * devices
+    found, at = [], 0
+    while at < count:
+        size = small if count - at <= SINGLES * small else large
+        found.append((at, min(at + size, count), size))
+        at += size
+    return found
 
 
 def _check_shape(name: str, array: np.ndarray, expected: tuple[int, ...]) -> None:
@@ -130,7 +144,7 @@ def _checked_image(image: np.ndarray) -> np.ndarray:
     return image.astype(np.float32)
 
 
-def _checked_joints(name: str, array: np.ndarray, count: int) -> np.ndarray:
+def _checked_joints(name: str, array: np.ndarray, count: int, size: tuple[int, int]) -> np.ndarray:
     if array.ndim == 3 and array.shape[1] == 17:
         raise UserError(
             f"{name} has 17 joints, as COCO has; the model takes OpenPose's 18: order them as "
@@ -139,4 +153,5 @@ def _checked_joints(name: str, array: np.ndarray, count: int) -> np.ndarray:
     _check_shape(name, array, (count, joints.NUM_JOINTS, 2))
     if array.dtype.kind not in "fiu":
         raise UserError(f"{name} holds {array.dtype}; give numbers, (y, x) in pixels")
-    return np.where(joints.present(array)[..., None], array, joints.MISSING).astype(np.float32)
+    found = np.where(joints.present(array)[..., None], array, joints.MISSING)
+    return joints.clip_to_frame(found, *size)
