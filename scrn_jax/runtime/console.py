@@ -139,7 +139,7 @@ def _show_libraries_warnings() -> None:
 
 
 class Once:
-    """A filter that lets a library's message through once, whatever its numbers, and nothing of Orbax but errors.
+    """A filter that lets a library's warning through once, whatever its numbers, errors always, and none of Orbax's.
 
     Orbax warns of every option that it will change one day.
     """
@@ -148,12 +148,12 @@ class Once:
         self._seen: set[tuple[str, int]] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if "orbax" in Path(record.pathname).parts and record.levelno < logging.ERROR:
-            return False
+        if record.levelno >= logging.ERROR:
+            return True
         place = record.pathname, record.lineno
-        new = place not in self._seen
+        known = place in self._seen or "orbax" in Path(record.pathname).parts
         self._seen.add(place)
-        return new
+        return not known
 
 
 class _OneLine(logging.Formatter):
