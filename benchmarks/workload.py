@@ -17,17 +17,22 @@ from scrn_jax.training import step as step_lib
 SMALL_LOSSES = {"cor": 0.02, "l1": 10.0, "adv": 0.1, "per": 0.5}
 BEST_LOSSES = {"cor": 1.0, "l1": 10.0, "adv": 0.5, "per": 1.0}
 PAPERS_SIZE = {"width": 64, "blocks": 6, "discriminator_width": 32}
-# As configs/demo.py and configs/deepfashion.py, which need ml_collections; the batch is what this CPU can take.
+PAPERS_OPTIM = {"learning_rate": 1e-3, "discriminator_ratio": 0.1}
+# As configs/demo.py and configs/deepfashion.py, which need ml_collections, but for the sources of data and weights, and
+# how often something is logged, drawn or saved; the batch of the latter two is what this CPU can take.
 PRESETS: dict[str, dict[str, Any]] = {
     "demo": {
         "size": (64, 44), "batch_size": 4, "loss": SMALL_LOSSES, "parsing": "cross_entropy",
         "model": {"width": 16, "blocks": 3, "discriminator_width": 8, "parsing_multiples": (2, 4),
                   "style_multiples": (2, 4, 4, 4), **scrn_settings.BETTER_PICTURES},
-        "features": {"perceptual_scale": 2},
+        "features": {"correspondence": "vgg16", "perceptual_scale": 2}, "steps": 2400,
+        "optim": {"learning_rate": 2e-3, "discriminator_ratio": 0.1, "ema_decay": 0.99},
     },
-    "full": {"size": (256, 176), "batch_size": 2, "loss": {}, "parsing": "l1", "model": PAPERS_SIZE, "features": {}},
+    "full": {"size": (256, 176), "batch_size": 2, "loss": {}, "parsing": "l1", "model": PAPERS_SIZE, "features": {},
+             "steps": 120_000, "optim": PAPERS_OPTIM},
     "best": {"size": (256, 176), "batch_size": 2, "loss": BEST_LOSSES, "parsing": "cross_entropy",
-             "model": {**PAPERS_SIZE, **scrn_settings.BETTER_PICTURES}, "features": {}},
+             "model": {**PAPERS_SIZE, **scrn_settings.BETTER_PICTURES}, "features": {}, "steps": 120_000,
+             "optim": PAPERS_OPTIM},
 }  # fmt: skip
 
 
@@ -45,18 +50,19 @@ def add_flags(parser: argparse.ArgumentParser, repeats: int) -> argparse.Argumen
 def settings_of(
     preset: str = "demo", dtype: str = "float32", small_losses: bool = False, **changes
 ) -> settings_lib.Settings:
-    """The settings of a preset, with size, batch_size, width or blocks changed where they are not None.
+    """The settings of a preset, with size, batch_size, steps, width or blocks changed where they are not None.
 
-    `small_losses` takes the demo's losses, which short runs need, whatever the preset.
+    `steps` are those over which the learning rate falls to 0. `small_losses` takes the demo's losses, which short runs
+    need, whatever the preset.
     """
     chosen = PRESETS[preset]
     losses = PRESETS["demo" if small_losses else preset]
     changes = {name: value for name, value in changes.items() if value is not None}
-    size, batch_size = changes.pop("size", chosen["size"]), changes.pop("batch_size", chosen["batch_size"])
+    size, batch_size, steps = (changes.pop(name, chosen[name]) for name in ("size", "batch_size", "steps"))
     return settings_lib.from_config({
         "data": {"name": "random"}, "size": tuple(size), "loss": losses["loss"], "parsing": losses["parsing"],
         "model": {**chosen["model"], "dtype": dtype, **changes}, "features": chosen["features"],
-        "train": {"batch_size": batch_size, "steps": 100_000},
+        "optim": chosen["optim"], "train": {"batch_size": batch_size, "steps": steps},
     })  # fmt: skip
 
 
@@ -98,7 +104,10 @@ def fresh_state(settings: settings_lib.Settings) -> state_lib.TrainState:
 
 
 class Compiled:
-    """One of our functions compiled ahead of time, with XLA's own account of it."""
+    """One of our functions compiled ahead of time, with XLA's own account of it.
+
+    Operations are counted before compiling: of what a GPU's libraries compute in a compiled program, XLA knows none.
+    """
 
     def __init__(self, function, *arguments, **jit_options):
         lowered = jax.jit(function, **jit_options).lower(*arguments)
@@ -106,7 +115,7 @@ class Compiled:
         self.call = lowered.compile()
         self.compile_seconds = time.perf_counter() - start
         cost, memory = self.call.cost_analysis(), self.call.memory_analysis()
-        self.gigaflops = cost["flops"] / 1e9
+        self.gigaflops = lowered.cost_analysis()["flops"] / 1e9
         self.gigabytes_moved = cost.get("bytes accessed", float("nan")) / 1e9
         needed = memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
         self.memory_mb = (needed - memory.alias_size_in_bytes) / 1e6

@@ -100,6 +100,7 @@ class Settings:
 
     size: (height, width) in pixels. adversarial, parsing: the forms of Eq. 7 and Eq. 9, see `losses`. data: checked by
     `input_pipeline.sources`. compilation_cache: "auto", a folder, or "" for none, see `devices.keep_programs`.
+    init_from: the workdir of a run, or an exported model, whose weights a new run starts from; "" for a fresh start.
     fsdp: devices that share one copy of the parameters, see `runtime.devices`. model, loss, features: the sections of
     the model that `model.name` names, see `models.base`.
     """
@@ -110,6 +111,7 @@ class Settings:
     adversarial: str = "non_saturating"
     parsing: str = "l1"
     compilation_cache: str = "auto"
+    init_from: str = ""
     fsdp: int = 1
     model: Any = dataclasses.field(default_factory=lambda: base.sections(base.DEFAULT).Model())
     loss: Any = dataclasses.field(default_factory=lambda: base.sections(base.DEFAULT).LossWeights())

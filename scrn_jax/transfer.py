@@ -2,9 +2,9 @@
 
 import warnings
 
-from scrn_jax.inference.transfer import SIZES, PoseTransfer
+from scrn_jax.inference.transfer import PoseTransfer
 
-__all__ = ["SIZES", "PoseTransfer"]
+__all__ = ["PoseTransfer"]
 
 warnings.warn(
     "scrn_jax.transfer is now scrn_jax.inference: from scrn_jax.inference import PoseTransfer",

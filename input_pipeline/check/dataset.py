@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 KNOWN_IMAGES = {"train": 48_674, "test": 4_038}
 KNOWN_PAIRS = {"train": 101_966, "test": 8_570}
 _LOG_EVERY = 2000
+WORST = 12  # pictures with warnings that the page shows beside the samples
 # So much better must another reading of the annotations fit than the declared one to be called the right one.
 _CLEARLY = 0.15
 
@@ -35,7 +36,8 @@ _CLEARLY = 0.15
 class Report:
     """What a data set showed: findings; counts of pictures and pairs by split; (height, width, mode) -> pictures;
     `pixels` (8,) of each region and `pictures_with` (8,) pictures that have it; pictures with a face; `samples` as
-    (split, Examined) with their fitted bytes; names of the `broken` pictures by split; `frame` in pixels."""
+    (split, Examined) with their fitted bytes, those with the most warnings first; names of the `broken` pictures by
+    split; `frame` in pixels."""
 
     frame: tuple[int, int]
     findings: Findings
@@ -66,6 +68,7 @@ class Tally:
         self.votes = np.zeros(len(READINGS), np.int64)
         self.joints = self.faces = 0
         self.samples: list[tuple[str, Examined]] = []
+        self._worst: list[tuple[str, Examined]] = []
         self.broken: dict[str, list[str]] = {}
         self.digests: dict[bytes, tuple[str, str]] = {}
 
@@ -89,7 +92,16 @@ class Tally:
             text = f"{split}, {seen.name}: the same file as {first_split}, {first}"
             self.findings.add(level, kind, text)
         if seen.fitted is not None:
+            self._keep(split, seen)
+
+    def _keep(self, split: str, seen: Examined) -> None:
+        """Those asked for, and of the others the `WORST` with the most warnings."""
+        if seen.asked:
             self.samples.append((split, seen))
+            return
+        self._worst.append((split, seen))
+        self._worst.sort(key=lambda kept: -len(kept[1].of(WARNING)))
+        del self._worst[WORST:]
 
     def report(self, pictures: dict[str, int], pairs: dict[str, int]) -> Report:
         """The sums, with the findings that only they show."""
@@ -110,7 +122,7 @@ class Tally:
             self.pixels,
             self.pictures_with,
             self.faces,
-            self.samples,
+            sorted(self._worst + self.samples, key=lambda kept: -len(kept[1].of(WARNING))),
             self.broken,
         )
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from input_pipeline.check.dataset import Report
 from input_pipeline.check.picture import Examined
-from input_pipeline.formats.findings import LEVELS
+from input_pipeline.formats.findings import LEVELS, WARNING
 from scrn_jax.person import draw, regions
 from scrn_jax.person.fitting import Rules, fit_image, fit_labels
 from scrn_jax.person.image_files import open_image, read_header
@@ -49,7 +49,7 @@ def write_findings(file: Path, report: Report) -> None:
 def _page(title: str, report: Report) -> Iterator[str]:
     yield '<!doctype html><html lang="en"><meta charset="utf-8">'
     yield f"<title>{html.escape(title)}</title><style>{_STYLE}</style><h1>{html.escape(title)}</h1>"
-    counts = ", ".join(f"{len(report.findings.of(level)):,} {level}s" for level in LEVELS)
+    counts = ", ".join(counted(len(report.findings.of(level)), level) for level in LEVELS)
     yield f"<p>{counts}.</p>{_table(report)}"
     yield "<h2>Findings</h2>"
     for (level, kind), findings in report.findings.by_kind().items():
@@ -66,12 +66,20 @@ def _page(title: str, report: Report) -> Iterator[str]:
             f'<span class="bar" style="width:{300 * pixels:.0f}px;background:rgb({colour[0]},{colour[1]},{colour[2]})">'
         )
         yield f"<tr><td>{name}<td>{pixels:.2%}<td>{pictures:.1%}<td>{bar}</span></tr>"
-    yield "</table><h2>Samples</h2><p>The picture in its frame; its regions, joints and face box.</p>"
+    yield "</table><h2>Samples</h2><p>The picture in its frame; its regions, joints and face box. Pictures with "
+    yield "warnings come first.</p>"
     for split, seen in report.samples:
         data = base64.b64encode(_sample(seen, report.frame)).decode()
         caption = f"{html.escape(split)}: {html.escape(seen.name)}"
-        yield f'<figure><img alt="" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
+        warnings = "".join(f'<br><span class="warning">{html.escape(kind)}</span>' for kind in seen.of(WARNING))
+        yield f'<figure><img alt="" src="data:image/png;base64,{data}"><figcaption>{caption}{warnings}</figcaption>'
+        yield "</figure>"
     yield "</html>"
+
+
+def counted(count: int, thing: str) -> str:
+    """As "1 warning" or "2,000 warnings"."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def _table(report: Report) -> str:

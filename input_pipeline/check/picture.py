@@ -40,7 +40,7 @@ class Look(NamedTuple):
 class Examined:
     """What one picture showed. `size` of the image in pixels and `mode` as Pillow names it, None when unreadable;
     `pixels` (8,) of each region in the frame; `votes` (4,) joints on the person under each of READINGS, of
-    `joints_given`; `digest` of the image file; `fitted` unless there is an error or it was not asked for."""
+    `joints_given`; `digest` of the image file; `fitted` without an error where `asked` for, or with a warning."""
 
     name: str
     findings: list[Finding]
@@ -52,6 +52,11 @@ class Examined:
     has_face: bool = False
     digest: bytes = b""
     fitted: Fitted | None = None
+    asked: bool = False
+
+    def of(self, level: str) -> list[str]:
+        """The kinds of its findings of one level."""
+        return [finding.kind for finding in self.findings if finding.level == level]
 
 
 def examine(look: Look) -> Examined:
@@ -69,7 +74,8 @@ def examine(look: Look) -> Examined:
     has_face = bool(face.has_area(box))
     if not has_face:
         findings.append(Finding(NOTE, "no face", f"{person.image}: neither a face box nor joints of a face"))
-    keep = look.keep and not any(finding.level == ERROR for finding in findings)
+    levels = {finding.level for finding in findings}
+    keep = (look.keep or WARNING in levels) and ERROR not in levels
     return Examined(
         name=person.name,
         findings=findings,
@@ -81,6 +87,7 @@ def examine(look: Look) -> Examined:
         has_face=has_face,
         digest=digest,
         fitted=Fitted(image, labels, pose, box) if keep else None,
+        asked=look.keep,
     )
 
 

@@ -72,6 +72,7 @@ def run() -> None:
         raise UserError("--reference is not set; give the folder of the true images")
     devices.keep_programs(devices.AUTO)
     devices.one_device_each()
+    devices.warn_of_unused_accelerator()
     methods = {"generated": _path("generated")} if _FLAGS.compare is None else methods_of(_FLAGS.compare)
     request = evaluate.Request(
         methods=methods,

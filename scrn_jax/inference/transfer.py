@@ -18,7 +18,10 @@ from scrn_jax.runtime import devices as devices_lib
 from scrn_jax.settings import Settings
 
 SHIPPED = Path(__file__).parent / "assets" / "people"
-SIZES = (1, 2, 4, 8, 16)  # pictures a device at a time; other numbers are padded to the next or cut into pieces
+# Pictures a device at a time, of which each is a program to compile: what is left of many goes one by one when it is no
+# more than SINGLES times the small number, and is padded to the large one otherwise.
+SMALL, LARGE, SINGLES = 1, 8, 3
+MIN_COMPILE_SECONDS = 0.5  # programs that take longer are kept: the small model's takes 3
 
 
 class PoseTransfer:
@@ -36,18 +39,29 @@ class PoseTransfer:
 
         def paint(params, batch):
             painted = model.generate(params, batch)
-            return base.to_uint8(painted["image"]), painted["parsing"].argmax(-1).astype(jnp.uint8)
+            # A model that predicts no regions may paint the person anywhere.
+            parsing = painted["parsing"].argmax(-1) if "parsing" in painted else jnp.ones(painted["image"].shape[:3])
+            return base.to_uint8(painted["image"]), parsing.astype(jnp.uint8)
 
         self._paint = jax.jit(paint, in_shardings=(replicated, data), out_shardings=replicated)
 
     @classmethod
-    def load(cls, folder: str | Path | None = None, *, dtype: str | None = None, devices=None) -> "PoseTransfer":
+    def load(
+        cls,
+        folder: str | Path | None = None,
+        *,
+        dtype: str | None = None,
+        devices=None,
+        programs: str = devices_lib.AUTO,
+    ) -> "PoseTransfer":
         """Load an exported model.
 
         Args:
           folder: the --output of --mode export; the model that comes with the package by default.
           dtype: "float32" or "bfloat16", what convolutions compute in; the run's own by default.
           devices: JAX devices that share each batch; the first one by default.
+          programs: the folder in which compiled programs are kept, so that the next process need not compile them;
+            "auto" and "" as in `devices.keep_programs`, which sets it for all that this process computes with JAX.
 
         Raises:
           UserError: no exported model there, a damaged one, one of another layout, an unknown dtype.
@@ -60,6 +74,7 @@ class PoseTransfer:
             if dtype not in DTYPES:
                 raise UserError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
             settings = dataclasses.replace(settings, model=dataclasses.replace(settings.model, dtype=dtype))
+        devices_lib.keep_programs(programs, MIN_COMPILE_SECONDS)
         mesh = devices_lib.make_mesh(jax.local_devices()[:1] if devices is None else devices)
         return cls(settings, model_folder.read_params(folder, settings, devices_lib.replicated(mesh)), mesh)
 
@@ -101,11 +116,11 @@ class PoseTransfer:
         batch["target_pose"] = target
         if style is not None:
             batch.update(self._style(style, count))
-        pieces = [
-            self._run({key: array[at : at + self._largest] for key, array in batch.items()})
-            for at in range(0, count, self._largest)
+        painted = [
+            self._run({key: array[at:end] for key, array in batch.items()}, padded)
+            for at, end, padded in pieces(count, self._mesh.size)
         ]
-        pictures, maps = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
+        pictures, maps = (np.concatenate(parts) for parts in zip(*painted, strict=True))
         return (pictures[0], maps[0]) if is_single else (pictures, maps)
 
     def _style(self, style: Mapping[str, Any], count: int) -> dict[str, np.ndarray]:
@@ -145,15 +160,21 @@ class PoseTransfer:
 
         return fit(photo, parsing, source_joints, self.size)
 
-    @property
-    def _largest(self) -> int:
-        return SIZES[-1] * self._mesh.size
-
-    def _run(self, batch: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def _run(self, batch: dict[str, np.ndarray], padded: int) -> tuple[np.ndarray, np.ndarray]:
         """One call of the compiled function, on a batch padded by repeating its last sample."""
         count = len(batch["source_image"])
-        padded = next(size * self._mesh.size for size in SIZES if size * self._mesh.size >= count)
         rows = np.minimum(np.arange(padded), count - 1)
         arrays = devices_lib.put_batch({key: array[rows] for key, array in batch.items()}, self._mesh)
         pictures, maps = self._paint(self._params, arrays)
         return np.asarray(pictures)[:count], np.asarray(maps)[:count]
+
+
+def pieces(count: int, devices: int) -> list[tuple[int, int, int]]:
+    """(first, end, size to pad it to) of each piece that so many pictures are worked on in; sizes are one of two."""
+    small, large = SMALL * devices, LARGE * devices
+    found, at = [], 0
+    while at < count:
+        size = small if count - at <= SINGLES * small else large
+        found.append((at, min(at + size, count), size))
+        at += size
+    return found

@@ -39,7 +39,7 @@ class Metric:
 METRICS: dict[str, Metric] = {
     "ssim": Metric("SSIM", True),
     "ssim_gaussian": Metric("SSIM (Gaussian)", True),
-    "psnr": Metric("PSNR (dB)", True),
+    "psnr": Metric("PSNR (dB)", True, 2),
     "lpips_alex": Metric("LPIPS (Alex)", False),
     "lpips_vgg": Metric("LPIPS (VGG)", False),
     "fid": Metric("FID", False),
@@ -103,12 +103,13 @@ def masked(metric: Callable[[jax.Array, jax.Array], jax.Array]) -> Callable[...,
     """Turns a metric of two batches into one of the person only: outside the mask both images are set to 0 (black).
 
     The returned function takes images a and b (B, H, W, 3) in [0, 1] and the person mask (B, H, W), 1 on the person
-    and 0 elsewhere, the same for both images (that of the reference); it returns (B,). For SSIM the mean still runs
-    over the whole frame, as in PG2 and in the papers that quote it, so that an equal background counts as 1.
+    and 0 elsewhere, the same for both images (that of the reference); it returns (B,), NaN where the mask is empty: two
+    black images would be equal, and a person that nobody sees perfect. For SSIM the mean still runs over the whole
+    frame, as in PG2 and in the papers that quote it, so that an equal background counts as 1.
     """
 
     def on_person(a_BxHxWx3: jax.Array, b_BxHxWx3: jax.Array, mask_BxHxW: jax.Array) -> jax.Array:
         mask = mask_BxHxW[..., None].astype(a_BxHxWx3.dtype)
-        return metric(a_BxHxWx3 * mask, b_BxHxWx3 * mask)
+        return jnp.where(mask_BxHxW.any((1, 2)), metric(a_BxHxWx3 * mask, b_BxHxWx3 * mask), jnp.nan)
 
     return on_person

@@ -5,19 +5,56 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax import lax
 
 from scrn_jax.models.ops.algorithms import NHWC
 from scrn_jax.models.ops.convolutions import convolution
 
 Dtype = Any
 
-_conv = partial(nn.Conv, conv_general_dilated=convolution)
-conv3 = partial(_conv, kernel_size=(3, 3), padding=1)
-dilated_conv3 = partial(_conv, kernel_size=(3, 3), padding=2, kernel_dilation=2)
-conv7 = partial(_conv, kernel_size=(7, 7), padding=3)
-conv1 = partial(nn.Conv, kernel_size=(1, 1))
+
+def add_bias(x, bias):
+    """x + bias in the dtype of x, added in float32.
+
+    The gradient of a bias is a sum over every pixel of the batch. Added in bfloat16 it would be summed in bfloat16,
+    whose 8 digits let a sum of ones stop growing long before it is complete.
+    """
+    return (x.astype(jnp.float32) + bias).astype(x.dtype)
+
+
+class Conv(nn.Module):
+    """Convolution over (B, H, W, C) with symmetric zero padding: the parameters of `nn.Conv`, and `add_bias`.
+
+    computed: the function that convolves, called as `lax.conv_general_dilated`.
+    """
+
+    features: int
+    kernel_size: tuple[int, int]
+    strides: tuple[int, int] = (1, 1)
+    padding: int = 0
+    kernel_dilation: int = 1
+    use_bias: bool = True
+    kernel_init: Any = nn.initializers.lecun_normal()
+    dtype: Dtype = jnp.float32
+    computed: Any = convolution
+
+    @nn.compact
+    def __call__(self, x):
+        kernel = self.param("kernel", self.kernel_init, (*self.kernel_size, x.shape[-1], self.features))
+        x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype)
+        y = self.computed(
+            x, kernel, self.strides, ((self.padding, self.padding),) * 2, rhs_dilation=(self.kernel_dilation,) * 2,
+            dimension_numbers=NHWC,
+        )  # fmt: skip
+        return add_bias(y, self.param("bias", nn.initializers.zeros, (self.features,))) if self.use_bias else y
+
+
+conv3 = partial(Conv, kernel_size=(3, 3), padding=1)
+dilated_conv3 = partial(Conv, kernel_size=(3, 3), padding=2, kernel_dilation=2)
+conv7 = partial(Conv, kernel_size=(7, 7), padding=3)
+conv1 = partial(Conv, kernel_size=(1, 1), computed=lax.conv_general_dilated)
 # Halves an even side exactly: (n + 2 - 4) / 2 + 1 = n / 2.
-down_conv = partial(_conv, kernel_size=(4, 4), strides=(2, 2), padding=1)
+down_conv = partial(Conv, kernel_size=(4, 4), strides=(2, 2), padding=1)
 # Flax's defaults (variance as E[x^2] - E[x]^2, eps 1e-6) lose digits on near-constant channels; these are PyTorch's.
 instance_norm = partial(nn.InstanceNorm, epsilon=1e-5, use_fast_variance=False)
 layer_norm = partial(nn.GroupNorm, num_groups=1, epsilon=1e-5, use_fast_variance=False)
@@ -109,12 +146,12 @@ class UpConv(nn.Module):
         init = bilinear_init if transposed else nn.initializers.lecun_normal()
         kernel = self.param("kernel", init, (3, 3, x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        return (stride2_transposed_conv3 if transposed else nearest_conv3)(x, kernel) + bias
+        x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype)
+        return add_bias((stride2_transposed_conv3 if transposed else nearest_conv3)(x, kernel), bias)
 
 
 class ConvNormAct(nn.Module):
-    """Convolution, instance norm, LeakyReLU(0.1): the plain layer of the encoders. `conv` is a partial of nn.Conv."""
+    """Convolution, instance norm, LeakyReLU(0.1): the plain layer of the encoders. `conv` is a partial of Conv."""
 
     features: int
     conv: Any = conv3
@@ -271,7 +308,7 @@ class PoseConv(nn.Module):
         kernel_shape = (self.taps, self.taps, channels, self.features)
         kernel = self.param("kernel", nn.initializers.lecun_normal(), kernel_shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        rows, columns, maps, kernel, bias = nn.dtypes.promote_dtype(rows, columns, maps, kernel, bias, dtype=self.dtype)
+        rows, columns, maps, kernel = nn.dtypes.promote_dtype(rows, columns, maps, kernel, dtype=self.dtype)
         window = {"stride": self.stride, "padding": self.padding}
         poses = heat_map_conv(rows, columns, kernel[:, :, :joints], **window)
-        return poses + conv2d(maps, kernel[:, :, joints:], **window) + bias
+        return add_bias(poses + conv2d(maps, kernel[:, :, joints:], **window), bias)

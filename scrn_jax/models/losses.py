@@ -81,3 +81,13 @@ def adversarial_discriminator(real_logits, fake_logits, form: str):
         case "hinge":
             return jnp.mean(jax.nn.relu(1 - real_logits)), jnp.mean(jax.nn.relu(1 + fake_logits))
     raise ValueError(f"unknown adversarial form {form!r}; choose one of {', '.join(ADVERSARIAL_FORMS)}")
+
+
+def discriminator_accuracy(real_logits, fake_logits, form: str) -> dict[str, jax.Array]:
+    """The shares of the patches of reals and of fakes that D takes for what they are, by `real` and `fake`.
+
+    The least squares of `lsgan` pull the raw output to 1 on reals and to 0 on fakes, so that 0.5 lies between the two;
+    of the other forms 0 does.
+    """
+    middle = 0.5 if form == "lsgan" else 0.0
+    return {"real": jnp.mean(real_logits > middle), "fake": jnp.mean(fake_logits < middle)}

@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 DATA_AXIS, FSDP_AXIS = "data", "fsdp"
 SMALL = 1024  # numbers; an array of fewer is not worth the messages that splitting it costs
+
+_ACCELERATORS = ("nvidia[0-9]*", "kfd", "accel[0-9]*")  # NVIDIA's, AMD's, Google's
 
 AUTO, COMPILED = "auto", "compiled"
 MIN_COMPILE_SECONDS = 5  # Programs that compile faster are not worth their file.
@@ -41,6 +43,26 @@ def make_mesh(devices=None, fsdp: int = 1) -> Mesh:
         raise UserError(f"config.fsdp is {fsdp}, which {len(devices)} devices cannot be grouped by; choose a divisor")
     shape = len(devices) // fsdp, fsdp
     return jax.make_mesh(shape, (DATA_AXIS, FSDP_AXIS), devices=devices, axis_types=(AxisType.Auto,) * 2)
+
+
+def unused_accelerator(system: Path = Path("/dev")) -> str | None:
+    """The device file of a GPU or TPU that the system shows while JAX computes on the processor; None otherwise.
+
+    None, too, where JAX_PLATFORMS or `jax_platforms` asks for the processor.
+    """
+    if jax.default_backend() != "cpu" or (jax.config.jax_platforms or "").split(",")[0] == "cpu":
+        return None
+    found = (path for pattern in _ACCELERATORS for path in sorted(system.glob(pattern)))
+    return next(map(str, found), None)
+
+
+def warn_of_unused_accelerator() -> None:
+    """Says it loudly when JAX computes on the processor of a machine that has an `unused_accelerator`."""
+    if unused := unused_accelerator():
+        log.warning(
+            "COMPUTING ON THE CPU, although this machine has %s: that takes many times as long. Install JAX for it, as "
+            "in pip install -U 'jax[cuda12]', or set JAX_PLATFORMS=cpu if that is meant", unused,
+        )  # fmt: skip
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -105,6 +127,24 @@ def wait_for_all(what: str) -> None:
     """Return once every process of the job has come here; at once when there is one."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(what)
+
+
+def of_the_first(numbers: Sequence[int]) -> list[int]:
+    """Whole numbers of the first process, the same in every process of the job, each of which has to call this."""
+    if jax.process_count() == 1:
+        return list(numbers)
+    count = int(multihost_utils.broadcast_one_to_all(np.int32(len(numbers))))
+    own = np.zeros(count, np.int32)
+    if jax.process_index() == 0:
+        own[:] = numbers
+    return [int(number) for number in multihost_utils.broadcast_one_to_all(own)]
+
+
+def worst_of_all(code: int) -> int:
+    """The largest of the whole numbers that the processes of the job call this with, the same in each of them."""
+    if jax.process_count() == 1:
+        return code
+    return int(np.max(multihost_utils.process_allgather(np.int32(code))))
 
 
 def keep_programs(where: str, least_seconds: float = MIN_COMPILE_SECONDS) -> None:

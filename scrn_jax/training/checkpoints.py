@@ -2,10 +2,7 @@
 
 import contextlib
 import dataclasses
-import json
 import logging
-import os
-import re
 import time
 import types
 from collections.abc import Mapping
@@ -15,23 +12,29 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 from absl import logging as absl_logging
-from flax.traverse_util import flatten_dict
 from orbax.checkpoint import checkpoint_managers as policies
 
 from scrn_jax.errors import UserError
 from scrn_jax.inference import model_folder
 from scrn_jax.models import base
-from scrn_jax.runtime import devices, distributed
+from scrn_jax.runtime import devices, distributed, files
 from scrn_jax.settings import Settings
-from scrn_jax.training import state
+from scrn_jax.training import mismatch, state
 
 log = logging.getLogger(__name__)
 
 _LIBRARY_LOG = absl_logging.get_absl_logger()  # what Orbax logs with
 FOLDER, UNREADABLE = "checkpoints", "unreadable_checkpoints"
 
-# The random numbers of a fresh state are drawn once: XLA would take longer to optimise that than to do it.
+STATE, IDENTITY = "state", "identity"  # what a checkpoint consists of
+
+# The random numbers of a fresh state are drawn once: XLA would take longer to optimise that than to do it. These are
+# options of XLA's compiler for processors; others refuse them or take them otherwise.
 QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+# How a process fared with a checkpoint, the worse the higher.
+_READ, _UNREADABLE, _REFUSED = range(3)
+_NAMED = 3  # arrays that a message names at most
 
 # Keys of config.model that say how to compute, not what: a run may change them on the way.
 NOT_OF_THE_MODEL = ("dtype", "remat", "convolutions")
@@ -58,7 +61,7 @@ class Checkpoints:
         rules = [policies.LatestN(keep)] + ([policies.EveryNSteps(keep_every)] if keep_every else [])
         options = ocp.CheckpointManagerOptions(preservation_policy=policies.AnyPreservationPolicy(rules))
         self._folder = (Path(workdir) / FOLDER).resolve()
-        self._identity, self._unsaid = _flat(identity), _flat(dict(unsaid))
+        self._identity, self._unsaid = mismatch.flat(identity), mismatch.flat(dict(unsaid))
         self._unreadable: list[int] = []
         self._manager = ocp.CheckpointManager(self._folder, options=options)
 
@@ -100,7 +103,7 @@ class Checkpoints:
             raise UserError(
                 f"{self._folder} has vanished while the run wrote into it; run again with a --workdir that stays"
             )
-        items = ocp.args.Composite(state=ocp.args.StandardSave(state), identity=ocp.args.JsonSave(self._identity))
+        items = ocp.args.Composite(**{STATE: ocp.args.StandardSave(state), IDENTITY: ocp.args.JsonSave(self._identity)})
         with self._writing():
             self._manager.save(step, args=items, force=True)
 
@@ -109,30 +112,36 @@ class Checkpoints:
         with self._writing():
             self._manager.wait_until_finished()
 
+    @property
+    def steps(self) -> list[int]:
+        """The steps that there are by the first process's account, the newest first; the same in every process."""
+        return devices.of_the_first(sorted(self._manager.all_steps(), reverse=True))
+
     def restore(self, like) -> Any:
         """The newest state that can be read, in the structure and shardings of `like` (jax.ShapeDtypeStruct).
 
-        A checkpoint that cannot be read is passed over with a warning; `set_aside` takes it out of the way.
+        A checkpoint that cannot be read is passed over with a warning; `set_aside` takes it out of the way. Of several
+        processes all take the same: one that a single process cannot read is passed over by all.
 
         Raises:
-          UserError: no checkpoint, none that can be read, or one of another model.
+          UserError: no checkpoint, none that can be read, one of another model or structure, too little memory for it;
+            in the other processes, too.
         """
-        steps = sorted(self._manager.all_steps(), reverse=True)
+        steps = self.steps
         if not steps:
             raise UserError(f"no checkpoint in {self._folder}; train first, or give another --workdir")
         for step in steps:
-            try:
-                self._check_identity(step)
-                items = ocp.args.Composite(state=ocp.args.StandardRestore(like))
-                state = self._manager.restore(step, args=items)["state"]
-            except (UserError, MemoryError):
-                raise
-            except Exception as error:  # Orbax and TensorStore raise whatever they meet
-                reason = _first_line(error)
-                log.warning("%s cannot be read and is passed over: %s", self._folder / str(step), reason)
-                self._unreadable.append(step)
-            else:
+            state, error = self._attempt(step, like)
+            worst = devices.worst_of_all(_severity(error))
+            if worst == _READ:
                 return state
+            reason = "another process cannot read it" if error is None else mismatch.first_line(error)
+            if worst == _REFUSED:
+                if _severity(error) == _REFUSED:
+                    raise error
+                raise UserError(f"{self._folder / str(step)}: another process ended over it, and says why")
+            log.warning("%s cannot be read and is passed over: %s", self._folder / str(step), reason)
+            self._unreadable.append(step)
         raise UserError(
             f"none of the {len(steps)} checkpoints in {self._folder} can be read (the oldest: {reason}); "
             "bring back a copy of one, or start anew in another --workdir"
@@ -140,26 +149,54 @@ class Checkpoints:
 
     def set_aside(self) -> None:
         """Move the checkpoints that `restore` passed over out of the way, so that their steps can be saved again."""
-        if not self._unreadable:
-            return
-        if jax.process_index() == 0:
+        if self._unreadable and jax.process_index() == 0:
             shelf = self._folder.with_name(UNREADABLE)
             shelf.mkdir(exist_ok=True)
             for step in self._unreadable:
                 (self._folder / str(step)).rename(shelf / f"{step}-{time.time_ns()}")
             log.warning("moved to %s: %s", shelf, ", ".join(map(str, self._unreadable)))
         devices.wait_for_all("unreadable checkpoints are out of the way")
-        self._unreadable = []
-        self._manager.reload()
+        if self._unreadable:
+            self._unreadable = []
+            self._manager.reload()
 
-    def _check_identity(self, step: int) -> None:
-        stored = self._manager.restore(step, args=ocp.args.Composite(identity=ocp.args.JsonRestore()))["identity"]
-        found = self._unsaid | _flat(stored)
-        differences = [
-            f"{key} is {found.get(key)} there and {self._identity.get(key)} in the config"
-            for key in sorted({*found, *self._identity})
-            if found.get(key) != self._identity.get(key)
-        ]
+    def _attempt(self, step: int, like) -> tuple[Any, Exception | None]:
+        """The state of `step` and None, or None and what was met; waits for no other process."""
+        try:
+            return self._read(step, like), None
+        except Exception as error:  # noqa: BLE001  Orbax and TensorStore raise whatever they meet
+            if not mismatch.is_out_of_memory(error):
+                return None, error
+            short = UserError(
+                f"{self._folder / str(step)}: there is too little memory to read it ({mismatch.first_line(error)}); it "
+                "stays as it is: free memory, or use a machine with more, and run the same command again"
+            )
+            return None, short
+
+    def _read(self, step: int, like) -> Any:
+        # By Orbax's handlers: the manager's own `restore` ends in a barrier, at which the other processes would wait
+        # for one that has met an error.
+        folder = self._folder / str(step)
+        try:
+            stored = files.read_json(folder / IDENTITY / "metadata")
+        except UserError as error:
+            raise OSError(str(error)) from error  # damage, which is passed over
+        self._check_identity(step, stored)
+        handler = ocp.StandardCheckpointHandler()
+        self._check_structure(step, mismatch.of_arrays(handler.metadata(folder / STATE).tree, like))
+        return handler.restore(folder / STATE, args=ocp.args.StandardRestore(like))
+
+    def _check_structure(self, step: int, differences: list[str]) -> None:
+        if differences:
+            more = f" and {len(differences) - _NAMED} more" if len(differences) > _NAMED else ""
+            raise UserError(
+                f"{self._folder / str(step)} holds other arrays than this model and optimiser have: "
+                f"{'; '.join(differences[:_NAMED])}{more}. It is not damaged: use the config and the version of "
+                "scrn_jax that made it, or start from its generator in another --workdir with config.init_from"
+            )
+
+    def _check_identity(self, step: int, stored: Mapping[str, Any]) -> None:
+        differences = mismatch.of_values(self._unsaid | mismatch.flat(stored), self._identity)
         if differences:
             raise UserError(
                 f"{self._folder / str(step)} holds another model: {'; '.join(differences)}. "
@@ -175,30 +212,20 @@ class Checkpoints:
             good = [int(path.name) for path in self._folder.glob("*") if path.name.isdigit()]
             kept = f"step {max(good)} is the newest good one" if good else "there is none yet"
             raise UserError(
-                f"a checkpoint cannot be written into {self._folder}: {_reason(error)}; {kept}. Make room or mend "
-                "the folder and run the same command again: it goes on from there"
+                f"a checkpoint cannot be written into {self._folder}: {mismatch.reason(error)}; {kept}. Make room or "
+                "mend the folder and run the same command again: it goes on from there"
             ) from error
+
+
+def _severity(error: Exception | None) -> int:
+    if error is None:
+        return _READ
+    return _REFUSED if isinstance(error, UserError) else _UNREADABLE
 
 
 def _is_not_of_orbax(record: logging.LogRecord) -> bool:
     """False for what Orbax logs: hundreds of lines of tracebacks about an error that it also raises."""
     return "orbax" not in Path(record.pathname).parts
-
-
-def _reason(error: Exception) -> str:
-    """The operating system's word for what went wrong, where TensorStore's long message has it, or the first line."""
-    code = re.search(r"os_error_code='(\d+)'", str(error))
-    return os.strerror(int(code[1])) if code else _first_line(error)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
-
-
-def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested sections as "section.key", tuples as the lists that JSON gives back, so that the two sides compare."""
-    return flatten_dict(json.loads(json.dumps(identity)), sep=".")
 
 
 def read_params(settings: Settings, folder: Path, mesh) -> tuple[Any, int]:
@@ -213,10 +240,6 @@ def read_params(settings: Settings, folder: Path, mesh) -> tuple[Any, int]:
 
 def open_checkpoints(settings: Settings, workdir: Path) -> Checkpoints:
     """The run's checkpoints, which fit models of the same config section and frame, in whatever way computed."""
-
-    def identity(model):
-        return {key: value for key, value in dataclasses.asdict(model).items() if key not in NOT_OF_THE_MODEL}
-
     options = settings.train
     return Checkpoints(
         workdir,
@@ -224,6 +247,11 @@ def open_checkpoints(settings: Settings, workdir: Path) -> Checkpoints:
         options.keep, options.keep_every,
         unsaid={"model": {**identity(type(settings.model)()), "name": base.DEFAULT}, "muon": False},
     )  # fmt: skip
+
+
+def identity(model) -> dict[str, Any]:
+    """What of a config's section `model` says which parameters there are and what is computed with them."""
+    return {key: value for key, value in dataclasses.asdict(model).items() if key not in NOT_OF_THE_MODEL}
 
 
 def newest(settings: Settings, mesh, checkpoints: Checkpoints) -> state.TrainState:
@@ -236,10 +264,10 @@ def newest(settings: Settings, mesh, checkpoints: Checkpoints) -> state.TrainSta
 
 def newest_or_fresh(settings: Settings, mesh, checkpoints: Checkpoints) -> state.TrainState:
     """The newest checkpoint's state, or a fresh one when the workdir has none yet."""
-    if checkpoints.latest_step is None:
+    if not checkpoints.steps:
         placement = devices.parameters(state.shapes(settings), mesh)
-        fresh = jax.jit(lambda: state.init_state(settings), out_shardings=placement, compiler_options=QUICK_COMPILE)
-        return fresh()
+        options = QUICK_COMPILE if jax.default_backend() == "cpu" else None
+        return jax.jit(lambda: state.init_state(settings), out_shardings=placement, compiler_options=options)()
     current = newest(settings, mesh, checkpoints)
     checkpoints.set_aside()
     log.info("going on from step %d", int(current.step))

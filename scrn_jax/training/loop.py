@@ -18,8 +18,8 @@ from scrn_jax.models import base
 from scrn_jax.runtime import devices
 from scrn_jax.settings import Settings
 from scrn_jax.training import checkpoints as checkpoints_lib
+from scrn_jax.training import init_from, state
 from scrn_jax.training import monitor as monitor_lib
-from scrn_jax.training import state
 from scrn_jax.training import step as step_lib
 from scrn_jax.training import workdir as workdir_lib
 from scrn_jax.training.checkpoints import Checkpoints
@@ -61,7 +61,10 @@ def train(settings: Settings, workdir: Path, profile_steps: int = 0) -> None:
     run = Run(settings, workdir, mesh, frozen, train_source, test_source, profile_steps)
 
     with checkpoints_lib.open_checkpoints(settings, workdir) as checkpoints, workdir_lib.workdir_at_risk(workdir):
+        is_new = not checkpoints.steps
         current = checkpoints_lib.newest_or_fresh(settings, mesh, checkpoints)
+        if is_new and settings.init_from:
+            current = init_from.start_from(Path(settings.init_from).expanduser(), settings, mesh, current)
         # Only now: the config of a run whose checkpoints do not fit this one stays with them.
         workdir_lib.record(workdir, settings, int(current.step))
         current = run_steps(run, current, checkpoints)
@@ -69,7 +72,8 @@ def train(settings: Settings, workdir: Path, profile_steps: int = 0) -> None:
         log.info("stopped as asked, and saved step %d; run the same command again to go on", step)
         return
     params = devices.gathered(current.ema, mesh)
-    heldout.evaluate(settings, workdir, mesh, params, step, train_source, test_source)
+    trained = workdir_lib.trained_with(workdir, settings)
+    heldout.evaluate(trained, workdir, mesh, params, step, train_source, test_source)
 
 
 def compile_for_batches(run: Run, current: state.TrainState, batches):
@@ -111,6 +115,8 @@ def run_steps(run: Run, current: state.TrainState, checkpoints: Checkpoints) -> 
             if due(step, options.term_norms_every, options.steps):
                 norms = term_norms(current, run.frozen, batch)
             current, metrics = step_fn(current, run.frozen, batch)
+            if step == first + 1:
+                workdir_lib.write_config(run.workdir, run.settings)
             if unread:
                 read(*unread)
             unread = step, {**metrics, **norms}

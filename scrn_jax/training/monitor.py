@@ -14,6 +14,7 @@ from clu import parameter_overview
 
 from scrn_jax.models import base
 from scrn_jax.models.ops import convolutions
+from scrn_jax.runtime import devices
 from scrn_jax.settings import Settings
 from scrn_jax.training import state
 
@@ -53,10 +54,19 @@ class Monitor:
             self._tensorboard.close()
 
     def add(self, metrics: Mapping[str, float]) -> None:
-        """Take in one step's scalars; one that only some steps have is averaged over those."""
+        """Take in one step's scalars; one that only some steps have is averaged over those.
+
+        A value that is not finite counts only as long as there is none that is: a single skipped step, which is counted
+        elsewhere, would take away all that the others of its interval say.
+        """
         for name, value in metrics.items():
-            self._sums[name] = self._sums.get(name, 0.0) + float(value)
-            self._counts[name] = self._counts.get(name, 0) + 1
+            before, now = self._sums.get(name), float(value)
+            finite = math.isfinite(now)
+            if before is None or (finite and not math.isfinite(before)):
+                self._sums[name], self._counts[name] = now, 1
+            elif finite or not math.isfinite(before):
+                self._sums[name] += now
+                self._counts[name] += 1
 
     def report(self, step: int) -> dict[str, float]:
         """Write the means since the last report under `step` and print a line; returns what was written."""
@@ -115,6 +125,7 @@ def describe(settings: Settings, mesh, train_pairs: int, test_pairs: int) -> Non
     parts = {name: _millions(part) for name, part in shapes.generator.items()}
     device = jax.devices()[0].device_kind
     log.info("%d x %s; %d training pairs, %d test pairs", mesh.size, device, train_pairs, test_pairs)
+    devices.warn_of_unused_accelerator()
     size, work = _millions(shapes.generator), forward_gigaflops(settings)
     log.info("generator: %.2f M parameters, %.1f GFLOP forward per image", size, work)
     log.info("  %s", ", ".join(f"{name} {size:.2f} M" for name, size in parts.items()))

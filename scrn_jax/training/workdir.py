@@ -1,6 +1,7 @@
 """The folder of a run: claimed, with the config and a record of every start and what produced it."""
 
 import contextlib
+import dataclasses
 import datetime
 import importlib.metadata
 import json
@@ -8,6 +9,7 @@ import logging
 import platform
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -16,6 +18,7 @@ from scrn_jax.errors import UserError
 from scrn_jax.inference import model_folder
 from scrn_jax.runtime import files
 from scrn_jax.settings import Settings, from_config, to_config
+from scrn_jax.training import mismatch
 
 log = logging.getLogger(__name__)
 
@@ -56,23 +59,89 @@ def workdir_at_risk(workdir: Path):
 
 
 def record(workdir: Path, settings: Settings, step: int) -> None:
-    """Keep the config in the workdir, and a line on this start from `step`: versions, revision, devices."""
+    """Keep a line on this start from `step`: its config, what of it changed, versions, revision, devices.
+
+    What changed since the last start that made a step is logged. The config of a fresh run becomes the workdir's at
+    once; that of another start only when it makes a step, by `write_config`: until then its results are of the old one.
+    """
     if jax.process_index():
         return
-    write_config(workdir, settings)
+    before = _config_before(workdir)
+    changes = {} if before is None else changed(before, settings)
+    for line in _said(changes, before, settings, step):
+        log.warning("%s", line)
+    if before is None:
+        write_config(workdir, settings)
     start = {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "step": step,
         "versions": versions(),
         "revision": revision(),
         "devices": devices_in_use(),
+        "changed": changes,
+        "config": to_config(settings),
     }
     with open(workdir / STARTS_FILE, "a", encoding="utf-8") as stream:
         stream.write(json.dumps(start) + "\n")
 
 
+def _config_before(workdir: Path) -> Settings | None:
+    """The settings in the workdir; None when there are none, or none that this version can read."""
+    if not (workdir / CONFIG_FILE).exists():
+        return None
+    try:
+        return read_config(workdir)
+    except UserError as error:
+        log.warning("what changed since the last start cannot be told: %s", error)
+        return None
+
+
+def changed(before: Settings, now: Settings) -> dict[str, list]:
+    """Key -> [value before, value now] for each key of the config that has not the same value in both."""
+    old, new = (mismatch.flat(to_config(settings)) for settings in (before, now))
+    return {key: [old.get(key), new.get(key)] for key in sorted({*old, *new}) if old.get(key) != new.get(key)}
+
+
+def trained_with(workdir: Path, settings: Settings) -> Settings:
+    """`settings` with what says how a run was trained as its workdir, or an exported model in its place, has it.
+
+    What is left of `settings` says on what and how the model is evaluated: data, frame, `eval`, and of the model how it
+    is computed. The same when the workdir has no config that can be read.
+    """
+    exported = model_folder.is_exported(workdir)
+    before = read_config(workdir) if exported else _config_before(workdir)
+    if before is None:
+        return settings
+    kept = {name: getattr(settings, name) for name in ("data", "size", "model", "eval", "compilation_cache", "fsdp")}
+    found = dataclasses.replace(before, **kept)
+    for key, (given, was) in changed(settings, found).items():
+        log.warning(
+            "config.%s is %r for what %s was trained with; %r changes nothing of that", key, was, workdir, given
+        )
+    return found
+
+
+def _said(changes: Mapping[str, list], before: Settings | None, settings: Settings, step: int) -> list[str]:
+    """The lines on what changed, and on what follows from it."""
+    lines = [f"config.{key} was {was!r} and is {now!r} from step {step} on" for key, (was, now) in changes.items()]
+    if changes and step >= settings.train.steps:
+        return [
+            f"the run is at step {step} of {settings.train.steps} and trains no further, so that what is different in "
+            f"its config ({', '.join(f'config.{key}' for key in changes)}) changes nothing that it has learned; "
+            f"{CONFIG_FILE} stays. Give more config.train.steps, or start a new --workdir with config.init_from"
+        ]
+    if changes.keys() & {"train.steps", "optim.learning_rate"}:
+        was, now = (each.optim.learning_rate * max(0.0, 1 - step / each.train.steps) for each in (before, settings))
+        lines.append(
+            f"so the learning rate at step {step} is {now:.3g} instead of {was:.3g}, and falls to 0 from there"
+        )
+    return lines
+
+
 def write_config(workdir: Path, settings: Settings) -> None:
-    """Put the config into the workdir, whole or not at all, for `read_config`."""
+    """Put the config into the workdir, whole or not at all, for `read_config`; only the first process does so."""
+    if jax.process_index():
+        return
     with files.written_whole(workdir / CONFIG_FILE) as unfinished:
         unfinished.write_text(json.dumps(to_config(settings), indent=2) + "\n", "utf-8")
 

@@ -30,8 +30,8 @@ def test_the_page_leads_with_a_row_for_every_method_and_lpips_on_vgg():
     lines = heldout.markdown(REPORT, "report.png", ["source", "target"]).splitlines()
     heading = next(line for line in lines if line.startswith("| |"))
     assert heading.startswith("| | LPIPS (VGG) ↓ |") and "LPIPS (Alex) ↓, trained on |" in heading
-    assert "| generated (I_g) | 0.2500 | 0.5000 | 12.3456 | 0.2000 | 0.1250 | 0.0625 | 0.30 |" in lines
-    assert "| mean image | 0.2500 | 0.5000 | 12.3456 | 0.2000 | – | 0.0625 | 0.30 |" in lines
+    assert "| generated (I_g) | 0.2500 | 0.5000 | 12.35 | 0.2000 | 0.1250 | 0.0625 | 0.30 |" in lines
+    assert "| mean image | 0.2500 | 0.5000 | 12.35 | 0.2000 | – | 0.0625 | 0.30 |" in lines
     assert all(any(line.startswith(f"| {title} |") for line in lines) for title in heldout.ROW_TITLES.values())
     assert any("7 test pairs, 64x44 pixels, step 3" in line for line in lines) and "as said." in lines[-1]
 
@@ -45,7 +45,7 @@ def test_the_page_has_parsing_and_groups():
 
 def test_a_report_of_before_has_a_table_of_what_it_holds():
     rows = {"generated": {"ssim": 0.5, "psnr": 20.0, "lpips": 0.1}}
-    assert heldout.table(rows)[0::2] == ["| | SSIM ↑ | PSNR (dB) ↑ |", "| generated (I_g) | 0.5000 | 20.0000 |"]
+    assert heldout.table(rows)[0::2] == ["| | SSIM ↑ | PSNR (dB) ↑ |", "| generated (I_g) | 0.5000 | 20.00 |"]
 
 
 def test_the_page_shows_its_picture(tmp_path):

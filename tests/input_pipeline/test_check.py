@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from input_pipeline.check.dataset import check, summary
-from input_pipeline.check.page import write_findings, write_page
+from input_pipeline.check.page import counted, write_findings, write_page
 from input_pipeline.prepare import builders
 from scrn_jax.errors import UserError
 
@@ -305,3 +305,19 @@ def test_the_doctor_of_folders_needs_no_tensorflow():
         "import sys; sys.modules['tensorflow'] = None; import input_pipeline.check.__main__, input_pipeline.check.page"
     )
     subprocess.run([sys.executable, "-c", lines], check=True, cwd=ROOT)
+
+
+def test_pictures_with_warnings_come_first_and_say_which(both, tmp_path):
+    """Also when nobody asked for them."""
+    both.write_image("a3.jpg", np.repeat(both.pictures["a3.jpg"][..., :1], 3, axis=2))
+    for asked in (0, 3):
+        write_page(tmp_path / "page.html", "page", check({"dir": str(both.root)}, processes=0, samples=asked))
+        samples = (tmp_path / "page.html").read_text().partition("<h2>Samples</h2>")[2]
+        first = samples.partition("</figure>")[0]
+        assert "a3.jpg" in first and "grey image" in first
+        assert asked <= samples.count("<figure>") <= asked + 1
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 warnings"), (1, "1 warning"), (2000, "2,000 warnings")])
+def test_one_warning_is_one_warning(count, text):
+    assert counted(count, "warning") == text

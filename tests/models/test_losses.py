@@ -133,3 +133,16 @@ def test_an_unknown_adversarial_form_is_named():
         losses.adversarial_generator(LOGITS, "wgan")
     with pytest.raises(ValueError, match="wgan.*hinge"):
         losses.adversarial_discriminator(LOGITS, LOGITS, "wgan")
+
+
+@pytest.mark.parametrize("form", losses.ADVERSARIAL_FORMS)
+def test_the_discriminators_accuracy_counts_by_what_its_loss_pulls_to(form):
+    """At the ends that the loss pulls to all is right; of what lies between them, half: the middle is told apart."""
+    ends = {"lsgan": (1.0, 0.0)}.get(form, (5.0, -5.0))
+    middle = sum(ends) / 2
+    found = losses.discriminator_accuracy(
+        jnp.array([ends[0], middle + 0.1, middle - 0.1, ends[1]]), jnp.array(ends), form
+    )
+    assert (found["real"], found["fake"]) == (0.5, 0.5)
+    pulls = jax.grad(lambda x: losses.adversarial_discriminator(x, jnp.array([9.0]), form)[0])(jnp.array([ends[0]]))
+    assert abs(float(pulls[0])) < 0.01

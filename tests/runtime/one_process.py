@@ -2,8 +2,9 @@
 
 FOLDER holds settings.json, frozen.json and arrays.npz (the leaves of a state and of the frozen networks, and batches).
 Whatever the code calls float32 is float64 here, so that two processes and one are told apart by mistakes alone.
-Trains on every batch, saves a checkpoint after the first SAVED, waits for a SIGTERM that reaches process 0 alone, and
-writes what it saw to INDEX.json. At the end process 1 is killed while both work on, and process 0 has to notice.
+Trains on every batch, saves a checkpoint after the first SAVED, waits for a SIGTERM that reaches process 0 alone, goes
+on from checkpoints of which process 1 cannot read the newest, and writes what it saw to INDEX.json. At the end process
+1 is killed while both work on, and process 0 has to notice.
 """
 
 import json
@@ -58,6 +59,28 @@ def train(folder: Path, chosen: settings.Settings, mesh):
     return losses
 
 
+def restored_when_process_1_cannot_read_the_newest(folder: Path, mesh) -> int:
+    """The step that this process goes on from."""
+    placed = devices.replicated(mesh)
+    with checkpoints_lib.Checkpoints(folder / "two", {}) as checkpoints:
+        for step in (1, 2):
+            checkpoints.save(step, {"x": jax.device_put(np.float64(step), placed)})
+    handler, read = checkpoints_lib.ocp.StandardCheckpointHandler, checkpoints_lib.ocp.StandardCheckpointHandler.restore
+
+    def fail_once(self, directory, **options):
+        if jax.process_index() == 1 and Path(directory).parent.name == "2":
+            raise OSError(5, "Input/output error")
+        return read(self, directory, **options)
+
+    handler.restore = fail_once
+    with checkpoints_lib.Checkpoints(folder / "two", {}) as checkpoints:
+        found = checkpoints.restore({"x": jax.ShapeDtypeStruct((), np.float64, sharding=placed)})
+        checkpoints.set_aside()
+        checkpoints.save(3, found)
+    handler.restore = read
+    return int(jax.device_get(found["x"]))
+
+
 def agreed_stop() -> int:
     """The step after which this process stops when process 0 alone is sent a SIGTERM."""
     with preemption.Interruption() as stop:
@@ -92,7 +115,10 @@ def main() -> None:
     distributed.join(distributed.Job(f"localhost:{port}", PROCESSES, index, HEARTBEAT))
     chosen = settings.from_config(json.loads((folder / "settings.json").read_text()))
     mesh = devices.make_mesh()
-    result = {"devices": mesh.size, "losses": train(folder, chosen, mesh), "stopped": agreed_stop()}
+    result = {
+        "devices": mesh.size, "losses": train(folder, chosen, mesh), "stopped": agreed_stop(),
+        "restored": restored_when_process_1_cannot_read_the_newest(folder, mesh),
+    }  # fmt: skip
     (folder / f"{index}.json").write_text(json.dumps(result))
     work_on_until_killed(mesh)
 

@@ -1,6 +1,7 @@
 """One step on one device, on four, and on two by two that share parameters: the same numbers, computed in float64."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -10,6 +11,7 @@ from scrn_jax.errors import UserError
 from scrn_jax.evaluation import samples
 from scrn_jax.runtime import devices
 from scrn_jax.training import checkpoints as checkpoints_lib
+from scrn_jax.training import monitor
 
 EQUAL = 1e-9  # relative, in float64: a hundred thousand times what rounding gives, a thousandth of what float32 would
 
@@ -162,3 +164,56 @@ def test_a_batch_is_split_in_order(make_batch):
 def test_a_batch_that_four_devices_cannot_share_is_refused():
     with pytest.raises(UserError, match=r"config\.train\.batch_size is 6, which 4 devices.*multiple"):
         devices.check_batch_size(6, devices.make_mesh(), "config.train.batch_size")
+
+
+@pytest.fixture
+def system(tmp_path, monkeypatch):
+    """A folder of device files, in the eyes of a JAX that computes on the processor without having been asked to."""
+    config = SimpleNamespace(jax_platforms=None)
+    monkeypatch.setattr(devices, "jax", SimpleNamespace(default_backend=lambda: "cpu", config=config))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("file", "found"), [("nvidia0", True), ("kfd", True), ("accel3", True), ("null", False), ("nvidiactl", False)]
+)
+def test_an_accelerator_that_is_not_used_is_found(system, file, found):
+    (system / file).touch()
+    assert devices.unused_accelerator(system) == (str(system / file) if found else None)
+
+
+def test_the_start_of_a_run_says_loudly_that_an_accelerator_is_not_used(monkeypatch, tiny_settings, caplog):
+    monkeypatch.setattr(devices, "unused_accelerator", lambda: "/dev/nvidia0")
+    monkeypatch.setattr(monitor, "forward_gigaflops", lambda _: 1.0)
+    monitor.describe(tiny_settings(), devices.make_mesh(jax.devices()[:1]), 12, 3)
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert line.startswith("COMPUTING ON THE CPU, although this machine has /dev/nvidia0")
+
+
+def test_who_asks_for_the_processor_misses_no_accelerator(system):
+    (system / "nvidia0").touch()
+    devices.jax.config.jax_platforms = "cpu"
+    assert devices.unused_accelerator(system) is None
+
+
+def test_an_accelerator_in_use_is_not_missed(system):
+    (system / "nvidia0").touch()
+    devices.jax.default_backend = lambda: "gpu"
+    assert devices.unused_accelerator(system) is None
+
+
+def test_options_of_the_cpus_compiler_are_for_the_cpu_only(monkeypatch, tiny_settings, tmp_path):
+    """A GPU's compiler refuses them, or takes them otherwise."""
+    seen = []
+
+    def jit(function, *, out_shardings, compiler_options):
+        seen.append(compiler_options)
+        return lambda: "state"
+
+    with checkpoints_lib.open_checkpoints(tiny_settings(), tmp_path) as checkpoints:
+        mesh = devices.make_mesh(jax.devices()[:1])
+        monkeypatch.setattr(checkpoints_lib.jax, "jit", jit)
+        for backend in ("cpu", "gpu"):
+            monkeypatch.setattr(checkpoints_lib.jax, "default_backend", lambda backend=backend: backend)
+            assert checkpoints_lib.newest_or_fresh(tiny_settings(), mesh, checkpoints) == "state"
+    assert seen == [checkpoints_lib.QUICK_COMPILE, None]

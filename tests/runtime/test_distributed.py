@@ -233,6 +233,14 @@ def test_a_signal_to_one_process_stops_both_after_the_same_step(two_processes):
 
 
 @pytest.mark.slow
+def test_both_processes_go_on_from_the_newest_checkpoint_that_both_can_read(two_processes):
+    folder, seen, _ = two_processes
+    assert [process["restored"] for process in seen] == [1, 1]
+    assert {path.name for path in (folder / "two" / "checkpoints").iterdir() if path.name.isdigit()} == {"1", "3"}
+    assert len(list((folder / "two" / "unreadable_checkpoints").iterdir())) == 1
+
+
+@pytest.mark.slow
 def test_when_one_process_is_killed_the_other_ends_by_itself_and_says_why(two_processes):
     """At the latest after the heartbeat's time-out; the first process learns of it by then, the others at once."""
     (code, said), (killed, _) = two_processes[2]

@@ -16,6 +16,7 @@ import pytest
 
 from scrn_jax.errors import UserError
 from scrn_jax.inference import PoseTransfer, model_folder
+from scrn_jax.inference.transfer import pieces
 from scrn_jax.models import base
 from scrn_jax.runtime import devices
 from scrn_jax.training import checkpoints as checkpoints_lib
@@ -80,10 +81,16 @@ def _largest_difference(a, b) -> int:
     return np.abs(a.astype(int) - b).max()
 
 
+def _twice(batch):
+    return {key: np.concatenate([array] * 2) for key, array in batch.items()}
+
+
 def test_its_pictures_are_bit_for_bit_those_of_the_runs_average(transfer, people, trained, tiny_settings, make_batch):
-    outputs = jax.jit(base.make(tiny_settings()).generate)(trained.ema, make_batch(0))
-    np.testing.assert_array_equal(transfer(*people), base.to_uint8(outputs["image"]))
-    assert np.ptp(transfer(*people)) > 0
+    """In a batch of the size that it pads to."""
+    outputs = jax.jit(base.make(tiny_settings()).generate)(trained.ema, _twice(make_batch(0)))
+    found = transfer(*(np.concatenate([array] * 2) for array in people))
+    np.testing.assert_array_equal(found, base.to_uint8(outputs["image"]))
+    assert np.ptp(found) > 0
 
 
 def test_its_parameters_are_those_of_the_average_bit_for_bit(folder, trained, tiny_settings):
@@ -105,7 +112,7 @@ def test_it_says_what_it_is_and_how_good(folder, tiny_settings):
     assert model_folder.read_settings(folder) == tiny_settings()
     card = (folder / "README.md").read_text()
     assert "32x36" in card and "after 3 steps" in card
-    assert "| generated (I_g) | 0.1250 | 0.5000 | 20.0000 | – |" in card
+    assert "| generated (I_g) | 0.1250 | 0.5000 | 20.00 | – |" in card
 
 
 def test_a_report_of_another_step_stays_out_of_the_card(workdir, tmp_path):
@@ -156,13 +163,37 @@ assert not found, found
     assert _largest_difference(np.load(tmp_path / "out.npy"), transfer(*people)) <= ROUNDING
 
 
-def test_any_number_of_people_gives_the_same_pictures_and_compiles_a_few_times(transfer, people):
+@pytest.mark.parametrize("devices_", [1, 2])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7, 8, 9, 11, 12, 19, 100])
+def test_any_number_is_worked_on_in_two_sizes_and_at_most_as_much_again_is_padded(count, devices_):
+    found = pieces(count, devices_)
+    assert [first for first, *_ in found] == [0, *(end for _, end, _ in found[:-1])] and found[-1][1] == count
+    assert {padded for *_, padded in found} <= {devices_, 8 * devices_}
+    assert sum(padded for *_, padded in found) <= 2 * count + devices_
+
+
+def test_any_number_of_people_gives_the_same_pictures_and_compiles_twice(transfer, people):
     whole = transfer(*people)
     for count in (1, 2, 3):
         assert _largest_difference(transfer(*(array[:count] for array in people)), whole[:count]) <= ROUNDING
     many = transfer(*(np.concatenate([array] * 5)[:19] for array in people))
     assert _largest_difference(many, np.concatenate([whole] * 5)[:19]) <= ROUNDING
-    assert transfer._paint._cache_size() <= 4  # for 1, 2, 4 and 16
+    assert transfer._paint._cache_size() == 2
+
+
+def test_joints_outside_the_picture_are_missing_as_in_training(transfer, people):
+    image, parsing, source, target = (np.array(array[:1]) for array in people)
+    target[0, :4] = [[-3.0, 5.0], [40.0, 5.0], [5.0, 50.0], [5.0, -2.0]]
+    missing = np.where(np.arange(18)[:, None] < 4, np.float32(-1), target[0])[None]
+    np.testing.assert_array_equal(transfer(image, parsing, source, target), transfer(image, parsing, source, missing))
+
+
+def test_programs_are_kept_for_the_next_process(folder, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(devices, "keep_programs", lambda *arguments: asked.append(arguments))
+    PoseTransfer.load(folder)
+    PoseTransfer.load(folder, programs=str(tmp_path))
+    assert [where for where, _ in asked] == ["auto", str(tmp_path)] and {seconds for _, seconds in asked} == {0.5}
 
 
 def test_one_person_needs_no_batch(transfer, people):

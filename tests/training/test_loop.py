@@ -16,7 +16,7 @@ from jax._src.array import ArrayImpl  # its `_value` is how the host reads an ar
 from scrn_jax import data
 from scrn_jax.runtime import devices
 from scrn_jax.training import checkpoints as checkpoints_lib
-from scrn_jax.training import loop
+from scrn_jax.training import loop, workdir
 from scrn_jax.training import step as step_lib
 
 STEPS = 7
@@ -141,3 +141,7 @@ def test_sheets_and_checkpoints_come_when_they_are_due(finished):
     assert sorted(path.name for path in (finished / "samples").iterdir()) == [
         "0000003.png", "0000006.png", "0000007.png"]  # fmt: skip
     assert {"6", "7"} <= {path.name for path in (finished / "checkpoints").iterdir()}
+
+
+def test_the_first_step_makes_the_config_the_workdirs(finished, tiny_settings):
+    assert workdir.read_config(finished) == tiny_settings(train={**CADENCES, "steps": STEPS})

@@ -74,3 +74,11 @@ def test_tensorboard_reads_the_same_scalars(tmp_path):
 )
 def test_durations_read_as_clocks(seconds, text):
     assert monitor.format_duration(seconds) == text
+
+
+def test_a_step_that_is_not_finite_takes_nothing_from_the_others_of_its_interval(tmp_path):
+    with monitor.Monitor(tmp_path, first_step=0, last_step=4, batch_size=1) as run:
+        for value in (math.nan, 1.0, math.inf, 3.0):
+            run.add({"loss/l1": value, "skipped": 2.0})
+        assert run.report(4)["loss/l1"] == 2.0
+    assert _lines(tmp_path)[0]["loss/l1"] == 2.0 and _lines(tmp_path)[0]["skipped"] == 2.0

@@ -24,6 +24,19 @@ def one_step(trainer, first_state, make_batch):
     return jax.device_get(state), jax.device_get(metrics)
 
 
+@pytest.fixture(scope="module")
+def own_step(double_trainer, first_state, make_batch):
+    """The state after the first step in float64, by the convolutions that a CPU computes by."""
+    return jax.device_get(double_trainer.step(double_trainer.put(first_state), make_batch(0))[0])
+
+
+@pytest.fixture(scope="module")
+def plain_step(trainer_of, tiny_settings, first_state, make_batch):
+    """The same by XLA's own convolutions."""
+    trainer = trainer_of(tiny_settings(model={"convolutions": "plain"}), double=True)
+    return jax.device_get(trainer.step(trainer.put(first_state), make_batch(0))[0])
+
+
 def _largest_difference(a, b):
     return max(jax.tree.leaves(jax.tree.map(lambda x, y: float(np.max(np.abs(x - y))), a, b)))
 
@@ -205,3 +218,11 @@ def test_in_bfloat16_the_whole_new_state_and_all_metrics_stay_float32(tiny_setti
     state, metrics = jax.eval_shape(step, first_state, frozen, make_batch(0))
     assert jax.tree.map(lambda leaf: leaf.dtype, state) == jax.tree.map(lambda leaf: leaf.dtype, first_state)
     assert {leaf.dtype for leaf in jax.tree.leaves(metrics)} == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+def test_a_step_by_xlas_convolutions_has_the_gradient_of_one_by_ours(network, plain_step, own_step, gradient_of):
+    """GPUs compute by XLA's, which the tests, on a CPU, would else never do."""
+    plain, own = (gradient_of(state, network) for state in (plain_step, own_step))
+    assert plain.dtype == np.float64
+    assert np.linalg.norm(plain - own) < 1e-9 * np.linalg.norm(own)

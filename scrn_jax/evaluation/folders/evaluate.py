@@ -195,18 +195,26 @@ def _measure(request: Request, passes: Passes, method: Method) -> Moments | None
 
     state = passes.run(f"{method.name}: measuring", method.pairs, read, facts)
     for metric, values in state.figures.items():
-        _put_mean(method, metric, values)
+        _put_mean(method, metric, values, request.allow_missing)
     method.figures = {**state.figures, **method.figures}
     return state.moments
 
 
-def _put_mean(method: Method, metric: str, values: np.ndarray) -> None:
-    """The mean over the pairs, in float64; None, with a reason, where a pair has no finite figure."""
+def _put_mean(method: Method, metric: str, values: np.ndarray, allow_missing: bool) -> None:
+    """The mean over the pairs, in float64; None, with a reason, where a pair has no finite figure.
+
+    With `allow_missing` a pair whose mask is empty counts as one that is missing: in a count of its own.
+    """
+    of_mask = metric.startswith("mask_")
+    if of_mask and allow_missing and np.isnan(values).any() and not np.isnan(values).all():
+        method.counts["pairs_with_an_empty_mask"] = int(np.isnan(values).sum())
+        values = values[~np.isnan(values)]
     bad = np.flatnonzero(~np.isfinite(values))
     if not len(bad):
         method.put(metric, float(values.astype(np.float64).mean()))
         return
     why = "equal images have an infinite PSNR" if metric == "psnr" else "an image of one colour may have none"
+    why = "their masks are empty; --allow_missing leaves them out" if of_mask else why
     first = method.pairs[bad[0]].generated
     method.put(metric, None, f"{len(bad)} of {len(values)} pairs have no finite figure ({why}), the first: {first}")
 

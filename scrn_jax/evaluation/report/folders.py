@@ -71,6 +71,7 @@ def _method(method: Method) -> dict[str, Any]:
         images["masks"] = {"count": method.masks.count, "sha256": method.masks.sha256}
     return {
         "count": len(method.pairs),
+        "folder": method.root.resolve().name,
         "metrics": metrics,
         "reasons": method.reasons,
         "images": images,

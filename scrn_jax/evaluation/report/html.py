@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
@@ -15,7 +16,7 @@ from scrn_jax.evaluation.folders.evaluate import Evaluation, Method
 from scrn_jax.evaluation.report import markdown
 from scrn_jax.metrics.metric import METRICS, in_order, ranking
 
-BINS = 30
+MOST_BINS = 30
 _WIDTH, _HEIGHT, _FOOT, _MARGIN = 300, 90, 18, 4
 
 CSS = """
@@ -45,7 +46,11 @@ ul { padding-left: 1.2rem; overflow-wrap: anywhere; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: 1rem; }
 figure { margin: 0; background: var(--panel); border: 1px solid var(--line); border-radius: 8px; padding: .7rem; }
 figcaption { font-size: .82rem; overflow-wrap: anywhere; }
-.pair { display: flex; gap: 4px; margin-bottom: .5rem; }
+.pair { display: flex; gap: 4px; margin-bottom: .5rem; cursor: zoom-in; position: relative; }
+.pair input { position: absolute; opacity: 0; }
+.pair:has(:focus-visible) { outline: 2px solid var(--mark); outline-offset: 2px; }
+figure:has(:checked) { grid-column: 1 / -1; }
+figure:has(:checked) .pair { cursor: zoom-out; }
 .pair img { width: 50%; min-width: 0; border-radius: 4px; }
 svg { width: 100%; height: auto; display: block; }
 svg rect { fill: var(--bar); }
@@ -133,7 +138,8 @@ def _histograms(evaluation: Evaluation) -> str:
 
 def _pictures(method: Method, evaluation: Evaluation) -> str:
     metric = METRICS[deciding_metric(method)].title
-    blocks = [f'<p class="quiet">By {escape(metric)}; left the reference, right the generated image.</p>']
+    said = f"By {metric}; left the reference, right the generated image. A click makes a pair larger, or small again."
+    blocks = [f'<p class="quiet">{escape(said)}</p>']
     for kind, indices in choose(method).items():
         cards = "".join(_card(method, evaluation, i) for i in indices)
         blocks.append(f'<h3>{kind}</h3><div class="grid">{cards}</div>')
@@ -153,7 +159,8 @@ def _card(method: Method, evaluation: Evaluation, i: int) -> str:
         if np.isfinite(method.figures[name][i])
     )
     return (
-        f'<figure><div class="pair">{images}</div><figcaption>{escape(figures)}<br>'
+        f'<figure><label class="pair"><input type="checkbox" aria-label="larger">{images}</label>'
+        f"<figcaption>{escape(figures)}<br>"
         f'<span class="quiet">{escape(pair.generated)}</span></figcaption></figure>'
     )
 
@@ -166,9 +173,9 @@ def svg(values: np.ndarray, low: float, high: float, title: str, decimals: int) 
     values = values[np.isfinite(values)]
     if high <= low:
         low, high = low - 0.5, high + 0.5
-    counts, edges = np.histogram(values, BINS, (low, high))
+    counts, edges = np.histogram(values, bins_for(len(values)), (low, high))
     bars = "".join(
-        _bar(i, count, counts.max(), f"{edges[i]:.{decimals}f} to {edges[i + 1]:.{decimals}f}: {count}")
+        _bar(i, len(counts), count, counts.max(), f"{edges[i]:.{decimals}f} to {edges[i + 1]:.{decimals}f}: {count}")
         for i, count in enumerate(counts)
         if count
     )
@@ -185,8 +192,13 @@ def svg(values: np.ndarray, low: float, high: float, title: str, decimals: int) 
     )
 
 
-def _bar(i: int, count: int, most: int, tooltip: str) -> str:
-    width = _WIDTH / BINS
+def bins_for(count: int) -> int:
+    """Bins of a histogram of so many values: the square root, so that a bin has values enough to show a shape."""
+    return min(MOST_BINS, max(1, math.ceil(math.sqrt(count))))
+
+
+def _bar(i: int, bins: int, count: int, most: int, tooltip: str) -> str:
+    width = _WIDTH / bins
     height = (_HEIGHT - 4) * count / most
     x, y = _MARGIN + i * width, _HEIGHT - height
     box = f'x="{x:.1f}" y="{y:.1f}" width="{width - 1:.1f}" height="{height:.1f}"'

@@ -93,6 +93,7 @@ def file_lines(report: Mapping[str, Any]) -> list[str]:
     for name, entry in methods_of(report).items():
         for role, seen in entry["images"].items():
             title = name if name == role else f"{name}, {role}"
+            title += f" (the folder {entry['folder']})" if role == "generated" else ""
             lines.append(f"{title}: {seen['count']} files{_kinds(seen)}; names and contents sha256 {seen['sha256']}.")
         for what in ("missing", "extra"):
             if entry[what]["count"]:

@@ -1,6 +1,6 @@
 """Converts PyTorch weight files into .npz without pickle.
 
-python -m scrn_jax.models.pretrained.convert vgg19-dcbb9e9d.pth out.npz
+    python -m scrn_jax.models.pretrained.convert vgg19-dcbb9e9d.pth out.npz
 
 It needs PyTorch, the extra 'convert'. The network is told from the file's name, or by --network.
 """
@@ -61,7 +61,7 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="PyTorch's .pth file")
     parser.add_argument("destination", type=Path, help="the .npz to write")
     parser.add_argument("--network", choices=list(networks()), help="told from the file's name by default")

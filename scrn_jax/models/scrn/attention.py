@@ -43,4 +43,6 @@ class CrissCrossAttention(nn.Module):
         key = conv1(max(channels // 8, 1), dtype=self.dtype, name="key")(x_BxHxWxC)
         value = conv1(channels, dtype=self.dtype, name="value")(x_BxHxWxC)
         gamma = self.param("gamma", nn.initializers.zeros, ())
-        return x_BxHxWxC + gamma.astype(x_BxHxWxC.dtype) * criss_cross(query, key, value)
+        # In float32, for gamma's gradient sums over every number of the batch: see `layers.add_bias`.
+        change = gamma * criss_cross(query, key, value).astype(jnp.float32)
+        return (x_BxHxWxC.astype(jnp.float32) + change).astype(x_BxHxWxC.dtype)

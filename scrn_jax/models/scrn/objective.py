@@ -110,5 +110,4 @@ def discriminator_loss(judges: Judges, params, spectral, batch, outputs, forms: 
     (real, *fakes), spectral = judges.discriminate(params, spectral, batch, outputs)
     pairs = [losses.adversarial_discriminator(real, fake, forms.adversarial) for fake in fakes]
     loss = pairs[0][0] + sum(on_fake for _, on_fake in pairs)
-    accuracy = {"real": jnp.mean(real > 0), "fake": jnp.mean(jnp.concatenate(fakes) < 0)}
-    return loss, (spectral, accuracy)
+    return loss, (spectral, losses.discriminator_accuracy(real, jnp.concatenate(fakes), forms.adversarial))

@@ -4,12 +4,15 @@ import csv
 import html.parser
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from scrn_jax.errors import UserError
 from scrn_jax.evaluation.folders import evaluate as evaluate_lib
+from scrn_jax.evaluation.folders.images import Survey
+from scrn_jax.evaluation.folders.matching import Matched, Pair
 from scrn_jax.evaluation.folders.passes import Shelf
 from scrn_jax.evaluation.report import folders as folders_lib
 from scrn_jax.evaluation.report import html as html_lib
@@ -145,7 +148,7 @@ def test_lower_is_better_for_lpips_and_fid():
 class _Page(html.parser.HTMLParser):
     """Collects the tags that are open at the end, and every address that a page would load."""
 
-    VOID = ("meta", "img", "br")
+    VOID = ("meta", "img", "br", "input")
 
     def __init__(self, text):
         super().__init__()
@@ -187,6 +190,46 @@ def test_a_histogram_counts_every_finite_value():
     svg = html_lib.svg(np.array([0.0, 0.1, 1.0, np.inf, np.nan]), 0.0, 1.0, "SSIM", 2)
     counts = [int(part.split("</title>")[0].rsplit(": ", 1)[1]) for part in svg.split("<rect")[1:]]
     assert sum(counts) == 3 and "median 0.10" in svg
+
+
+@pytest.mark.parametrize(("count", "bins"), [(1, 1), (6, 3), (100, 10), (900, 30), (8570, 30)])
+def test_a_histogram_has_bins_for_its_values(count, bins):
+    svg = html_lib.svg(np.linspace(0, 1, count), 0.0, 1.0, "SSIM", 2)
+    assert svg.count("<rect") == bins
+
+
+def test_the_report_names_the_folder_of_the_generated_images(single):
+    assert _json(single[1])["folder"] == single[0].methods[0].root.name
+    assert f"(the folder {single[0].methods[0].root.name})" in (single[1] / "report.html").read_text("utf-8")
+
+
+def test_every_pair_can_be_made_larger_without_a_script(single):
+    page = _Page((single[1] / "report.html").read_text("utf-8"))
+    assert page.tags.count("input") == page.tags.count("label") == 6 and "script" not in page.tags
+
+
+def test_psnr_has_two_decimals(single):
+    shown = f"{_json(single[1])['metrics']['psnr']:.2f}"
+    assert f"<td>{shown}</td>" in (single[1] / "report.html").read_text("utf-8")
+
+
+def _with_empty_masks(allow_missing):
+    pairs, seen = tuple(Pair(f"g{i}", f"r{i}") for i in range(3)), Survey(3, "")
+    method = evaluate_lib.Method("ours", Path(), Matched(pairs, (), ()), seen, seen)
+    evaluate_lib._put_mean(method, "mask_ssim", np.array([0.5, np.nan, 0.7]), allow_missing)
+    return method
+
+
+def test_an_empty_mask_leaves_no_mean_but_a_reason():
+    method = _with_empty_masks(allow_missing=False)
+    assert method.metrics["mask_ssim"] is None
+    assert "1 of 3 pairs have no finite figure (their masks are empty; --allow_missing" in method.reasons["mask_ssim"]
+    assert method.reasons["mask_ssim"].endswith("the first: g1")
+
+
+def test_empty_masks_that_are_allowed_to_miss_are_counted():
+    method = _with_empty_masks(allow_missing=True)
+    assert method.metrics["mask_ssim"] == pytest.approx(0.6) and method.counts["pairs_with_an_empty_mask"] == 1
 
 
 def test_equal_images_have_no_mean_psnr_but_a_reason(draw, tmp_path):
