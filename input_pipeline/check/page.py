@@ -15,7 +15,8 @@ from input_pipeline.check.picture import Examined
 from input_pipeline.formats.findings import LEVELS
 from scrn_jax.person import draw, regions
 from scrn_jax.person.fitting import Rules, fit_image, fit_labels
-from scrn_jax.person.image_files import open_image, read_header
+from scrn_jax.person.image_files import open_picture
+from scrn_jax.person.image_headers import read_header
 from scrn_jax.runtime.files import written_whole
 
 # A page with tens of thousands of lines is of no use; the CSV file has all of them.
@@ -89,10 +90,9 @@ def _sample(seen: Examined, frame: tuple[int, int]) -> bytes:
     """The picture and beside it the overlay, as PNG bytes."""
     rules = Rules(frame)
     # Kept bytes may still have side bars; a frame that they do not fit exactly has been cut already.
-    image = _decoded(
-        fit_image(seen.fitted.image, read_header(seen.fitted.image, seen.name), rules, seen.name), seen.name
-    )
-    labels = _decoded(fit_labels(seen.fitted.labels, rules, seen.name), seen.name)
+    fitted = fit_image(seen.fitted.image, read_header(seen.fitted.image, seen.name), rules, seen.name)
+    image = np.asarray(open_picture(fitted, seen.name).image)
+    labels = regions.label_map_from_bytes(fit_labels(seen.fitted.labels, rules, seen.name), seen.name)
     if image.shape[:2] != frame:
         bar = (image.shape[1] - frame[1]) // 2
         image = image[:, bar : bar + frame[1]]
@@ -100,9 +100,3 @@ def _sample(seen: Examined, frame: tuple[int, int]) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(np.concatenate([image, shown], axis=1)).save(stream, "png")
     return stream.getvalue()
-
-
-def _decoded(data: bytes, where: str) -> np.ndarray:
-    header, image = open_image(data, where)
-    with image:
-        return np.asarray(image if image.mode == "L" and header.kind == "png" else image.convert("RGB"))
