@@ -21,7 +21,7 @@ from input_pipeline import record_folder, records
 from input_pipeline.check.dataset import Report, examine_collection
 from input_pipeline.formats.collection import Collection, ListedPair, Split, make_pair
 from input_pipeline.formats.deepfashion import DEFAULTS, FRAME, Options
-from input_pipeline.formats.findings import ERROR
+from input_pipeline.formats.findings import ERROR, OF_THE_SET
 from input_pipeline.formats.folder import read_folder
 from input_pipeline.formats.manifest import FILE_NAME
 from input_pipeline.prepare.once import prepare_once
@@ -158,7 +158,7 @@ def _without_broken(collection: Collection, report: Report, skip: bool) -> dict[
         mend = "nothing was written: mend this, or leave pairs of broken pictures out with --skip_broken"
         raise UserError(f"{errors[0].text}{more}; {mend}")
     for error in errors:
-        if error.kind in ("frames disagree", "incomplete layout", "empty split"):
+        if error.kind in OF_THE_SET:
             raise UserError(error.text)
     for name, part in collection.splits.items():
         gone = set(report.broken.get(name, ()))
