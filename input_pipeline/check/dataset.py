@@ -152,7 +152,7 @@ def check_splits(collection: Collection) -> None:
     """Adds what lists and pairs show: counts, doubles, pairs across people, unused pictures, people in both splits."""
     findings, splits = collection.findings, collection.splits
     for split, part in splits.items():
-        if not part.pairs:
+        if not part.pairs and not any(finding.kind == "nothing matches" for finding in findings):
             findings.add(ERROR, "empty split", f"{collection.root}, {split}: no usable pair; mend the errors above")
         if collection.kind == "deepfashion":
             _compare_counts(collection, split, part)

@@ -11,7 +11,7 @@ import numpy as np
 from input_pipeline.formats.findings import ERROR, WARNING, Findings
 from scrn_jax.errors import UserError
 from scrn_jax.person import joints, regions
-from scrn_jax.person.fitting import FRACTIONS, Person, Rules, Size, fit_annotation, window
+from scrn_jax.person.fitting import Person, Rules, Size, fit_annotation, window
 
 _NOSE_AND_EYES, _ANKLES = [0, 14, 15], [10, 13]
 _HAIR, _FACE = 1, 5
@@ -118,7 +118,7 @@ def _votes(person: Person, pose: np.ndarray, size: Size, rules: Rules, regions_H
     bar = 40 * rules.frame[0] / 256
     points = pose[joints.present(pose)]
     readings = [points, points - (0, bar), points + (0, bar), points[:, ::-1]]
-    for canvas in (FRACTIONS, None, *_CANVASES):
+    for canvas in (joints.FRACTIONS, None, *_CANVASES):
         try:
             other, _ = fit_annotation(dataclasses.replace(person, pose_size=canvas), size, rules)
             readings.append(other[joints.present(other)])

@@ -34,8 +34,6 @@ _PNG = {"format": "png", "compress_level": 1}
 _ROUNDING = 1e-6
 
 Size = tuple[int, int]
-# The size of a picture whose joints are given as fractions of its height and width, from 0 to 1.
-FRACTIONS = (1, 1)
 Window = tuple[float, float, float, float]
 
 
@@ -56,7 +54,7 @@ class Rules:
 @dataclasses.dataclass(frozen=True)
 class Person:
     """One picture of a person as it is on disk. `pose` and `face_box` (None: to be derived) are in pixels of a picture
-    of `pose_size`, of the image itself when that is None, or fractions of it (FRACTIONS)."""
+    of `pose_size`, of the image itself when that is None, or fractions of it (joints.FRACTIONS)."""
 
     name: str
     image: Stored | Held
@@ -143,11 +141,11 @@ def fit_task(task: tuple[Person, Rules]) -> Fitted:
 def fit_annotation(person: Person, size: Size, rules: Rules) -> Annotation:
     """Joints and face box of `person`, whose image is of `size`, in the frame; without a box one is derived."""
     where, pose, box = str(person.image), person.pose, person.face_box
-    if person.pose_size == FRACTIONS:
+    if person.pose_size == joints.FRACTIONS:
         there = joints.present(pose)[:, None]
         pose = np.where(there, pose * np.array(size) - 0.5, joints.MISSING)  # pixel centres lie at integers
         box = None if box is None else box * np.array(2 * size)
-    measured = size if person.pose_size in (None, FRACTIONS) else person.pose_size
+    measured = size if person.pose_size in (None, joints.FRACTIONS) else person.pose_size
     fitted = fit_pose(pose, measured, rules, where)
     if box is None:
         return fitted, face.face_box_from_joints(fitted, *rules.frame)

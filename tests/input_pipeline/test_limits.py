@@ -14,7 +14,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from input_pipeline.formats import manifest
+from input_pipeline.formats import identities, manifest
 from scrn_jax.errors import UserError
 from scrn_jax.person import fitting
 from scrn_jax.person.image_headers import read_header
@@ -131,7 +131,7 @@ def test_bars_are_added_to_what_has_the_frames_length_already(tmp_path):
 
 
 def test_more_pairs_than_memory_holds_are_refused_before_they_are_made(tmp_path, monkeypatch):
-    monkeypatch.setattr(manifest, "MAX_PAIRS", 11)
+    monkeypatch.setattr(identities, "MAX_PAIRS", 11)
     for folder in ("images", "parsing"):
         (tmp_path / folder).mkdir()
         for number in range(4):
