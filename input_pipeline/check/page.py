@@ -22,6 +22,8 @@ from scrn_jax.runtime.files import written_whole
 # A page with tens of thousands of lines is of no use; the CSV file has all of them.
 _MOST_SHOWN = 1000
 
+# Names that are no UTF-8 are shown with backslashes.
+_TEXT = {"encoding": "utf-8", "errors": "backslashreplace"}
 _STYLE = """
 body { font: 15px/1.5 sans-serif; margin: 2em auto; max-width: 62em; padding: 0 1em; color: #222 }
 table { border-collapse: collapse } td, th { padding: .1em .8em .1em 0; text-align: left; vertical-align: top }
@@ -35,12 +37,12 @@ summary { cursor: pointer; font-weight: bold } li { overflow-wrap: anywhere }
 def write_page(file: Path, title: str, report: Report) -> None:
     """Writes the page, whole or not at all. Raises UserError when `file` cannot be written."""
     with written_whole(file) as temporary:
-        temporary.write_text("\n".join(_page(title, report)), "utf-8")
+        temporary.write_text("\n".join(_page(title, report)), **_TEXT)
 
 
 def write_findings(file: Path, report: Report) -> None:
     """Writes every finding as a row level,kind,text of a CSV file. Raises UserError when it cannot be written."""
-    with written_whole(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+    with written_whole(file) as temporary, temporary.open("w", newline="", **_TEXT) as stream:
         rows = csv.writer(stream)
         rows.writerow(("level", "kind", "text"))
         for found in report.findings.by_kind().values():

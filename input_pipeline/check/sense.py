@@ -197,7 +197,7 @@ class Senses:
         shares = self._votes / self._joints
         best = int(shares.argmax())
         told = f"all annotations: {shares[0]:.0%} of the joints lie on the person as declared"
-        if best and shares[best] > shares[0] + _CLEARLY:
+        if best and shares[best] > max(shares[0] + _CLEARLY, _HALF):
             better = f"{READINGS[best]} {shares[best]:.0%}"
             text = f"{told}, {better}; set annotation_width (or joints.size), or write the joints anew"
             findings.add(ERROR, "frames disagree", text)

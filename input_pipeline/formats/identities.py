@@ -70,7 +70,10 @@ def inside(root: Path, path: str) -> Path:
 
 
 def _people(identity: Identity, section: dict[str, Any], images: Pictures, findings: Findings) -> dict[str, list[str]]:
-    """The pictures of each person; a finding for each of nobody, or one when they lie in no folder of a person."""
+    """The pictures of each person; a finding for each of nobody, or one for those that lie in no folder of a person.
+
+    Raises UserError when none does.
+    """
     people: dict[str, list[str]] = {}
     unknown = []
     for name in sorted(images):
@@ -79,7 +82,9 @@ def _people(identity: Identity, section: dict[str, Any], images: Pictures, findi
     if unknown and section.get("by") == "folder":
         text = f"{images[unknown[0]]}: lies in no folder of a person, like {len(unknown) - 1:,} others"
         mend = "move each person's pictures into a folder, or say who they are with identities.file"
-        findings.add(WARNING if people else ERROR, "person unknown", f"{text}, and is in no pair; {mend}")
+        if not people:
+            raise UserError(f"{text}; {mend}")
+        findings.add(WARNING, "person unknown", f"{text}, and is in no pair; {mend}")
     elif unknown:
         for name in unknown:
             findings.add(WARNING, "person unknown", f"{images[name]}: belongs to nobody in {section['file']}; add it")

@@ -60,7 +60,10 @@ def is_text(name: str) -> bool:
 
 def shown(name: object) -> str:
     """A name that can be printed: bytes that are no UTF-8 as backslashes and numbers."""
-    return str(name).encode(errors="surrogateescape").decode(errors="backslashreplace")
+    try:
+        return str(name).encode(errors="surrogateescape").decode(errors="backslashreplace")
+    except UnicodeEncodeError:  # half a character, as JSON can hold it
+        return str(name).encode(errors="backslashreplace").decode()
 
 
 def tidy(name: str) -> str:
