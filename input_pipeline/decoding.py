@@ -9,6 +9,7 @@ from input_pipeline.pair import Source
 from scrn_jax.errors import UserError
 from scrn_jax.person import face, joints
 from scrn_jax.person.face import face_box_at_size
+from scrn_jax.person.image_files import open_picture
 from scrn_jax.person.joints import pose_at_size
 from scrn_jax.person.regions import NUM_REGIONS, label_map_from_bytes
 from scrn_jax.runtime.workers import cores
@@ -48,11 +49,16 @@ def _resized(image: tf.Tensor, size: tuple[int, int], *, labels: bool) -> tf.Ten
 
 
 def decode_photo(data: tf.Tensor, frame: tuple[int, int], size: tuple[int, int]) -> tf.Tensor:
-    """JPEG or PNG bytes as uint8 (*size, 3), the frame alone; grey and CMYK become RGB.
+    """JPEG or PNG bytes as uint8 (*size, 3), the frame alone; grey becomes RGB.
 
-    Raises tf.errors.InvalidArgumentError for damaged bytes.
+    JPEGs are decoded with exact arithmetic, as Pillow does everywhere else: TensorFlow's default is darker by 0.75 grey
+    levels. Raises tf.errors.InvalidArgumentError for damaged bytes.
     """
-    image = tf.io.decode_image(data, channels=3, expand_animations=False)
+    image = tf.cond(
+        tf.io.is_jpeg(data),
+        lambda: tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.io.decode_png(data, channels=3),
+    )
     image.set_shape((None, None, 3))
     return _resized(_without_bars(image, frame), size, labels=False)
 
@@ -79,11 +85,9 @@ def explain(source: Source, indices: Iterable[int], error: Exception) -> UserErr
             return found
         for key in ("source_image", "source_parsing", "target_image", "target_parsing"):
             try:
-                tf.io.decode_image(getattr(pair, key), expand_animations=False)
-            except tf.errors.InvalidArgumentError:
-                return UserError(
-                    f"{source.where(index, key)}: truncated or damaged image; replace the file or remove its pairs"
-                )
+                open_picture(getattr(pair, key), source.where(index, key))
+            except UserError as found:
+                return found
     return UserError(f"a batch could not be read: {error}")
 
 

@@ -4,6 +4,7 @@ Reads every picture with its annotations, whether DeepFashion, one's own with a 
 what is wrong, file by file; writes a page with random samples to look at. Exit code 1 when there are errors.
 """
 
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -15,6 +16,7 @@ from input_pipeline.formats import flags as flags_lib
 from input_pipeline.formats.findings import ERROR
 from scrn_jax.errors import UserError
 from scrn_jax.runtime import console
+from scrn_jax.runtime.files import check_writable
 from scrn_jax.runtime.workers import cores
 
 _FLAGS = flags.FLAGS
@@ -28,10 +30,13 @@ def main() -> int:
         data["dir"] = _FLAGS.data_dir
     if not data.get("dir"):
         raise UserError("which data set? give --data_dir DIR, or --config FILE")
-    report = check(data, cores() if _FLAGS.processes is None else _FLAGS.processes, _FLAGS.samples, _FLAGS.seed)
-    print("\n".join(summary(report)))
     page = Path(_FLAGS.page)
     findings = page.with_name("findings.csv")
+    for file in (page, findings):
+        check_writable(file, "give --page=FILE in a folder that can be written")
+    sys.stdout.reconfigure(errors="backslashreplace")  # for names that are no UTF-8
+    report = check(data, cores() if _FLAGS.processes is None else _FLAGS.processes, _FLAGS.samples, _FLAGS.seed)
+    print("\n".join(summary(report)))
     write_page(page, f"Check of {data['dir']}", report)
     write_findings(findings, report)
     errors = len(report.findings.of(ERROR))

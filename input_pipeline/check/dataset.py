@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from input_pipeline.check.picture import READINGS, Examined, Look, examine
+from input_pipeline.check.picture import Examined, Look, examine
+from input_pipeline.check.sense import Senses
 from input_pipeline.formats.collection import Collection, Split
 from input_pipeline.formats.deepfashion import Options
 from input_pipeline.formats.findings import ERROR, NOTE, WARNING, Findings
 from input_pipeline.formats.folder import is_raw, read_folder
 from scrn_jax.errors import UserError
+from scrn_jax.person.fitting import Rules
 from scrn_jax.person.regions import NAMES, NUM_REGIONS
 from scrn_jax.runtime import console
 from scrn_jax.runtime.workers import ordered_map
@@ -28,8 +30,6 @@ KNOWN_IMAGES = {"train": 48_674, "test": 4_038}
 KNOWN_PAIRS = {"train": 101_966, "test": 8_570}
 _LOG_EVERY = 2000
 WORST = 12  # pictures with warnings that the page shows beside the samples
-# So much better must another reading of the annotations fit than the declared one to be called the right one.
-_CLEARLY = 0.15
 
 
 @dataclasses.dataclass
@@ -60,13 +60,12 @@ class Report:
 class Tally:
     """Adds up what single pictures showed, and turns it into a Report."""
 
-    def __init__(self, frame: tuple[int, int], findings: Findings):
-        self.frame, self.findings = frame, findings
+    def __init__(self, rules: Rules, findings: Findings):
+        self.rules, self.findings, self.senses = rules, findings, Senses()
         self.shapes: collections.Counter = collections.Counter()
         self.pixels = np.zeros(NUM_REGIONS, np.int64)
         self.pictures_with = np.zeros(NUM_REGIONS, np.int64)
-        self.votes = np.zeros(len(READINGS), np.int64)
-        self.joints = self.faces = 0
+        self.faces = 0
         self.samples: list[tuple[str, Examined]] = []
         self._worst: list[tuple[str, Examined]] = []
         self.broken: dict[str, list[str]] = {}
@@ -81,8 +80,8 @@ class Tally:
             self.shapes[(*seen.size, seen.mode)] += 1
         self.pixels += seen.pixels
         self.pictures_with += seen.pixels > 0
-        self.votes += seen.votes
-        self.joints += seen.joints_given
+        if seen.facts is not None:
+            self.senses.add(seen.facts, seen.labels, len(self.rules.merge))
         self.faces += seen.has_face
         first_split, first = self.digests.setdefault(seen.digest, (split, seen.name))
         if seen.digest and (first_split, first) != (split, seen.name):
@@ -105,8 +104,7 @@ class Tally:
 
     def report(self, pictures: dict[str, int], pairs: dict[str, int]) -> Report:
         """The sums, with the findings that only they show."""
-        if self.joints >= 20:
-            self._compare_readings()
+        self.senses.judge(self.findings, self.rules.merge)
         for name, count in zip(NAMES, self.pixels, strict=True):
             if count == 0 and self.pixels.sum():
                 text = (
@@ -114,7 +112,7 @@ class Tally:
                 )
                 self.findings.add(WARNING, "absent region", f"region {text}")
         return Report(
-            self.frame,
+            self.rules.frame,
             self.findings,
             pictures,
             pairs,
@@ -126,19 +124,11 @@ class Tally:
             self.broken,
         )
 
-    def _compare_readings(self) -> None:
-        shares = self.votes / self.joints
-        best = int(shares.argmax())
-        if best and shares[best] > shares[0] + _CLEARLY:
-            found = f"{shares[0]:.0%} of the joints lie on the person as declared, {READINGS[best]} {shares[best]:.0%}"
-            text = f"all annotations: {found}; set annotation_width (or joints.size), or write the joints anew"
-            self.findings.add(ERROR, "frames disagree", text)
-
 
 def examine_collection(collection: Collection, processes: int, samples: int = 0, seed: int = 0) -> Report:
     """Examines every picture that a pair uses, in `processes` processes (0: this one); keeps `samples` for a page."""
     chosen = _choose(collection, samples, seed)
-    tally = Tally(collection.rules.frame, collection.findings)
+    tally = Tally(collection.rules, collection.findings)
     for split, seen in examined(_looks(collection, chosen), processes):
         tally.add(split, seen)
     check_splits(collection)
@@ -174,7 +164,7 @@ def check_splits(collection: Collection) -> None:
     """Adds what lists and pairs show: counts, doubles, pairs across people, unused pictures, people in both splits."""
     findings, splits = collection.findings, collection.splits
     for split, part in splits.items():
-        if not part.pairs:
+        if not part.pairs and not any(finding.kind == "nothing matches" for finding in findings):
             findings.add(ERROR, "empty split", f"{collection.root}, {split}: no usable pair; mend the errors above")
         if collection.kind == "deepfashion":
             _compare_counts(collection, split, part)

@@ -15,12 +15,15 @@ from input_pipeline.check.picture import Examined
 from input_pipeline.formats.findings import LEVELS, WARNING
 from scrn_jax.person import draw, regions
 from scrn_jax.person.fitting import Rules, fit_image, fit_labels
-from scrn_jax.person.image_files import open_image, read_header
+from scrn_jax.person.image_files import open_picture
+from scrn_jax.person.image_headers import read_header
 from scrn_jax.runtime.files import written_whole
 
 # A page with tens of thousands of lines is of no use; the CSV file has all of them.
 _MOST_SHOWN = 1000
 
+# Names that are no UTF-8 are shown with backslashes.
+_TEXT = {"encoding": "utf-8", "errors": "backslashreplace"}
 _STYLE = """
 body { font: 15px/1.5 sans-serif; margin: 2em auto; max-width: 62em; padding: 0 1em; color: #222 }
 table { border-collapse: collapse } td, th { padding: .1em .8em .1em 0; text-align: left; vertical-align: top }
@@ -34,12 +37,12 @@ summary { cursor: pointer; font-weight: bold } li { overflow-wrap: anywhere }
 def write_page(file: Path, title: str, report: Report) -> None:
     """Writes the page, whole or not at all. Raises UserError when `file` cannot be written."""
     with written_whole(file) as temporary:
-        temporary.write_text("\n".join(_page(title, report)), "utf-8")
+        temporary.write_text("\n".join(_page(title, report)), **_TEXT)
 
 
 def write_findings(file: Path, report: Report) -> None:
     """Writes every finding as a row level,kind,text of a CSV file. Raises UserError when it cannot be written."""
-    with written_whole(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+    with written_whole(file) as temporary, temporary.open("w", newline="", **_TEXT) as stream:
         rows = csv.writer(stream)
         rows.writerow(("level", "kind", "text"))
         for found in report.findings.by_kind().values():
@@ -97,10 +100,9 @@ def _sample(seen: Examined, frame: tuple[int, int]) -> bytes:
     """The picture and beside it the overlay, as PNG bytes."""
     rules = Rules(frame)
     # Kept bytes may still have side bars; a frame that they do not fit exactly has been cut already.
-    image = _decoded(
-        fit_image(seen.fitted.image, read_header(seen.fitted.image, seen.name), rules, seen.name), seen.name
-    )
-    labels = _decoded(fit_labels(seen.fitted.labels, rules, seen.name), seen.name)
+    fitted = fit_image(seen.fitted.image, read_header(seen.fitted.image, seen.name), rules, seen.name)
+    image = np.asarray(open_picture(fitted, seen.name).image)
+    labels = regions.label_map_from_bytes(fit_labels(seen.fitted.labels, rules, seen.name), seen.name)
     if image.shape[:2] != frame:
         bar = (image.shape[1] - frame[1]) // 2
         image = image[:, bar : bar + frame[1]]
@@ -108,9 +110,3 @@ def _sample(seen: Examined, frame: tuple[int, int]) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(np.concatenate([image, shown], axis=1)).save(stream, "png")
     return stream.getvalue()
-
-
-def _decoded(data: bytes, where: str) -> np.ndarray:
-    header, image = open_image(data, where)
-    with image:
-        return np.asarray(image if image.mode == "L" and header.kind == "png" else image.convert("RGB"))

@@ -8,14 +8,16 @@ import hashlib
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
+from input_pipeline.check import sense
+from input_pipeline.check.sense import Facts
 from input_pipeline.formats.findings import ERROR, NOTE, WARNING, Finding
 from scrn_jax.errors import UserError
 from scrn_jax.person import face, joints
 from scrn_jax.person.fitting import Fitted, Person, Rules, Size, fit_annotation, fit_image, fit_labels, window
-from scrn_jax.person.image_files import Header, decode_image, in_turn, read_header
-from scrn_jax.person.regions import NUM_REGIONS, label_map_from_bytes
+from scrn_jax.person.image_files import Picture, in_turn, open_picture
+from scrn_jax.person.image_headers import Header, read_header
+from scrn_jax.person.regions import NUM_REGIONS, LabelMap, label_map_from_bytes, open_label_map
 
 # Fewer joints than this are no pose.
 FEWEST_JOINTS = 4
@@ -23,9 +25,6 @@ FEWEST_JOINTS = 4
 LEAST_ON_PERSON = 0.5
 
 _STRIP = 64  # rows
-
-# What the frame of the annotations might be instead of the declared one, in the order of `Examined.votes`.
-READINGS = ("as declared", "40 columns to the left", "40 columns to the right", "with x and y exchanged")
 
 
 class Look(NamedTuple):
@@ -39,16 +38,16 @@ class Look(NamedTuple):
 @dataclasses.dataclass(frozen=True)
 class Examined:
     """What one picture showed. `size` of the image in pixels and `mode` as Pillow names it, None when unreadable;
-    `pixels` (8,) of each region in the frame; `votes` (4,) joints on the person under each of READINGS, of
-    `joints_given`; `digest` of the image file; `fitted` without an error where `asked` for, or with a warning."""
+    `pixels` (8,) of each region in the frame; what they mean (`facts`) and the map that says so; `digest` of the image
+    file; `fitted` without an error where `asked` for, or with a warning."""
 
     name: str
     findings: list[Finding]
     size: Size | None = None
     mode: str | None = None
     pixels: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(NUM_REGIONS, np.int64))
-    votes: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(len(READINGS), np.int64))
-    joints_given: int = 0
+    facts: Facts | None = None
+    labels: str = ""
     has_face: bool = False
     digest: bytes = b""
     fitted: Fitted | None = None
@@ -64,13 +63,16 @@ def examine(look: Look) -> Examined:
     person, rules = look.person, look.rules
     findings: list[Finding] = []
     image, size, mode, digest = _examine_image(person, rules, findings)
-    labels, regions_HxW = _examine_labels(person, rules, size, findings)
+    labels, found, regions_HxW = _examine_labels(person, rules, size, findings)
     if size is None or regions_HxW is None:
         return Examined(person.name, findings, size, mode, digest=digest)
-    pose, box = fit_annotation(person, size, rules)
-    given = int((person.pose != joints.MISSING).all(axis=-1).sum())
-    votes = _votes(pose, regions_HxW, rules.frame)
-    _examine_joints(person, pose, given, votes, findings)
+    try:
+        pose, box = fit_annotation(person, size, rules)
+        facts = sense.facts(person, size, rules, found, regions_HxW)
+    except UserError as error:
+        findings.append(Finding(ERROR, "joints of another frame", str(error)))
+        return Examined(person.name, findings, size, mode, digest=digest)
+    _examine_joints(person, pose, facts, findings)
     has_face = bool(face.has_area(box))
     if not has_face:
         findings.append(Finding(NOTE, "no face", f"{person.image}: neither a face box nor joints of a face"))
@@ -82,8 +84,8 @@ def examine(look: Look) -> Examined:
         size=size,
         mode=mode,
         pixels=np.bincount(regions_HxW.ravel(), minlength=NUM_REGIONS),
-        votes=votes,
-        joints_given=given,
+        facts=facts,
+        labels=str(person.labels),
         has_face=has_face,
         digest=digest,
         fitted=Fitted(image, labels, pose, box) if keep else None,
@@ -118,7 +120,7 @@ def _examine_decoded(
     data: bytes, header: Header, rules: Rules, where: str, findings: list[Finding]
 ) -> tuple[bytes | None, str]:
     """(fitted bytes, mode) of the image's bytes, decoded once; None for a shape that does not fit. Raises UserError."""
-    picture = decode_image(data, where)
+    picture = open_picture(data, where)
     try:
         fitted = fit_image(data, header, rules, where, picture)
     except UserError as error:
@@ -133,34 +135,32 @@ def _examine_decoded(
     return fitted, picture.mode
 
 
-def _is_grey(picture: Image.Image) -> bool:
+def _is_grey(picture: Picture) -> bool:
     """Whether no pixel has a colour, told strip by strip: most pictures show one in the first."""
-    if picture.mode in ("L", "LA", "1"):
-        return True
+    image = picture.image
     strips = (
-        picture.crop((0, top, picture.width, min(top + _STRIP, picture.height)))
-        for top in range(0, picture.height, _STRIP)
+        image.crop((0, top, image.width, min(top + _STRIP, image.height))) for top in range(0, image.height, _STRIP)
     )
-    return all((np.ptp(np.asarray(strip.convert("RGB")), axis=2) == 0).all() for strip in strips)
+    return "grey" in picture.notes or all((np.ptp(np.asarray(strip), axis=2) == 0).all() for strip in strips)
 
 
 def _examine_labels(
     person: Person, rules: Rules, image_size: Size | None, findings: list[Finding]
-) -> tuple[bytes, np.ndarray | None]:
-    """(fitted bytes, regions (H, W) uint8 in the frame) of the parsing map; None after an error."""
+) -> tuple[bytes, LabelMap | None, np.ndarray | None]:
+    """(fitted bytes, the file's labels, regions (H, W) uint8 in the frame) of the parsing map; None after an error."""
     where = str(person.labels)
     try:
         data = person.labels.read()
-        labels = label_map_from_bytes(data, where, len(rules.merge))
+        found = open_label_map(data, where, len(rules.merge))
     except UserError as error:
         findings.append(Finding(ERROR, "unreadable parsing map", str(error)))
-        return b"", None
+        return b"", None, None
     try:
-        _check_map_shape(labels.shape, image_size, rules, where)
+        _check_map_shape(found.labels.shape, image_size, rules, where)
         fitted = fit_labels(data, rules, where)
     except UserError as error:
         findings.append(Finding(ERROR, "wrongly shaped parsing map", str(error)))
-        return b"", None
+        return b"", None, None
     regions_HxW = label_map_from_bytes(fitted, where)
     if regions_HxW.shape != rules.frame:  # kept as it was: with side bars, or at another resolution
         top, left, height, width = (round(edge) for edge in window(regions_HxW.shape, rules.frame, rules.fit, where))
@@ -169,7 +169,7 @@ def _examine_labels(
         regions_HxW = regions_HxW[rows][:, columns]
     if not regions_HxW.any():
         findings.append(Finding(WARNING, "empty parsing map", f"{where}: all background; parse the image again"))
-    return fitted, regions_HxW
+    return fitted, found, regions_HxW
 
 
 def _check_map_shape(size: Size, image_size: Size | None, rules: Rules, where: str) -> None:
@@ -181,10 +181,10 @@ def _check_map_shape(size: Size, image_size: Size | None, rules: Rules, where: s
         raise UserError(f"{where}: {shapes}; a parsing map must have its image's shape: make it anew")
 
 
-def _examine_joints(person: Person, pose: np.ndarray, given: int, votes: np.ndarray, findings: list[Finding]) -> None:
+def _examine_joints(person: Person, pose: np.ndarray, facts: Facts, findings: list[Finding]) -> None:
     where = f"{person.image}, joints"
     there = int(joints.present(pose).sum())
-    if there < given:
+    if there < facts.joints_given:
         outside = [
             name
             for name, raw, fitted in zip(joints.NAMES, person.pose, pose, strict=True)
@@ -195,21 +195,7 @@ def _examine_joints(person: Person, pose: np.ndarray, given: int, votes: np.ndar
     if there < FEWEST_JOINTS:
         text = f"{where}: only {there} of {joints.NUM_JOINTS} are there; annotate it again or remove its pairs"
         findings.append(Finding(WARNING, "hardly any joints", text))
-    elif votes[0] < LEAST_ON_PERSON * there:
-        text = f"{where}: only {votes[0]} of {there} lie on the person of {person.labels}; do they belong together?"
+    elif facts.votes[0] < LEAST_ON_PERSON * there:
+        found = f"only {facts.votes[0]} of {there} lie on the person of {person.labels}"
+        text = f"{where}: {found}; do they belong together?"
         findings.append(Finding(WARNING, "joints beside the person", text))
-
-
-def _votes(pose: np.ndarray, regions_HxW: np.ndarray, frame: Size) -> np.ndarray:
-    """How many joints lie on the person under each of READINGS, (4,) int64."""
-    bar = 40 * frame[0] / 256
-    there = joints.present(pose)
-    points = pose[there]
-    readings = (points, points - (0, bar), points + (0, bar), points[:, ::-1])
-    return np.array([_hits(reading, regions_HxW) for reading in readings], np.int64)
-
-
-def _hits(points: np.ndarray, regions_HxW: np.ndarray) -> int:
-    rows, columns = np.round(points).astype(int).T
-    inside = (rows >= 0) & (columns >= 0) & (rows < regions_HxW.shape[0]) & (columns < regions_HxW.shape[1])
-    return int((regions_HxW[rows[inside], columns[inside]] > 0).sum())

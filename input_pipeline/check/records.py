@@ -38,7 +38,7 @@ def examine_records(directory: Path, processes: int, samples: int = 0, seed: int
         for split, source in sources.items()
         for look in _looks(source, split, Rules(frame), chosen[split], pairs[split], findings)
     )
-    tally = Tally(frame, findings)
+    tally = Tally(Rules(frame), findings)
     for split, seen in examined(looks, processes):
         tally.add(split, seen)
     kind = str(metadata(directory).get("kind", "records"))

@@ -1,22 +1,22 @@
 """A data set as it lies on disk: its pictures by name, their annotations, the pairs of each split. No TensorFlow."""
 
 import dataclasses
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from input_pipeline.formats.findings import ERROR, Findings
+from input_pipeline.formats.names import Names, stem
 from input_pipeline.pair import Pair
 from scrn_jax.errors import UserError
+from scrn_jax.person.face import has_area
 from scrn_jax.person.fitting import Annotation, Fitted, Person, Rules, Size, fit_person
-from scrn_jax.runtime.files import TABLE_ROWS, Problems, Stored, is_number, meet, open_archive, read_json, read_table
+from scrn_jax.runtime.files import TABLE_ROWS, Problems, Stored, is_number, meet, read_json, read_table
+from scrn_jax.runtime.folders import tidy
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class ListedPair:
     """An ordered pair of picture names and where it is listed."""
 
@@ -27,9 +27,10 @@ class ListedPair:
 
 @dataclasses.dataclass
 class Split:
-    """One split. Images by name; parsing maps and joints by name or by name without suffix; `pose_size` is the
-    (height, width) in whose pixels joints and face boxes are, None for each image's own. The `_at` say where each kind
-    of file was looked for. `listed` are the names in the split's .lst file, if there is one."""
+    """One split. Images, parsing maps, joints and face boxes by the pictures' names; `pose_size` is the (height, width)
+    in whose pixels joints and face boxes are, None for each image's own, and `pose_sizes` those of single pictures. The
+    `_at` say where each kind of file was looked for. `listed` are the names in the split's .lst file, if there is one.
+    `dropped` are the pictures whose pairs are left out, because something of them is absent."""
 
     images: Mapping[str, Stored]
     labels: Mapping[str, Stored]
@@ -41,6 +42,8 @@ class Split:
     labels_at: str
     joints_at: str
     listed: tuple[str, ...] | None = None
+    pose_sizes: Mapping[str, Size] = dataclasses.field(default_factory=dict)
+    dropped: list[str] = dataclasses.field(default_factory=list)
 
     def names(self) -> list[str]:
         """The names of the pictures that pairs use, those of one person together, each once."""
@@ -51,9 +54,9 @@ class Split:
         return Person(
             name=name,
             image=self.images[name],
-            labels=by_name(self.labels, name),
-            pose=by_name(self.poses, name),
-            pose_size=self.pose_size,
+            labels=self.labels[name],
+            pose=self.poses[name],
+            pose_size=self.pose_sizes.get(name, self.pose_size),
             face_box=self.face_boxes.get(name),
         )
 
@@ -72,49 +75,23 @@ class Collection:
     findings: Findings
 
 
-def without_suffix(name: str) -> str:
-    """The name of a picture without .jpg and the like."""
-    stem, dot, _ = name.rpartition(".")
-    return stem if dot else name
-
-
-def by_name(values: Mapping, name: str):
-    """The value of a picture, filed under its name or under its name without suffix. Raises KeyError."""
-    return values[name] if name in values else values[without_suffix(name)]
-
-
-def index_folder(folder: Path, rename: Callable[[str], str] = str) -> dict[str, Stored]:
-    """The pictures in and below a folder by their path in it, as `rename` changes it. Raises UserError for doubles."""
-    found: dict[str, Stored] = {}
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for file in sorted(files):
-            if not file.startswith(".") and file.lower().endswith(IMAGE_SUFFIXES):
-                path = os.path.join(parent, file)
-                _enter(found, rename(Path(path).relative_to(folder).as_posix()), Stored(path))
-    return found
-
-
-def index_archive(file: Path, rename: Callable[[str], str] = str) -> dict[str, Stored]:
-    """The pictures in a zip archive, likewise. Raises UserError for a damaged or encrypted archive."""
-    found: dict[str, Stored] = {}
-    for info in open_archive(str(file)).infolist():
-        path = PurePosixPath(info.filename)
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
-            if info.flag_bits & 1:
-                raise UserError(f"{file}: encrypted; unpack it with the password that came with the set")
-            _enter(found, rename(info.filename), Stored(str(file), info.filename))
-    return found
-
-
-def _enter(found: dict[str, Stored], name: str, stored: Stored) -> None:
-    if name in found:
-        raise UserError(f"{stored}: has the same name {name} as {found[name]}; remove one of them")
-    found[name] = stored
+def find_pairs(pairs: list[ListedPair], names: Names, images_at: str, findings: Findings) -> list[ListedPair]:
+    """The pairs with the pictures' own names; a finding when no listed name is a picture's."""
+    found = {name: names.find(name) for pair in pairs for name in (pair.source, pair.target)}
+    if found and names.all and not any(found.values()):
+        listed = f"{pairs[0].where}: no name of its list is a picture's in {images_at}"
+        alike = f"they are called like {pairs[0].source!r}, pictures like {names.first()!r}; name them alike"
+        findings.add(ERROR, "nothing matches", f"{listed}: {alike}")
+        return []
+    own = {name: known or name for name, known in found.items()}
+    return [ListedPair(pair.where, own[pair.source], own[pair.target]) for pair in pairs]
 
 
 def drop_incomplete_pairs(split: Split, findings: Findings) -> None:
-    """Leaves in `split` the pairs whose two pictures have image, joints and parsing map, and reports the others."""
+    """Leaves in `split` the pairs whose two pictures have image, joints and parsing map, and reports the others.
+
+    Where nothing of a kind belongs to any picture, another finding has said so.
+    """
     complete: dict[str, bool] = {}
 
     def is_complete(pair: ListedPair, name: str) -> bool:
@@ -122,7 +99,9 @@ def drop_incomplete_pairs(split: Split, findings: Findings) -> None:
             lack = _lack(split, name)
             complete[name] = lack is None
             if lack:
-                findings.add(ERROR, *(lack[0], f"{pair.where}, {name}: {lack[1]} or remove the pair"))
+                split.dropped.append(name)
+            if lack and lack[1]:
+                findings.add(ERROR, lack[0], f"{pair.where}, {name}: {lack[1]} or remove the pair")
         return complete[name]
 
     split.pairs = [
@@ -131,14 +110,14 @@ def drop_incomplete_pairs(split: Split, findings: Findings) -> None:
 
 
 def _lack(split: Split, name: str) -> tuple[str, str] | None:
-    """What a picture lacks, as the kind of a finding and its text, or None."""
-    stem = without_suffix(name)
+    """What a picture lacks, as the kind of a finding and its text (empty: said already), or None."""
     if name not in split.images:
         return "image absent", f"no such image in {split.images_at}; add it"
-    if name not in split.poses and stem not in split.poses:
-        return "joints absent", f"no joints in {split.joints_at}; add them"
-    if name not in split.labels and stem not in split.labels:
-        return "parsing map absent", f"no parsing map {split.labels_at}/{stem}.png; add it"
+    if name not in split.poses:
+        return "joints absent", (f"no joints in {split.joints_at}; add them" if split.poses else "")
+    if name not in split.labels:
+        map_file = f"{split.labels_at}/{stem(name)}.png"
+        return "parsing map absent", (f"no parsing map {map_file}; add it" if split.labels else "")
     return None
 
 
@@ -211,10 +190,11 @@ def read_pairs(file: Path, rename=str, problems: Problems | None = None) -> list
 
 def checked_name(name: str, file: Path, line: int) -> str:
     """`name` when it is one of a file that stays inside its folder; raises UserError otherwise."""
-    path = PurePosixPath(name)
-    if not name or path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
+    path = PurePosixPath(tidy(name))
+    drive = path.parts[:1] and path.parts[0].endswith(":")
+    if not name or path.is_absolute() or drive or ".." in path.parts or "\0" in name:
         raise UserError(f"{file}, line {line}: {name!r} is no name of an image in the folder; mend the line")
-    return name
+    return tidy(name)
 
 
 def read_face_boxes(file: Path, problems: Problems | None = None) -> dict[str, np.ndarray]:
@@ -232,6 +212,10 @@ def read_face_boxes(file: Path, problems: Problems | None = None) -> dict[str, n
         numbers = [0, 0, 0, 0] if box is None else box
         if not isinstance(numbers, list) or len(numbers) != 4 or not all(map(is_number, numbers)):
             wrong = f"{file}, {name}: {box!r} is no face box [y0, x0, y1, x1] in pixels; mend it or write null"
+            meet(UserError(wrong), problems)
+            continue
+        if any(numbers) and not has_area(np.array(numbers, np.float64)):
+            wrong = f"{file}, {name}: {box!r} ends before it begins; write [y0, x0, y1, x1], or null for no face"
             meet(UserError(wrong), problems)
             continue
         read[name] = np.array(numbers, np.float64)

@@ -12,25 +12,28 @@ face-boxes.json       optional: name -> [y0, x0, y1, x1] in the pixels of the jo
 import dataclasses
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from input_pipeline.formats import collection
-from input_pipeline.formats.collection import Collection, Split, drop_incomplete_pairs, index_archive, index_folder
+from input_pipeline.formats.collection import Collection, Split, drop_incomplete_pairs, find_pairs
 from input_pipeline.formats.findings import ERROR, NOTE, WARNING, Findings
+from input_pipeline.formats.names import Names, Pictures, index_archive, index_folder, match, tell_nobody
 from scrn_jax.errors import UserError
 from scrn_jax.person import joint_files, joints, regions
 from scrn_jax.person.fitting import Rules, Size
 from scrn_jax.person.image_files import GENDERS, flat_name
-from scrn_jax.runtime.files import Problems, Stored, read_lines
+from scrn_jax.runtime.files import Problems, read_lines
+from scrn_jax.runtime.folders import tidy
 
 log = logging.getLogger(__name__)
 
 FRAME = (256, 176)
 SPLITS = ("train", "test")
 SQUARE_WIDTH = 256
+BOXES = "face-boxes.json"
 _ITEM = re.compile(r"(fashion(?:WO)?MEN.*?id\d{8})\d*_")
 
 
@@ -66,12 +69,18 @@ def read_layout(root: Path, options: Options = DEFAULTS, splits: Iterable[str] =
         raise UserError(f"{wrong}; it can be {FRAME[1]} or {SQUARE_WIDTH}")
     findings = Findings()
     read, places = {}, {}
-    indexed: dict[Path, Mapping[str, Stored]] = {}
+    indexed: dict[Path, Pictures] = {}
+    boxes = _read_boxes(root / BOXES, findings)
     for split in splits:
         try:
-            read[split], places[split] = _read_split(root, split, options, findings, indexed)
+            read[split], places[split] = _read_split(root, split, options, findings, indexed, boxes)
         except UserError as error:
             findings.add(ERROR, "incomplete layout", error)
+    if len(read) > 1:
+        names = Names(name for part in read.values() for name in part.images)
+        tell_nobody(
+            match(boxes, names, str(root / BOXES), Findings()), names, "face boxes", str(root / BOXES), findings
+        )
     provenance = {
         "images": places,
         "annotation_size": {split: list(part.pose_size) for split, part in read.items()},
@@ -81,15 +90,34 @@ def read_layout(root: Path, options: Options = DEFAULTS, splits: Iterable[str] =
     return Collection(root, "deepfashion", rules, read, item_key, provenance, findings)
 
 
+def _read_boxes(file: Path, findings: Findings) -> dict[str, np.ndarray]:
+    """The face boxes by flat name; what is wrong with them is among the findings."""
+    problems: Problems = []
+    boxes: dict[str, np.ndarray] = {}
+    try:
+        boxes = collection.read_face_boxes(file, problems) if file.exists() else {}
+    except UserError as error:
+        findings.add(ERROR, "incomplete layout", error)
+    for problem in problems:
+        findings.add(ERROR, "unreadable line", problem)
+    return {flat_name(tidy(name)): box for name, box in boxes.items()}
+
+
 def _read_split(
-    root: Path, split: str, options: Options, findings: Findings, indexed: dict[Path, Mapping[str, Stored]]
+    root: Path,
+    split: str,
+    options: Options,
+    findings: Findings,
+    indexed: dict[Path, Pictures],
+    boxes: dict[str, np.ndarray],
 ) -> tuple[Split, str]:
     place = _image_place(root, split, options.images, findings)
     if place not in indexed:
         indexed[place] = index_folder(place, flat_name) if place.is_dir() else index_archive(place, flat_name)
+        indexed[place].tell(str(place), findings)
     problems: Problems = []
     try:
-        part = _read_files(root, split, options, place, indexed[place], problems)
+        part = _read_files(root, split, options, place, indexed[place], boxes, problems, findings)
     finally:
         for problem in problems:
             findings.add(ERROR, "unreadable line", problem)
@@ -103,35 +131,42 @@ def _read_files(
     split: str,
     options: Options,
     place: Path,
-    images: Mapping[str, Stored],
+    images: Pictures,
+    boxes: dict[str, np.ndarray],
     problems: Problems,
+    findings: Findings,
 ) -> Split:
-    labels_at = _label_folder(root, split)
-    annotations = csv_file(root, "annotation", split)
-    poses = {flat_name(name): pose for name, pose in joint_files.read_deepfashion(annotations, problems).items()}
-    boxes_file = root / "face-boxes.json"
-    boxes = collection.read_face_boxes(boxes_file, problems) if boxes_file.exists() else {}
-    pairs_file = csv_file(root, "pairs", split)
+    names = Names(images)
+    labels_at, annotations = _label_folder(root, split), csv_file(root, "annotation", split)
+    poses = {flat_name(tidy(name)): pose for name, pose in joint_files.read_deepfashion(annotations, problems).items()}
+    labels = index_folder(labels_at, flat_name)
+    labels.tell(str(labels_at), findings)
+    belongs = []
+    for values, what, where in ((labels, "parsing maps", labels_at), (poses, "joints", annotations)):
+        belongs.append(match(values, names, str(where), findings))
+        tell_nobody(belongs[-1], names, what, str(where), findings)
+    pairs = collection.read_pairs(csv_file(root, "pairs", split), flat_name, problems)
     return Split(
         images=images,
-        labels={name.rpartition(".")[0]: stored for name, stored in index_folder(labels_at, flat_name).items()},
-        poses=poses,
+        labels=belongs[0].values,
+        poses=belongs[1].values,
         pose_size=annotation_size(poses, options.annotation_width, annotations),
-        face_boxes=boxes,
-        pairs=collection.read_pairs(pairs_file, flat_name, problems),
+        face_boxes=match(boxes, names, str(root / BOXES), findings).values,
+        pairs=find_pairs(pairs, names, str(place), findings),
         images_at=str(place),
         labels_at=str(labels_at),
         joints_at=str(annotations),
-        listed=_read_list(root / f"{split}.lst"),
+        listed=_read_list(root / f"{split}.lst", names),
     )
 
 
 def _image_place(root: Path, split: str, wanted: str | None, findings: Findings) -> Path:
     """The folder or archive with the images of `split`."""
     if wanted is not None:
-        if not (root / wanted).exists() or ".." in Path(wanted).parts:
-            raise UserError(f"{root / wanted}: no such folder or archive of images; mend config.data.images")
-        return root / wanted
+        place = root / wanted
+        if not place.is_relative_to(root) or ".." in Path(wanted).parts or not place.exists():
+            raise UserError(f"{place}: no such folder or archive of images in {root}; mend config.data.images")
+        return place
     if (root / split).is_dir():
         return root / split
     places = [root / name for name in ("img", "img_highres") if (root / name).is_dir()]
@@ -189,11 +224,12 @@ def annotation_size(poses: dict[str, np.ndarray], width: int | None, file: Path)
     return FRAME[0], width
 
 
-def _read_list(file: Path) -> tuple[str, ...] | None:
-    """The names in a .lst file, or None when there is none."""
+def _read_list(file: Path, names: Names) -> tuple[str, ...] | None:
+    """The names in a .lst file, as the pictures have them, or None when there is none."""
     if not file.is_file():
         return None
-    return tuple(flat_name(line.strip()) for line in read_lines(file) if line.strip())
+    listed = (flat_name(tidy(line.strip())) for line in read_lines(file) if line.strip())
+    return tuple(names.find(name) or name for name in listed)
 
 
 def _check_list(split: Split, file: Path, findings: Findings) -> None:

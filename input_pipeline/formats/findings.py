@@ -7,6 +7,11 @@ from scrn_jax.errors import UserError
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 LEVELS = (ERROR, WARNING, NOTE)
+# Errors of a whole set, which leaving pictures out does not mend.
+OF_THE_SET = (
+    "frames disagree", "joints fit nowhere", "no joints", "class meaning", "incomplete layout", "empty split",
+    "nothing matches",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +36,10 @@ class Findings:
     def extend(self, findings: "list[Finding] | Findings") -> None:
         """Notes many."""
         self._all.extend(findings)
+
+    def forget(self, *kinds: str) -> None:
+        """Takes those of some kinds out, which another finding explains."""
+        self._all = [finding for finding in self._all if finding.kind not in kinds]
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self._all)

@@ -29,7 +29,9 @@ def read_folder(directory: str | Path, options: Options = DEFAULTS, split: str |
 
 def is_raw(directory: Path) -> bool:
     """Whether a folder holds pictures with their annotations, rather than records prepared from them."""
-    return (directory / FILE_NAME).is_file() or any(directory.glob("*annotation-*.csv"))
+    return (directory / FILE_NAME).is_file() or any(
+        not file.name.startswith(".") for file in directory.glob("*annotation-*.csv")
+    )
 
 
 class FolderSource(CollectionSource):

@@ -2,18 +2,20 @@
 
     frame = [256, 176]            # height, width of the data set in pixels; this is the default
     fit = "pad"                   # how pictures get that shape: "exact", "pad" (default) or "crop", see `fitting`
-    images = "images"             # folder of JPEG and PNG files; a picture's name is its path in it
+    images = "images"             # folder of JPEG, PNG, WebP, TIFF or BMP files; a picture's name is its path in it
     face_boxes = "faces.json"     # optional: name -> [y0, x0, y1, x1] in the pixels of the joints, or null: no face
 
     [parsing]
     folder = "parsing"            # PNG label maps, named like the images
-    merge = "lip"                 # their classes: "regions" (the 8), "lip" (20), "cihp" (20), or a list: the region of
-                                  # class 0, of class 1, ...
+    merge = "lip"                 # their classes: "regions" (the 8), "lip" (20), "cihp" (20), "atr" (18), "adgan" (8),
+                                  # "pise" (8), or a list: the region of class 0, of class 1, ...
     [joints]
     format = "openpose"           # "deepfashion" (a CSV file), "openpose" (a folder of JSON files), "coco" (a JSON
-    path = "openpose"             # file), "npy" (a folder), see `scrn_jax.person.joint_files`
-    size = [256, 176]             # optional: height, width of the frame they are in; default: each image's own pixels
+    path = "openpose"             # file), "npy", "mediapipe", "labelled", "pidm" (folders), see `joint_files`
+    size = [256, 176]             # optional: height, width of the frame they are in, [1, 1] for fractions of the
+                                  # picture; default: what their files say, else each image's own pixels
     min_confidence = 0.1          # optional: detected points below it are missing
+    person = "score"              # optional: of several people the surest; or "largest", or "central"
 
 Then either the pairs, CSV files with the columns from,to:
 
@@ -27,40 +29,38 @@ or who is in which picture; all ordered pairs of one person's pictures are taken
     by = "folder"                 # the folder that the picture is in; or "prefix": its name up to the first "_"
     file = "who.csv"              # instead of `by`: a CSV file with the columns name,identity
     test = ["anna", "ben"]        # who is held out; or test_share = 0.1, the default: a fixed tenth of the people
+    exclude = ["carl"]            # optional: who is left out
 """
 
-import hashlib
-import itertools
 import tomllib
-from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from input_pipeline.formats import collection
-from input_pipeline.formats.collection import Collection, ListedPair, Split, drop_incomplete_pairs, index_folder
-from input_pipeline.formats.deepfashion import item_key
-from input_pipeline.formats.findings import ERROR, NOTE, WARNING, Findings
+from input_pipeline.formats import collection, identities
+from input_pipeline.formats.collection import Collection, Split, drop_incomplete_pairs
+from input_pipeline.formats.findings import ERROR, WARNING, Findings
+from input_pipeline.formats.identities import FILE_NAME, inside
+from input_pipeline.formats.names import Names, Pictures, index_folder, match, tell_nobody
 from scrn_jax.errors import UserError
 from scrn_jax.person import regions
 from scrn_jax.person.fitting import FITS, Rules
-from scrn_jax.person.joint_files import MIN_CONFIDENCE, READERS, read_joints
-from scrn_jax.runtime.files import Problems, Stored, is_number, read_table, read_text
+from scrn_jax.person.image_headers import read_header
+from scrn_jax.person.joint_files import READERS, read_joints
+from scrn_jax.person.joint_points import CHOICES, MIN_CONFIDENCE, Detected, Joints
+from scrn_jax.person.joints import FRACTIONS
+from scrn_jax.runtime.files import Problems, is_number, read_text
 
-FILE_NAME = "people.toml"
-# A pair takes some 200 bytes of memory.
-MAX_PAIRS = 1 << 21
 _MAX_BYTES = 1 << 20
 _SECTIONS = {
     "": {"frame", "fit", "images", "face_boxes", "parsing", "joints", "pairs", "identities"},
     "parsing": {"folder", "merge"},
-    "joints": {"format", "path", "size", "min_confidence"},
+    "joints": {"format", "path", "size", "min_confidence", "person"},
     "pairs": {"train", "test"},
-    "identities": {"by", "file", "test", "test_share"},
+    "identities": {"by", "file", "test", "test_share", "exclude"},
 }
-
-Identity = Callable[[str], str | None]
+_CHOSEN = {"score": "the surest", "largest": "the largest", "central": "the one nearest to the middle"}
+# Detectors' probabilities may exceed 1 by rounding, and a little more.
+_SLIP = 0.05
 
 
 def read_manifest(file: Path) -> Collection:
@@ -78,27 +78,40 @@ def read_manifest(file: Path) -> Collection:
         content.get("fit", "pad"),
         tuple(regions.merge_table(merge).tolist()),
     )
-    images_at, labels_at = (_inside(root, path) for path in (content["images"], content["parsing"]["folder"]))
-    images, labels = _pictures(images_at, "images"), _pictures(labels_at, "parsing maps")
-    about = content["joints"]
-    joints_at = _inside(root, about["path"])
-    poses = read_joints(about["format"], joints_at, problems, about.get("min_confidence", MIN_CONFIDENCE))
-    boxes_at = content.get("face_boxes")
-    boxes = collection.read_face_boxes(_inside(root, boxes_at), problems) if boxes_at else {}
-    identity, pairs = _pairs(root, content, images, findings, problems)
+    images_at, labels_at, joints_at = (
+        inside(root, path) for path in (content["images"], content["parsing"]["folder"], content["joints"]["path"])
+    )
+    images = _pictures(images_at, "images", findings)
+    names = Names(images)
+    names.tell_doubles(findings)
+    labels = _pictures(labels_at, "parsing maps", findings)
+    poses = _joints(joints_at, content["joints"], names, images, findings, problems)
+    boxes_at = inside(root, content.get("face_boxes", ""))
+    boxes = collection.read_face_boxes(boxes_at, problems) if "face_boxes" in content else {}
+    identity, pairs = identities.read_pairs(root, content, images, findings, problems)
     for problem in problems:
         findings.add(ERROR, "unreadable line", problem)
+    belongs = []
+    for values, what, where in (
+        (labels, "parsing maps", str(labels_at)),
+        (poses, "joints", str(joints_at)),
+        (boxes, "face boxes", str(boxes_at)),
+    ):
+        belongs.append(match(values, names, where, findings))
+        tell_nobody(belongs[-1], names, what, where, findings)
+    size = content["joints"].get("size")
     splits = {
         name: Split(
             images=images,
-            labels={name.rpartition(".")[0]: stored for name, stored in labels.items()},
-            poses=poses,
-            pose_size=_size(about["size"], f"{file}: joints.size") if "size" in about else None,
-            face_boxes=boxes,
-            pairs=listed,
+            labels=belongs[0].values,
+            poses=belongs[1].values,
+            pose_size=None if size is None else _size(size, f"{file}: joints.size", FRACTIONS),
+            face_boxes=belongs[2].values,
+            pairs=collection.find_pairs(listed, names, str(images_at), findings),
             images_at=str(images_at),
             labels_at=str(labels_at),
             joints_at=str(joints_at),
+            pose_sizes={} if size is not None else match(poses.canvases, names, "", Findings()).values,
         )
         for name, listed in pairs.items()
     }
@@ -106,6 +119,32 @@ def read_manifest(file: Path) -> Collection:
         drop_incomplete_pairs(part, findings)
     provenance = {"manifest": content, "merge": merge}
     return Collection(root, "own", rules, splits, identity, provenance, findings)
+
+
+def _joints(
+    place: Path, about: dict[str, Any], names: Names, images: Pictures, findings: Findings, problems: Problems
+) -> Joints:
+    """The joints, and findings about pictures of several people and about scores that are no probabilities."""
+
+    def size_of(name: str) -> tuple[int, int] | None:
+        own = names.find(name)
+        header = None if own is None else read_header(images[own].read(), str(images[own]))
+        return None if header is None else (header.height, header.width)
+
+    person = about.get("person", "score")
+    options = Detected(about.get("min_confidence", MIN_CONFIDENCE), person, size_of)
+    poses = read_joints(about["format"], place, problems, options)
+    if poses.several:
+        name, count = next(iter(poses.several.items()))
+        found = f"{len(poses.several):,} pictures show several people, {name} {count} for one"
+        text = f"{place}: {found}; {_CHOSEN[person]} counts (joints.person = {person!r}): look whether that is right"
+        findings.add(WARNING, "several people", text)
+    lowest, highest = poses.scores
+    most = 2 if about["format"] == "coco" else 1  # COCO's flags
+    if "min_confidence" not in about and (lowest < 0 or highest > most + _SLIP):
+        text = f"{place}: scores from {lowest:.3g} to {highest:.3g} are no probabilities; set joints.min_confidence"
+        findings.add(WARNING, "scores", text)
+    return poses
 
 
 def _checked(file: Path) -> dict[str, Any]:
@@ -149,103 +188,40 @@ def _text(content: dict[str, Any], path: str, file: Path, *, optional: bool = Fa
 
 def _check_numbers(content: dict[str, Any], file: Path) -> None:
     confidence = content["joints"].get("min_confidence", MIN_CONFIDENCE)
-    if not is_number(confidence) or not 0 <= confidence <= 1:
-        raise UserError(f"{file}: joints.min_confidence is {confidence!r}; it must lie between 0 and 1")
+    if not is_number(confidence) or confidence < 0:
+        raise UserError(f"{file}: joints.min_confidence is {confidence!r}; it must be 0 or more, as the scores are")
+    person = content["joints"].get("person", "score")
+    if person not in CHOICES:
+        raise UserError(f"{file}: joints.person is {person!r}; choose one of {', '.join(CHOICES)}")
     merge = content["parsing"].get("merge", "regions")
     if not isinstance(merge, str | list):
         raise UserError(f"{file}: parsing.merge is {merge!r}; name a table or list the region of each class")
     if "identities" in content:
         section = content["identities"]
-        share, people = section.get("test_share", 0.1), section.get("test", [])
+        share = section.get("test_share", 0.1)
         if not is_number(share) or not 0 < share < 1:
             raise UserError(f"{file}: identities.test_share is {share!r}; it must lie between 0 and 1")
-        if not isinstance(people, list) or not all(isinstance(person, str) for person in people):
-            raise UserError(f"{file}: identities.test is {people!r}; it must be a list of texts")
+        for key in ("test", "exclude"):
+            people = section.get(key, [])
+            if not isinstance(people, list) or not all(isinstance(who, str) for who in people):
+                raise UserError(f"{file}: identities.{key} is {people!r}; it must be a list of texts")
         if ("by" in section) == ("file" in section) or section.get("by", "folder") not in ("folder", "prefix"):
             raise UserError(f'{file}: identities needs by = "folder", by = "prefix" or file = "NAME.csv"')
 
 
-def _size(value: Any, where: str) -> tuple[int, int]:
-    """[height, width] as a tuple; raises UserError for anything but two integers from 16 to 4096."""
+def _size(value: Any, where: str, also: tuple[int, int] | None = None) -> tuple[int, int]:
+    """[height, width] as a tuple; raises UserError for anything but two integers from 16 to 4096, or `also`."""
     if not isinstance(value, list) or len(value) != 2 or any(type(side) is not int for side in value):
         raise UserError(f"{where} is {value!r}; it must be [height, width] in pixels")
-    if not all(16 <= side <= 4096 for side in value):
+    if tuple(value) != also and not all(16 <= side <= 4096 for side in value):
         raise UserError(f"{where} is {value!r}; both must lie between 16 and 4096 pixels")
     return value[0], value[1]
 
 
-def _inside(root: Path, path: str) -> Path:
-    """`path` below the manifest's folder, or as it is when absolute."""
-    if "\0" in path:
-        raise UserError(f"{root / FILE_NAME}: {path!r} is no path; mend it")
-    return root / Path(path).expanduser()
-
-
-def _pictures(folder: Path, what: str) -> dict[str, Stored]:
-    found = index_folder(folder) if folder.is_dir() else {}
+def _pictures(folder: Path, what: str, findings: Findings) -> Pictures:
+    found = index_folder(folder) if folder.is_dir() else Pictures()
+    found.tell(str(folder), findings)
     if not found:
-        raise UserError(f"{folder}: holds no {what} (JPEG or PNG); mend the path in {FILE_NAME}")
+        left = "; ".join(finding.text for finding in findings)
+        raise UserError(f"{folder}: holds no {what} (JPEG or PNG); mend the path in {FILE_NAME}{left and f' ({left})'}")
     return found
-
-
-def _pairs(
-    root: Path, content: dict[str, Any], images: dict[str, Stored], findings: Findings, problems: Problems
-) -> tuple[Identity, dict[str, list[ListedPair]]]:
-    """Who is in a picture, and the pairs of each split."""
-    if "pairs" in content:
-        section = content["pairs"]
-        files = {split: _inside(root, section[split]) for split in ("train", "test") if split in section}
-        if not files:
-            raise UserError(f"{root / FILE_NAME}: [pairs] names no file; set train, test or both")
-        pairs = {split: collection.read_pairs(file, problems=problems) for split, file in files.items()}
-        return item_key, pairs
-    section = content["identities"]
-    identity = _identity(root, section, problems)
-    people: dict[str, list[str]] = {}
-    for name in sorted(images):
-        who = identity(name)
-        if who is None:
-            findings.add(WARNING, "person unknown", f"{images[name]}: belongs to nobody in {section['file']}; add it")
-        else:
-            people.setdefault(who, []).append(name)
-    count = sum(len(names) * (len(names) - 1) for names in people.values())
-    if count > MAX_PAIRS:
-        raise UserError(
-            f"{root / FILE_NAME}: [identities] makes {count:,} pairs, at most {MAX_PAIRS:,} are taken; is one "
-            "folder many people? else list the pairs that you want with [pairs]"
-        )
-    held_out = _held_out(root, section, sorted(people))
-    pairs = {"train": [], "test": []}
-    for who, names in people.items():
-        if len(names) < 2:
-            findings.add(NOTE, "single picture", f"{images[names[0]]}: the only picture of {who!r}, so in no pair")
-        split = "test" if who in held_out else "train"
-        pairs[split] += [ListedPair(f"pairs of {who}", *pair) for pair in itertools.permutations(names, 2)]
-    for split, listed in pairs.items():
-        if not listed:
-            nobody = f"{root / FILE_NAME}: nobody in {split} has two pictures; mend [identities]"
-            findings.add(ERROR, "empty split", nobody)
-
-    return identity, pairs
-
-
-def _identity(root: Path, section: dict[str, Any], problems: Problems) -> Identity:
-    if "file" in section:
-        file = _inside(root, section["file"])
-        table = {row[0]: row[1] for _, row in read_table(file, ("name", "identity"), problems)}
-        return lambda name: table.get(name) or None
-    if section["by"] == "folder":
-        return lambda name: str(PurePosixPath(name).parent)
-    return lambda name: PurePosixPath(name).name.partition("_")[0]
-
-
-def _held_out(root: Path, section: dict[str, Any], people: list[str]) -> set[str]:
-    """Who is in the test split: those named, or the share whose names' digests come first, whoever else is there."""
-    if "test" in section:
-        for who in section["test"]:
-            if who not in people:
-                raise UserError(f"{root / FILE_NAME}: identities.test names {who!r}, of whom there is no picture")
-        return set(section["test"])
-    ordered = sorted(people, key=lambda who: hashlib.sha256(who.encode()).digest())
-    count = int(np.clip(round(section.get("test_share", 0.1) * len(people)), 1, max(1, len(people) - 1)))
-    return set(ordered[:count])

@@ -4,6 +4,7 @@ DIR is DeepFashion as you have it, or a folder of your own with a people.toml: d
 config.data = {"name": "records", "dir": OUTPUT}.
 """
 
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -14,6 +15,7 @@ from input_pipeline.formats import flags as flags_lib
 from input_pipeline.formats.deepfashion import Options
 from scrn_jax.errors import UserError
 from scrn_jax.runtime import console
+from scrn_jax.runtime.files import check_writable
 from scrn_jax.runtime.workers import cores
 
 _FLAGS = flags.FLAGS
@@ -28,18 +30,19 @@ def main() -> int:
     with console.silent_stderr():  # TensorFlow, this late so that a slip in the flags is told at once
         from input_pipeline.prepare import builders
 
+    check_writable(output / "check.html", "give another --output")
     config = builders.FolderConfig(
         name="pairs",
         options=options,
         processes=cores() if _FLAGS.processes is None else _FLAGS.processes,
         skip_broken=_FLAGS.skip_broken,
         samples=_FLAGS.samples,
-        beam_options=None if _FLAGS.beam is None else tuple(_FLAGS.beam),
     )
     folder, report = builders.prepare(source, output, config)
     if report is None:
         print(f"{folder} is prepared from these files already; nothing to do")
         return 0
+    sys.stdout.reconfigure(errors="backslashreplace")  # for names that are no UTF-8
     print("\n".join(summary(report)))
     write_page(output / "check.html", f"Preparation of {source}", report)
     write_findings(output / "findings.csv", report)
@@ -52,9 +55,6 @@ if __name__ == "__main__":
     flags.DEFINE_string("output", None, "Folder for the records.", required=True)
     flags.DEFINE_boolean(
         "skip_broken", False, "Leave out the pairs of broken pictures instead of refusing the data set."
-    )
-    flags.DEFINE_multi_string(
-        "beam", None, "An option for Apache Beam, which then writes: --beam=--runner=DirectRunner."
     )
     flags_lib.define()
     console.run(main)

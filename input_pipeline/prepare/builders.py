@@ -7,7 +7,6 @@ it writes sharded records of the schema in `records`, on all cores, each picture
 import collections
 import dataclasses
 import hashlib
-import importlib
 import importlib.metadata
 import logging
 import platform
@@ -21,12 +20,12 @@ from input_pipeline import record_folder, records
 from input_pipeline.check.dataset import Report, examine_collection
 from input_pipeline.formats.collection import Collection, ListedPair, Split, make_pair
 from input_pipeline.formats.deepfashion import DEFAULTS, FRAME, Options
-from input_pipeline.formats.findings import ERROR
+from input_pipeline.formats.findings import ERROR, OF_THE_SET
 from input_pipeline.formats.folder import read_folder
 from input_pipeline.formats.manifest import FILE_NAME
 from input_pipeline.prepare.once import prepare_once
 from scrn_jax.errors import UserError
-from scrn_jax.person.fitting import Fitted, Person, Rules, fit_person, fit_task
+from scrn_jax.person.fitting import Fitted, Person, Rules, fit_task
 from scrn_jax.runtime.workers import cores, ordered_map
 
 _LIBRARIES = ("scrn-jax", "tensorflow-datasets", "array-record", "numpy", "pillow")
@@ -40,16 +39,13 @@ log = logging.getLogger(__name__)
 @dataclasses.dataclass(eq=False)
 class FolderConfig(tfds.core.BuilderConfig):
     """How a folder is read: `frame` (height, width) in pixels, `options` of a DeepFashion layout, worker `processes`
-    (0: none), `skip_broken`: leave out the pairs of broken pictures instead of refusing, `samples` for the page. With
-    `beam_options`, such as ("--runner=DirectRunner",), an Apache Beam pipeline writes the records; all its workers must
-    see the files under the same paths."""
+    (0: none), `skip_broken`: leave out the pairs of broken pictures instead of refusing, `samples` for the page."""
 
     frame: tuple[int, int] = FRAME
     options: Options = DEFAULTS
     processes: int = dataclasses.field(default_factory=cores)
     skip_broken: bool = False
     samples: int = 0
-    beam_options: tuple[str, ...] | None = None
 
 
 class DeepFashion(tfds.core.GeneratorBasedBuilder):
@@ -116,26 +112,6 @@ class OwnPictures(DeepFashion):
     MANUAL_DOWNLOAD_INSTRUCTIONS = f"`manual_dir` holds {FILE_NAME}, see docs/data.md."
 
 
-def _beam_examples(part: Split, rules: Rules, split: str):
-    """The same examples as a Beam transform: one task per pair, so that any number of workers can share them."""
-    beam = _beam("apache_beam")
-    tasks = [(key, pair, part.person(pair.source), part.person(pair.target), rules) for key, pair in _keyed(part.pairs)]
-    return beam.Create(tasks) | f"fit {split}" >> beam.Map(_fit_pair)
-
-
-def _fit_pair(task: tuple[str, ListedPair, Person, Person, Rules]) -> tuple[str, dict[str, object]]:
-    key, pair, source, target, rules = task
-    pair = make_pair(pair.source, fit_person(source, rules), pair.target, fit_person(target, rules))
-    return key, records.encode(pair)
-
-
-def _beam(module: str):
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise UserError(f"Apache Beam is not installed ({error}); pip install 'scrn-jax[beam]'") from error
-
-
 def _keyed(pairs: list[ListedPair]) -> Iterator[tuple[str, ListedPair]]:
     """(unique key, pair); a pair that is listed twice stays in twice, as its list says."""
     times: collections.Counter = collections.Counter()
@@ -158,14 +134,16 @@ def _without_broken(collection: Collection, report: Report, skip: bool) -> dict[
         mend = "nothing was written: mend this, or leave pairs of broken pictures out with --skip_broken"
         raise UserError(f"{errors[0].text}{more}; {mend}")
     for error in errors:
-        if error.kind in ("frames disagree", "incomplete layout", "empty split"):
+        if error.kind in OF_THE_SET:
             raise UserError(error.text)
+    skipped = {}
     for name, part in collection.splits.items():
         gone = set(report.broken.get(name, ()))
+        skipped[name] = sorted(gone.union(part.dropped))
         part.pairs = [pair for pair in part.pairs if not gone & {pair.source, pair.target}]
         if not part.pairs:
             raise UserError(f"{collection.root}, {name}: no pair is left without the broken pictures; mend them")
-    return {split: sorted(names) for split, names in report.broken.items()}
+    return {split: names for split, names in skipped.items() if names}
 
 
 def _provenance(collection: Collection, report: Report, skipped: dict[str, list[str]]) -> dict[str, object]:
@@ -181,6 +159,7 @@ def _provenance(collection: Collection, report: Report, skipped: dict[str, list[
         "pairs": {split: len(part.pairs) for split, part in collection.splits.items()},
         "region_shares": {name: round(share, 6) for name, share, _ in report.histogram()},
         "skipped": skipped,
+        "skipped_for": dict(collections.Counter(error.kind for error in report.findings.of(ERROR))),
         "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES}
         | {"python": platform.python_version()},
         **collection.provenance,
@@ -253,11 +232,9 @@ def prepare(source: Path, output: Path, config: FolderConfig | None = None) -> t
         return builders[-1]
 
     announce = "Preparing %s into %s with %d processes"
-    how: dict[str, object] = {"manual_dir": str(source)}
-    if config.beam_options is not None:
-        options = _beam("apache_beam.options.pipeline_options")
-        how["beam_options"] = options.PipelineOptions(list(config.beam_options))
-    folder = prepare_once(output, builder, lambda to: log.info(announce, source, to, config.processes), **how)
+    folder = prepare_once(
+        output, builder, lambda to: log.info(announce, source, to, config.processes), manual_dir=str(source)
+    )
     report = builders[-1].report
     if report is None:
         _check_fresh(folder, collection, config)

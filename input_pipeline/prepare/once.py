@@ -24,22 +24,37 @@ def prepare_once(
     `directory` cannot be written, and what the builder raises.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        made = builder()
-        target = Path(made.data_path)
-        with _locked(directory / f"{made.name}.lock"):
-            made = builder()  # another process may have prepared it while this one waited
-            if not made.is_prepared():
-                _remove_leftovers(target)
-                announce(target)
-                tfds.disable_progress_bar()
-                # TFDS wants a folder for downloads, of which there are none, and prints that it downloads.
-                with tempfile.TemporaryDirectory() as empty, contextlib.redirect_stdout(io.StringIO()):
-                    config = tfds.download.DownloadConfig(**options)
-                    made.download_and_prepare(download_dir=empty, download_config=config)
+        with _own_temporary_folder() as empty:
+            made = builder()
+            target = Path(made.data_path)
+            if made.is_prepared():  # then nothing is written, not even a lock: the folder may be on read-only storage
+                return target
+            directory.mkdir(parents=True, exist_ok=True)
+            with _locked(directory / f"{made.name}.lock"):
+                made = builder()  # another process may have prepared it while this one waited
+                if not made.is_prepared():
+                    _remove_leftovers(target)
+                    announce(target)
+                    tfds.disable_progress_bar()
+                    # TFDS wants a folder for downloads, of which there are none, and prints that it downloads.
+                    with contextlib.redirect_stdout(io.StringIO()):
+                        config = tfds.download.DownloadConfig(**options)
+                        made.download_and_prepare(download_dir=empty, download_config=config)
     except OSError as error:
         raise UserError(f"{directory}: cannot hold the records ({error}); set config.data.dir") from error
     return target
+
+
+@contextlib.contextmanager
+def _own_temporary_folder() -> Iterator[str]:
+    """Yields a folder that takes whatever TFDS leaves in the temporary folder, and is removed with it."""
+    kept = tempfile.tempdir
+    with tempfile.TemporaryDirectory() as empty:
+        tempfile.tempdir = empty
+        try:
+            yield empty
+        finally:
+            tempfile.tempdir = kept
 
 
 def _remove_leftovers(target: Path) -> None:

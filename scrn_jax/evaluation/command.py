@@ -25,7 +25,7 @@ def define_flags() -> None:
         "compare", None, "Several such folders, DIR1,NAME2=DIR2,...: one table, beside the published one."
     )
     text("reference", None, "Folder of the true images.")
-    text("protocol", None, "How to measure: scrn (the default), patn, gfla, dptn or cfld; see docs/evaluation.md.")
+    text("protocol", None, "How to measure: scrn (the default), patn, gfla, dptn or cfld; NAME@512x352 in that frame.")
     text("pairs", None, "CSV with the columns from,to: which pairs there should be.")
     text("masks", None, "Folder of person masks, PNGs named like the references: adds mask-SSIM and mask-LPIPS.")
     text("training_images", None, "Folder of training images, or .npz of their statistics: what FID compares with.")

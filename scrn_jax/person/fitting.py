@@ -17,7 +17,9 @@ from PIL import Image
 
 from scrn_jax.errors import UserError
 from scrn_jax.person import face, joints, regions
-from scrn_jax.person.image_files import LARGE, Header, decode_image, in_turn, read_header
+from scrn_jax.person.image_files import LARGE, Picture, in_turn, open_picture
+from scrn_jax.person.image_headers import Header, read_header
+from scrn_jax.person.resizing import resize_labels, resize_photo, shrinks
 from scrn_jax.runtime.files import Held, Stored
 
 FITS = ("exact", "pad", "crop")
@@ -26,6 +28,8 @@ _ASPECT_TOLERANCE = 0.05
 _LEAST = 8
 # What is stored anew loses little: full colour resolution, and above the quality that DeepFashion's own files have.
 _JPEG = {"format": "jpeg", "quality": 95, "subsampling": 0}
+# And nothing where only the file's kind changes.
+_PNG = {"format": "png", "compress_level": 1}
 # Of a window's edges, in pixels.
 _ROUNDING = 1e-6
 
@@ -50,7 +54,7 @@ class Rules:
 @dataclasses.dataclass(frozen=True)
 class Person:
     """One picture of a person as it is on disk. `pose` and `face_box` (None: to be derived) are in pixels of a picture
-    of `pose_size`, or of the image itself when that is None."""
+    of `pose_size`, of the image itself when that is None, or fractions of it (joints.FRACTIONS)."""
 
     name: str
     image: Stored | Held
@@ -136,60 +140,66 @@ def fit_task(task: tuple[Person, Rules]) -> Fitted:
 
 def fit_annotation(person: Person, size: Size, rules: Rules) -> Annotation:
     """Joints and face box of `person`, whose image is of `size`, in the frame; without a box one is derived."""
-    where = str(person.image)
-    pose = fit_pose(person.pose, person.pose_size or size, rules, where)
-    if person.face_box is None:
-        return pose, face.face_box_from_joints(pose, *rules.frame)
-    return pose, fit_box(person.face_box, person.pose_size or size, rules, where)
+    where, pose, box = str(person.image), person.pose, person.face_box
+    if person.pose_size == joints.FRACTIONS:
+        there = joints.present(pose)[:, None]
+        pose = np.where(there, pose * np.array(size) - 0.5, joints.MISSING)  # pixel centres lie at integers
+        box = None if box is None else box * np.array(2 * size)
+    measured = size if person.pose_size in (None, joints.FRACTIONS) else person.pose_size
+    fitted = fit_pose(pose, measured, rules, where)
+    if box is None:
+        return fitted, face.face_box_from_joints(fitted, *rules.frame)
+    return fitted, fit_box(box, measured, rules, where)
 
 
-def fit_image(data: bytes, header: Header, rules: Rules, where: str, picture: Image.Image | None = None) -> bytes:
-    """The picture's bytes as they are when a reader of the frame takes them so, else a JPEG of the frame's size.
+def fit_image(data: bytes, header: Header, rules: Rules, where: str, picture: Picture | None = None) -> bytes:
+    """A picture's bytes in the frame; kept as they are when every reader finds the frame and the colours in them.
 
-    `picture` is what `decode_image` gave for them, if it did.
+    `picture` is the decoded picture, if somebody has it already. Raises UserError for what is damaged or misshapen.
     """
     size = header.height, header.width
     part = window(size, rules.frame, rules.fit, where)
     height, width = rules.frame
-    as_it_is = rules.fit == "exact" and (not rules.resize or size in ((height, width), (height, height)))
-    if (as_it_is and header.pixels <= LARGE) or (size == rules.frame):
+    fits = size == rules.frame or (rules.fit == "exact" and size == (height, height))
+    is_small = rules.fit == "exact" and not rules.resize and header.pixels <= LARGE
+    if header.is_plain and (fits or is_small):
         return data
     with in_turn(header):
-        picture = decode_image(data, where) if picture is None else picture
-        picture = picture if picture.mode == "RGB" else picture.convert("RGB")
-        framed = _framed(picture, part, rules.frame, Image.Resampling.BOX)
+        picture = open_picture(data, where) if picture is None else picture
+        framed = _framed(picture.image, part, rules.frame)
     stream = io.BytesIO()
-    framed.save(stream, **_JPEG)
+    framed.save(stream, **(_PNG if fits else _JPEG))
     return stream.getvalue()
 
 
-def _framed(image: Image.Image, part: Window, frame: Size, method: Image.Resampling) -> Image.Image:
-    """The window `part` of the picture at the frame's size, by `method`, or bilinearly where photos have to grow.
+def _framed(image: Image.Image, part: Window, frame: Size, labels: bool = False) -> Image.Image:
+    """The window `part` of the picture at the frame's size, by area, or bilinearly where photos have to grow.
 
     Where the window reaches beyond the picture, the axis that it does not leave is resized first: the bars are then
     added to what has the frame's length already, so that they never cost more than the picture.
     """
     top, left, height, width = part
-    fill = "constant" if method == Image.Resampling.NEAREST else "edge"
-    if method == Image.Resampling.BOX and (frame[0] > height or frame[1] > width):
-        method = Image.Resampling.BILINEAR
+    fill = "constant" if labels else "edge"
+    smaller = shrinks((height, width), frame)
+
+    def resized(image: Image.Image, size: Size, box: tuple[float, float, float, float]) -> Image.Image:
+        return resize_labels(image, size, box) if labels else resize_photo(image, size, box, smaller)
+
     beyond = [_beyond(top, height, image.height), _beyond(left, width, image.width)]
     if any(beyond[0]):
-        image = image.resize(
-            (frame[1], image.height), method, box=(max(0, left), 0, min(left + width, image.width), image.height)
-        )
+        box = (max(0, left), 0, min(left + width, image.width), image.height)
+        image = resized(image, (image.height, frame[1]), box)
         left, width = 0, frame[1]
     elif any(beyond[1]):
-        image = image.resize(
-            (image.width, frame[0]), method, box=(0, max(0, top), image.width, min(top + height, image.height))
-        )
+        box = (0, max(0, top), image.width, min(top + height, image.height))
+        image = resized(image, (frame[0], image.width), box)
         top, height = 0, frame[0]
     if any(beyond[0]) or any(beyond[1]):
         pixels = np.asarray(image)
         image = Image.fromarray(np.pad(pixels, (*beyond, (0, 0))[: pixels.ndim], fill))
         top, left = top + beyond[0][0], left + beyond[1][0]
     box = (max(0, left), max(0, top), min(left + width, image.width), min(top + height, image.height))
-    return image.resize((frame[1], frame[0]), method, box=box)
+    return resized(image, frame, box)
 
 
 def _beyond(start: float, length: float, size: int) -> tuple[int, int]:
@@ -207,7 +217,7 @@ def fit_labels(data: bytes, rules: Rules, where: str) -> bytes:
         return data
     labels = np.array(rules.merge, np.uint8)[regions.label_map_from_bytes(data, where, len(rules.merge))]
     if rules.resize or rules.fit != "exact":
-        labels = np.asarray(_framed(Image.fromarray(labels), part, rules.frame, Image.Resampling.NEAREST))
+        labels = np.asarray(_framed(Image.fromarray(labels), part, rules.frame, labels=True))
     stream = io.BytesIO()
     Image.fromarray(labels).save(stream, "png")
     return stream.getvalue()

@@ -1,8 +1,8 @@
 """Files of joints as users bring them, and the one entrance. Each reader gives {image name: joints float32 (18, 2)}.
 
-The DeepFashion CSV; OpenPose JSON (BODY_25 and COCO-18), COCO-17 and NumPy files as detectors write them. A reader
-parses its own layout and hands every person to `joints.joints_from_lists`, which holds the checks they share. Files of
-one picture each (OpenPose, NumPy) are named like the picture, without its suffix; so are the keys here.
+The DeepFashion CSV; OpenPose JSON (BODY_25 and COCO-18), COCO-17 and NumPy files as detectors write them; others are in
+`landmark_files`. A reader parses its own layout and hands every person to `joints.joints_from_lists`, which holds the
+checks they share. Files of one picture each are named like the picture, without its suffix; so are the keys here.
 """
 
 import io
@@ -14,103 +14,75 @@ from typing import Any
 import numpy as np
 
 from scrn_jax.errors import UserError
-from scrn_jax.person.joints import MISSING, NUM_JOINTS, joints_from_lists
+from scrn_jax.person.joint_points import (
+    Detected,
+    Joints,
+    files_of,
+    joints_from_points,
+    points_from_flat,
+)
+from scrn_jax.person.joints import FRACTIONS, MISSING, NUM_JOINTS, joints_from_lists
+from scrn_jax.person.landmark_files import read_labelled, read_mediapipe, read_pidm
 from scrn_jax.runtime.files import Problems, is_number, meet, read_bytes, read_json, read_lines
 
-# Detectors give a joint that they did not find a confidence of 0, and guesses a little more.
-MIN_CONFIDENCE = 0.1
-
-# Where our 18 joints stand in each layout. COCO-17 has no neck: its place is filled by the middle of the shoulders.
-_FROM_BODY_25 = [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18]
-_FROM_COCO_17 = [0, 0, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3]
-_NECK, _SHOULDERS = 1, (2, 5)
 _MAX_ARRAY_BYTES = 1 << 16
-
-Joints = dict[str, np.ndarray]
-
 _HEADER = "name:keypoints_y:keypoints_x"
 
 
-def joints_from_points(points: np.ndarray, where: str, min_confidence: float = MIN_CONFIDENCE) -> np.ndarray:
-    """Joints float32 (18, 2), y first, from detected points (P, 3) of (x, y, confidence).
-
-    P = 25 is OpenPose's BODY_25, 18 its COCO layout, 17 COCO's own, whose neck becomes the middle of the shoulders.
-    Points below `min_confidence` are missing. Raises UserError naming `where` for another P.
-    """
-    orders = {25: _FROM_BODY_25, 18: list(range(NUM_JOINTS)), 17: _FROM_COCO_17}
-    if len(points) not in orders:
-        raise UserError(f"{where}: {len(points)} points; known are 25 (BODY_25), 18 (OpenPose COCO) and 17 (COCO)")
-    ordered = points[orders[len(points)]].astype(np.float64)
-    if len(points) == 17:
-        shoulders = ordered[list(_SHOULDERS)]
-        ordered[_NECK] = [*shoulders[:, :2].mean(axis=0), shoulders[:, 2].min()]
-    found = ordered[:, 2] >= max(min_confidence, 1e-9)
-    yx = np.where(found[:, None], ordered[:, 1::-1], MISSING)
-    return joints_from_lists(yx[:, 0].tolist(), yx[:, 1].tolist(), where)
-
-
-def _points(flat: Any, where: str) -> np.ndarray:
-    """A JSON list x, y, confidence, x, y, ... as (P, 3); raises UserError when it is none."""
-    if not isinstance(flat, list) or not flat or len(flat) % 3:
-        raise UserError(f"{where}: keypoints must be one flat list of x, y, confidence; write the file anew")
-    for value in flat:
-        if not is_number(value):
-            raise UserError(f"{where}: {value!r} among the keypoints is no finite number; write 0 for a missing point")
-    return np.array(flat, np.float64).reshape(-1, 3)
-
-
-def _best(people: list[np.ndarray]) -> np.ndarray:
-    """The person with the highest sum of confidences, the larger one of equals."""
-    return max(people, key=lambda points: (points[:, 2].sum(), np.ptp(points[points[:, 2] > 0, 1], axis=0).sum()))
-
-
-def _files(folder: Path, pattern: str) -> list[Path]:
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; it should hold one file of joints per picture")
-    files = sorted(folder.rglob(pattern))
-    if not files:
-        raise UserError(f"{folder}: holds no {pattern}; it should hold one file of joints per picture")
-    return files
-
-
-def read_openpose(
-    folder: str | Path, problems: Problems | None = None, min_confidence: float = MIN_CONFIDENCE
-) -> Joints:
+def read_openpose(folder: str | Path, problems: Problems | None = None, options: Detected | None = None) -> Joints:
     """A folder of OpenPose's `NAME_keypoints.json` files (BODY_25 or COCO-18), in pixels of the pictures.
 
-    Of several people in a picture the one with the highest sum of confidences counts; nobody gives 18 missing joints.
-    Raises UserError for what is malformed, or appends it to `problems` and leaves the file out.
+    A file may say of what canvas (canvas_width, canvas_height), and then hold fractions of it; and be a list of one
+    frame. Nobody gives 18 missing joints. Raises UserError for what is malformed, or appends it to `problems` and
+    leaves the file out.
     """
-    read: Joints = {}
-    for file in _files(Path(folder), "*.json"):
-        key = file.relative_to(folder).with_suffix("").as_posix().removesuffix("_keypoints")
+    read, options = Joints(), options or Detected()
+    for name, file in files_of(Path(folder), ".json"):
+        key = name.removesuffix("_keypoints")
         try:
-            content = read_json(file)
+            content = _one_frame(read_json(file), str(file))
             people = content.get("people") if isinstance(content, dict) else None
             if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
                 raise UserError(f"{file}: has no list of `people`; this is not OpenPose's output")
-            found = [_points(person.get("pose_keypoints_2d"), str(file)) for person in people]
-            read[key] = (
-                joints_from_points(_best(found), str(file), min_confidence)
-                if found
-                else np.full((NUM_JOINTS, 2), MISSING, np.float32)
-            )
+            found = [points_from_flat(person.get("pose_keypoints_2d"), str(file)) for person in people]
+            _note_canvas(read, key, content.get("canvas_height"), content.get("canvas_width"), found)
+            read.add(key, found, str(file), options)
         except UserError as error:
             meet(error, problems)
     return read
 
 
-def read_coco(path: str | Path, problems: Problems | None = None, min_confidence: float = MIN_CONFIDENCE) -> Joints:
+def _one_frame(content: Any, where: str) -> Any:
+    """The content of a file, or the only frame of a list of frames. Raises UserError for a list of several."""
+    if isinstance(content, list) and content and all(isinstance(frame, dict) for frame in content):
+        if len(content) > 1:
+            raise UserError(f"{where}: a list of {len(content)} frames; write one file for each picture")
+        return content[0]
+    return content
+
+
+def _note_canvas(read: Joints, name: str, height: Any, width: Any, people: list[np.ndarray]) -> None:
+    """Notes of what picture the joints of `name` are, if their file says so."""
+    if all(is_number(side) and 1 <= side <= 1 << 16 for side in (height, width)):
+        there = [points[points[:, 2] > 0, :2] for points in people]
+        fractions = any(len(points) for points in there) and all((points <= 1).all() for points in there)
+        read.canvases[name] = FRACTIONS if fractions else (int(height), int(width))
+
+
+def read_coco(path: str | Path, problems: Problems | None = None, options: Detected | None = None) -> Joints:
     """COCO's 17 keypoints in one JSON file, {"images": [...], "annotations": [...]} with `file_name`s, in pixels.
 
-    A list of results is read, too, when each has the name of its picture as `image_id` or `file_name`. The neck is
-    the middle of the shoulders. Of several people the one with the highest sum of confidences (or flags) counts.
-    Raises UserError for what is malformed, or appends it to `problems` and leaves the record out.
+    Images may have a height and width, of which the keypoints then are. A list of results is read, too, when each has
+    the name of its picture as `image_id` or `file_name`. The neck is the middle of the shoulders. People without a
+    keypoint do not count. Raises UserError for what is malformed, or appends it to `problems` and leaves the record
+    out.
     """
     people: dict[str, list[np.ndarray]] = {}
-    for where, name, flat in _coco_records(read_json(path), str(path), problems):
+    read, options = Joints(), options or Detected()
+    content = read_json(path)
+    for where, name, flat in _coco_records(content, str(path), problems):
         try:
-            points = _points(flat, where)
+            points = points_from_flat(flat, where)
             if len(points) != 17:
                 raise UserError(f"{where}: {len(points)} keypoints instead of COCO's 17; take the file for its layout")
             people.setdefault(name, []).append(points)
@@ -118,13 +90,23 @@ def read_coco(path: str | Path, problems: Problems | None = None, min_confidence
             meet(error, problems)
     if not people and not problems:
         raise UserError(f"{path}: holds no annotations; fill it or take the right file")
-    read: Joints = {}
+    sizes = _coco_sizes(content)
     for name, found in people.items():
         try:
-            read[name] = joints_from_points(_best(found), f"{path}, {name}", min_confidence)
+            if name in sizes:
+                _note_canvas(read, name, *sizes[name], found)
+            read.add(name, found, f"{path}, {name}", options)
         except UserError as error:
             meet(error, problems)
     return read
+
+
+def _coco_sizes(content: Any) -> dict[str, tuple[Any, Any]]:
+    """(height, width) of the images that have them, by name."""
+    images = content.get("images") if isinstance(content, dict) else None
+    images = images if isinstance(images, list) else []
+    found = (image for image in images if isinstance(image, dict))
+    return {str(image.get("file_name", "")): (image.get("height"), image.get("width")) for image in found}
 
 
 def _coco_records(content: Any, path: str, problems: Problems | None) -> Iterator[tuple[str, str, Any]]:
@@ -158,10 +140,10 @@ def read_arrays(folder: str | Path, problems: Problems | None = None) -> Joints:
 
     Raises UserError for what is malformed, or appends it to `problems` and leaves the file out.
     """
-    read: Joints = {}
-    for file in _files(Path(folder), "*.npy"):
+    read = Joints()
+    for name, file in files_of(Path(folder), ".npy"):
         try:
-            read[file.relative_to(folder).with_suffix("").as_posix()] = _read_array(file)
+            read[name] = _read_array(file)
         except UserError as error:
             meet(error, problems)
     return read
@@ -190,7 +172,7 @@ def _read_array(file: Path) -> np.ndarray:
     return joints_from_points(np.column_stack([points[:, ::-1], there]), str(file))
 
 
-def read_deepfashion(path: str | Path, problems: Problems | None = None) -> dict[str, np.ndarray]:
+def read_deepfashion(path: str | Path, problems: Problems | None = None) -> Joints:
     """The DeepFashion field's annotation CSV: `name: [18 y]: [18 x]` under the header name:keypoints_y:keypoints_x.
 
     Raises UserError naming file, line, record and mend for a wrong header or separator, a wrong number of joints,
@@ -201,7 +183,7 @@ def read_deepfashion(path: str | Path, problems: Problems | None = None) -> dict
     if not lines or lines[0].replace(" ", "") != _HEADER:
         first = lines[0][:80] if lines else "nothing"
         raise UserError(f"{path}, line 1: expected the header {_HEADER} (separator ':'), found {first!r}")
-    people: dict[str, np.ndarray] = {}
+    people = Joints()
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip():
             continue
@@ -242,17 +224,20 @@ READERS: dict[str, Callable[..., Joints]] = {
     "openpose": read_openpose,
     "coco": read_coco,
     "npy": read_arrays,
+    "mediapipe": read_mediapipe,
+    "labelled": read_labelled,
+    "pidm": read_pidm,
 }
+_DETECTED = ("openpose", "coco", "mediapipe", "labelled")
 
 
 def read_joints(
-    kind: str, path: str | Path, problems: Problems | None = None, min_confidence: float = MIN_CONFIDENCE
+    kind: str, path: str | Path, problems: Problems | None = None, options: Detected | None = None
 ) -> Joints:
     """Joints by picture name from `path`, a file or folder in the format `kind`, one of READERS.
 
-    Formats without confidences ignore `min_confidence`. Raises UserError, or appends to `problems`, as the readers do.
+    Formats without confidences ignore `options`. Raises UserError, or appends to `problems`, as the readers do.
     """
     if kind not in READERS:
         raise UserError(f"unknown format of joints {kind!r}: choose one of {', '.join(READERS)}")
-    options = {"min_confidence": min_confidence} if kind in ("openpose", "coco") else {}
-    return READERS[kind](path, problems, **options)
+    return READERS[kind](path, problems, *([options] if kind in _DETECTED else []))

@@ -13,6 +13,8 @@ from scrn_jax.runtime.files import is_number
 
 NUM_JOINTS = 18
 MISSING = -1.0
+# The size of a picture whose joints are given as fractions of its height and width, from 0 to 1.
+FRACTIONS = (1, 1)
 
 NAMES = (
     "nose", "neck",

@@ -6,6 +6,7 @@ a size is looked at before a byte is read, and what a file or archive says of it
 
 import csv
 import dataclasses
+import errno
 import functools
 import hashlib
 import io
@@ -15,7 +16,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -278,23 +279,47 @@ def _read_member(path: str, member: str) -> bytes:
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path, mend: str = "give another place") -> Iterator[Path]:
     """Yields a temporary path beside `path`, which replaces `path` when the block succeeds and vanishes otherwise.
 
     Raises:
-      UserError: the folder is not there and cannot be made, or cannot be written to.
+      UserError: the folder is not there and cannot be made, or cannot be written to; `path` is a folder; the disk is
+        full. It names `path` and `mend`.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         temporary.touch()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error}); give another place") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be written ({error}); {mend}") from error
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        if error.filename not in (None, str(temporary)):
+            raise  # of another file, which the block reads
+        raise UserError(f"{path}: cannot be written ({error.strerror}); free some space, or {mend}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path, mend: str = "give another place") -> None:
+    """Raises UserError when `path` could not be written now: to be asked before the work whose result goes there."""
+    is_new = not path.parent.exists()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.look")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        temporary.touch()
+        temporary.unlink()
+        if is_new:
+            path.parent.rmdir()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be written ({error}); {mend}") from error
 
 
 def cache_folder() -> Path:

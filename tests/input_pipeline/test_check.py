@@ -300,6 +300,22 @@ def test_the_commands_refuse_an_absent_folder_in_one_line(tmp_path):
         assert done.stderr.count("\n") == 1 and done.stderr.startswith("error: ") and "none" in done.stderr
 
 
+def test_a_page_that_cannot_be_written_is_told_before_the_examination_and_names_the_flag(both, tmp_path):
+    (both.images / "a1.jpg").unlink()  # which an examination would tell
+    (tmp_path / "check.html").mkdir()
+    done = command("input_pipeline.check", "--data_dir", str(both.root), "--processes", "0", cwd=tmp_path)
+    assert done.returncode == 1 and "--page=FILE" in done.stderr and done.stderr.count("\n") == 1
+    assert "a1.jpg" not in done.stdout
+
+
+def test_a_set_whose_folder_is_no_text_is_examined(both, tmp_path):
+    place = os.fsencode(tmp_path / "b") + b"\xff"
+    os.rename(both.root, place) if both.root != tmp_path else None
+    odd = Path(os.fsdecode(place)) if both.root != tmp_path else both.root
+    done = command("input_pipeline.check", f"--data_dir={odd}", "--processes", "0", "--page", "c.html", cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_doctor_of_folders_needs_no_tensorflow():
     lines = (
         "import sys; sys.modules['tensorflow'] = None; import input_pipeline.check.__main__, input_pipeline.check.page"

@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 import zipfile
@@ -24,7 +25,7 @@ from PIL import Image
 from input_pipeline import batches, record_folder, records, sources
 from input_pipeline.formats import deepfashion
 from input_pipeline.mannequins import lookalike
-from input_pipeline.prepare import builders
+from input_pipeline.prepare import builders, once
 from scrn_jax.errors import UserError
 from scrn_jax.person import image_files
 
@@ -190,6 +191,55 @@ def test_skipping_leaves_out_the_pairs_of_broken_pictures_and_says_so(trees, tmp
     assert record_folder.metadata(folder)["skipped"] == {"train": [broken.name]}
 
 
+def test_the_metadata_name_every_picture_that_was_left_out_and_why(trees, tmp_path):
+    source = copied(trees / "flat", tmp_path / "source")
+    absent, broken = sorted((source / "train").iterdir())[1:3]
+    absent.unlink()
+    broken.write_bytes(broken.read_bytes()[:-900])
+    folder, _ = builders.prepare(source, tmp_path / "out", config(skip_broken=True))
+    said = record_folder.metadata(folder)
+    assert said["skipped"] == {"train": [absent.name, broken.name]}
+    assert said["skipped_for"] == {"image absent": 1, "unreadable image": 1}
+
+
+def test_nothing_is_written_where_records_are_prepared_already_nor_left_in_the_temporary_folder(
+    trees, tmp_path, monkeypatch
+):
+    """Read-only storage: no lock, no folder."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    source = copied(trees / "flat", tmp_path / "source")
+    first = sources.open_source({"name": "deepfashion", "dir": str(source)}, "train")
+    (source / "records" / "deepfashion.lock").unlink()
+    before = {path: path.stat().st_mtime_ns for path in source.rglob("*")}
+    monkeypatch.setattr(once, "_locked", None)  # is not come to
+    again = sources.open_source({"name": "deepfashion", "dir": str(source)}, "train")
+    assert len(again) == len(first) and {path: path.stat().st_mtime_ns for path in source.rglob("*")} == before
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+@pytest.mark.parametrize("place", ["/etc", "../elsewhere", "nowhere"])
+def test_images_outside_the_set_are_refused(trees, tmp_path, place):
+    source = copied(trees / "flat", tmp_path / "source")
+    (tmp_path / "elsewhere").mkdir()
+    with pytest.raises(UserError, match="no such folder or archive of images in .*; mend config.data.images"):
+        builders.prepare(source, tmp_path / "out", config(images=place))
+
+
+def test_archives_of_other_systems_are_read_with_their_companions_passed_over(trees, tmp_path, prepared):
+    source = copied(trees / "zip", tmp_path / "source")
+    with zipfile.ZipFile(source / "img.zip") as old, zipfile.ZipFile(tmp_path / "new.zip", "w") as new:
+        for name in old.namelist():
+            info = zipfile.ZipInfo("x")
+            info.filename = name.replace("/", "\\")
+            new.writestr(info, old.read(name))
+            folder, _, file = name.rpartition("/")
+            new.writestr(f"__MACOSX/{folder}/._{file}", b"\0\5\x16\7")
+    os.replace(tmp_path / "new.zip", source / "img.zip")
+    folder, _ = builders.prepare(source, tmp_path / "out", config())
+    assert decoded(folder, "test").keys() == decoded(prepared["zip"], "test").keys()
+
+
 def test_what_is_prepared_is_left_alone(prepared, trees):
     before = digests(prepared["flat"])
     output = prepared["flat"].parents[2]
@@ -332,20 +382,13 @@ def contents(folder):
     return digest.hexdigest()
 
 
-def test_a_beam_pipeline_writes_the_same_records(trees, tmp_path, prepared):
-    pytest.importorskip("apache_beam", reason="needs the extra `beam`")
-    options = ("--runner=DirectRunner", "--direct_num_workers=1")
-    folder, _ = builders.prepare(trees / "zip", tmp_path, config(beam_options=options))
-    assert contents(folder) == contents(prepared["zip"])
-
-
 def test_killed_at_random_moments_and_run_again_it_equals_an_undisturbed_preparation(trees, tmp_path, prepared):
     program = f"""
         from pathlib import Path
-        from input_pipeline import deepfashion
+        from input_pipeline.prepare import builders
         print("ready", flush=True)
-        deepfashion.prepare(Path({str(trees / "zip")!r}), Path({str(tmp_path)!r}),
-                            deepfashion.FolderConfig(name="pairs", processes=1))
+        builders.prepare(Path({str(trees / "zip")!r}), Path({str(tmp_path)!r}),
+                         builders.FolderConfig(name="pairs", processes=1))
     """
     rng = np.random.default_rng(0)
     kills = int(os.environ.get("LOOKALIKE_KILLS", "2"))

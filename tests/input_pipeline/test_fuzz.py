@@ -32,7 +32,7 @@ def png(array, **options):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory, faced):
     """A small intact data set, to be copied and broken."""
     root = tmp_path_factory.mktemp("whole")
     rng = np.random.default_rng(0)
@@ -44,8 +44,9 @@ def whole(tmp_path_factory):
             picture = np.kron(rng.integers(0, 255, (16, 11, 3), np.uint8), np.ones((16, 16, 1), np.uint8))
             Image.fromarray(picture).save(root / split / name, quality=90)
             labels = np.kron(rng.integers(1, 8, (16, 11), np.uint8), np.ones((16, 16), np.uint8))
-            (root / f"{split}SPL8" / name.replace(".jpg", ".png")).write_bytes(png(labels))
             ys, xs = rng.integers(0, 256, 18).tolist(), rng.integers(0, 176, 18).tolist()
+            labels = faced(labels, np.stack([ys, xs], axis=-1))
+            (root / f"{split}SPL8" / name.replace(".jpg", ".png")).write_bytes(png(labels))
             lines.append(f"{name}: {json.dumps(ys)}: {json.dumps(xs)}")
         (root / f"fasion-annotation-{split}.csv").write_text("\n".join(lines) + "\n")
         (root / f"fasion-pairs-{split}.csv").write_text(f"from,to\n{names[0]},{names[1]}\n{names[1]},{names[0]}\n")

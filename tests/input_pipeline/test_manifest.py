@@ -22,7 +22,7 @@ COCO_17 = [0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10]  # where C
 class Own:
     """Pictures of anna (2), ben (2) and carl (3) in folders of their names, with a manifest that tests change."""
 
-    def __init__(self, root):
+    def __init__(self, root, faced):
         self.root = root
         rng = np.random.default_rng(0)
         self.names = [
@@ -34,7 +34,7 @@ class Own:
             pose[1] = (pose[2] + pose[5]) / 2
             pose[9] = -1
             self.poses[name] = pose
-            self.maps[name] = np.kron(rng.integers(1, 8, (8, 11), np.uint8), np.ones((8, 4), np.uint8))
+            self.maps[name] = faced(np.kron(rng.integers(1, 8, (8, 11), np.uint8), np.ones((8, 4), np.uint8)), pose)
             picture = np.kron(rng.integers(0, 255, (8, 11, 3), np.uint8), np.ones((8, 4, 1), np.uint8))
             self.save(root / "images" / name, picture, quality=95, subsampling=0)
             self.save(root / "parsing" / name.replace(".jpg", ".png"), self.maps[name])
@@ -100,8 +100,8 @@ class Own:
 
 
 @pytest.fixture
-def own(tmp_path):
-    return Own(tmp_path)
+def own(tmp_path, faced):
+    return Own(tmp_path, faced)
 
 
 def names(source):
@@ -254,10 +254,10 @@ def refused(action, *expected):
         ("", {"pictures": "x"}, ("unknown key pictures", "images")),
         ("", {"images": 3}, ("images is 3", "text")),
         ("", {"images": "nowhere"}, ("nowhere", "no images")),
-        ("parsing", {"merge": "atr"}, ("'atr'", "cihp, lip")),
+        ("parsing", {"merge": "vest"}, ("'vest'", "cihp, lip")),
         ("parsing", {"merge": 3}, ("parsing.merge",)),
-        ("joints", {"format": "mediapipe"}, ("joints.format", "openpose")),
-        ("joints", {"min_confidence": 2}, ("min_confidence",)),
+        ("joints", {"format": "blazepose"}, ("joints.format", "openpose")),
+        ("joints", {"min_confidence": -1}, ("min_confidence",)),
         ("joints", {"path": "nowhere"}, ("nowhere", "no such folder")),
         ("identities", {"test": ["dora"]}, ("'dora'",)),
         ("identities", {"by": "colour"}, ("by =",)),

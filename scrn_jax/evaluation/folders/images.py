@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from scrn_jax.errors import UserError
-from scrn_jax.person.image_files import DAMAGE, open_image
+from scrn_jax.person.image_files import colour_notes, open_image, open_picture
 from scrn_jax.person.regions import label_map_from_bytes
 from scrn_jax.runtime import files
 from scrn_jax.runtime.console import Progress
@@ -25,7 +24,6 @@ RULES = {
     "palette": "a palette: its colours are taken",
     "opaque_alpha": "an alpha channel that hides nothing: dropped",
 }
-_MODES = {"RGB": None, "L": "grey", "1": "grey", "P": "palette", "RGBA": "opaque_alpha", "LA": "opaque_alpha"}
 _DAMAGED = "make or copy it anew"
 
 
@@ -76,13 +74,13 @@ def inspect(data: bytes, where: str, frame: tuple[int, int], strips: bool) -> Se
       UserError: no JPEG or PNG, damaged, a size that does not fit the frame, or a colour mode without a rule.
     """
     header, image = open_image(data, where, _DAMAGED)
-    mode = image.mode
-    if mode not in _MODES:
-        raise UserError(f"{where}: its colour mode is {mode}; convert it to 8-bit RGB")
+    notes = colour_notes(image, where)
+    if "cmyk" in notes:  # what colours it shows depends on who converts it
+        raise UserError(f"{where}: its colour mode is CMYK; convert it to 8-bit RGB")
     width, panels = _panels(header.height, header.width, frame, where)
     if panels > 1 and not strips:
         raise UserError(f"{where}: a strip of {panels} panels, but one image is expected here; cut it first")
-    rules = (panels > 1 and "last_panel", width > frame[1] and "side_bars", _MODES[mode])
+    rules = (panels > 1 and "last_panel", width > frame[1] and "side_bars", *notes)
     return Seen(header.kind, f"{header.height}x{header.width}", tuple(rule for rule in rules if rule))
 
 
@@ -92,18 +90,9 @@ def decode(data: bytes, where: str, frame: tuple[int, int]) -> np.ndarray:
     Raises:
       UserError: damaged, or transparent somewhere.
     """
-    header, image = open_image(data, where, _DAMAGED)
-    _panels(header.height, header.width, frame, where)
-    try:
-        with image:
-            if image.mode in ("RGBA", "LA") or "transparency" in image.info:
-                image = _without_alpha(image, where)
-            pixels = np.asarray(image.convert("RGB"))
-    except UserError:
-        raise
-    except DAMAGE as error:
-        raise UserError(f"{where}: a damaged image ({error}); {_DAMAGED}") from error
-    return _in_frame(pixels, frame, where)
+    picture = open_picture(data, where, _DAMAGED)
+    _panels(picture.header.height, picture.header.width, frame, where)
+    return _in_frame(np.asarray(picture.image), frame, where)
 
 
 def decode_mask(data: bytes, where: str, frame: tuple[int, int]) -> np.ndarray:
@@ -116,14 +105,6 @@ def decode_mask(data: bytes, where: str, frame: tuple[int, int]) -> np.ndarray:
     if _panels(*mask.shape, frame, where)[1] > 1:
         raise UserError(f"{where}: {mask.shape[0]}x{mask.shape[1]} pixels are no mask of one image; cut it")
     return (_in_frame(mask, frame, where) > 0).astype(np.uint8)
-
-
-def _without_alpha(image: Image.Image, where: str) -> Image.Image:
-    """The image without its alpha channel. Raises UserError unless that hides nothing: what lies below is unknown."""
-    image = image.convert("RGBA")
-    if image.getchannel("A").getextrema()[0] < 255:
-        raise UserError(f"{where}: transparent in places; save it as RGB on the background that you mean")
-    return image
 
 
 def _panels(height: int, width: int, frame: tuple[int, int], where: str) -> tuple[int, int]:

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from scrn_jax.errors import UserError
-from scrn_jax.person.image_files import flat_name
+from scrn_jax.person.image_files import SUFFIXES, flat_name
 from scrn_jax.runtime.files import read_table
 
 SEPARATORS = ("___", "_2_", "_to_")
 ENDING = "_vis"
 RULES = "FROM___TO_vis.png, FROM_2_TO_vis.jpg, FROM_to_TO.png or TO.png"
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
 
 # Some code keeps the extensions of both images inside a generated image's name: a.jpg___b.jpg_vis.png.
-_INNER_SUFFIX = re.compile(r"\.(?:png|jpe?g)(?=_|$)", re.IGNORECASE)
+_INNER_SUFFIX = re.compile(rf"(?:{'|'.join(map(re.escape, SUFFIXES))})(?=_|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
