@@ -51,17 +51,22 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
-def open_image(data: bytes, where: str, mend: str = "replace the file") -> tuple[Header, Image.Image]:
+def open_image(
+    data: bytes, where: str, mend: str = "replace the file", strict: bool = True
+) -> tuple[Header, Image.Image]:
     """Header and picture, which is decoded when its pixels are asked for, into the size that the header says.
+
+    `strict` as in `read_header`: for data sets and measurements, which have to mean one thing to all readers.
 
     Raises UserError naming `where` as `read_header` does, and with `mend` for bytes that Pillow does not take.
     """
-    header = read_header(data, where)
+    header = read_header(data, where, strict)
     try:
         image = Image.open(io.BytesIO(data), formats=[header.kind.upper()])
         if image.size != (header.width, header.height):
             raise UserError(f"{where}: {_SECOND_HEADER}")
-        check_turn(image.getexif(), where)  # before it is decoded: a TIFF is turned then, and says so no longer
+        if strict:
+            check_turn(image.getexif(), where)  # before it is decoded: a TIFF is turned then, and says so no longer
     except UserError:
         raise
     except DAMAGE as error:

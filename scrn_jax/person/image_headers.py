@@ -55,22 +55,23 @@ class Header:
         return self.height * self.width
 
 
-def read_header(data: bytes, where: str) -> Header:
+def read_header(data: bytes, where: str, strict: bool = True) -> Header:
     """The header of the bytes of a JPEG, PNG, WebP, TIFF or BMP, within the limits of this module.
 
-    Raises UserError naming `where` for other bytes, a second header, an animation, a turned picture, 16 bits a channel,
-    and more pixels, longer sides, a flatter shape, more bytes a pixel or more passes over them than a picture of this
-    field has.
+    Pictures that readers take differently are refused if `strict`: turned ones, and those of 16 bits a channel.
+
+    Raises UserError naming `where` for them, for other bytes, a second header, an animation, and more pixels, longer
+    sides, a flatter shape, more bytes a pixel or more passes over them than a picture of this field has.
     """
     passes = 1
     if data.startswith(_PNG_SIGNATURE) and len(data) >= 26:
-        header = _png(data, where)
+        header = _png(data, where, strict)
     elif data.startswith(b"\xff\xd8"):
-        header, passes = _jpeg(data, where)
+        header, passes = _jpeg(data, where, strict)
     elif data.startswith(b"RIFF") and data[8:12] == b"WEBP" and len(data) >= 30:
         header = _webp(data, where)
     elif data[:4] in (b"II*\0", b"MM\0*") and len(data) >= 16:
-        header = _tiff(data, where)
+        header = _tiff(data, where, strict)
     elif data.startswith(b"BM") and len(data) >= 34:
         header = _bmp(data, where)
     else:
@@ -120,7 +121,7 @@ def check_bits(bits: int, where: str) -> None:
         )
 
 
-def _png(data: bytes, where: str) -> Header:
+def _png(data: bytes, where: str, strict: bool) -> Header:
     """Walks the chunks, the first of which alone may be a header."""
     width, height, depth, colour_type = struct.unpack(">IIBB", data[16:26])
     at, parts, hides = 8, 0, False
@@ -133,20 +134,21 @@ def _png(data: bytes, where: str) -> Header:
         if kind == b"IEND":
             break
         length = int.from_bytes(data[at : at + 4], "big")
-        if kind == b"eXIf":
+        if strict and kind == b"eXIf":
             _check_exif(data[at + 8 : at + 8 + length], where)
         hides = hides or kind == b"tRNS"
         at += 12 + length
         parts += 1
     if parts == _MAX_PARTS:
         raise UserError(f"{where}: a PNG of more than {_MAX_PARTS:,} chunks; save the image anew")
-    check_bits(depth, where)
+    if strict:
+        check_bits(depth, where)
     plain = depth == 8 and colour_type in (0, 2) and not hides
     levels = 1 << depth if colour_type == 0 else 256
     return Header("png", height, width, plain, plain and colour_type == 0, levels)
 
 
-def _jpeg(data: bytes, where: str) -> tuple[Header, int]:
+def _jpeg(data: bytes, where: str, strict: bool) -> tuple[Header, int]:
     """Walks the segments up to the first scan; the frame header (SOF) among them holds the size.
 
     Returns it and the number of scans, or 1 when there are few at most.
@@ -162,7 +164,8 @@ def _jpeg(data: bytes, where: str) -> tuple[Header, int]:
             if header is not None:
                 raise UserError(f"{where}: {_SECOND_HEADER}")
             height, width = struct.unpack(">HH", data[at + 5 : at + 9])
-            check_bits(data[at + 4], where)
+            if strict:
+                check_bits(data[at + 4], where)
             header = Header("jpeg", height, width, is_plain=data[at + 9 : at + 10] in (b"\1", b"\3"))
         if marker == 0xFF:
             at += 1
@@ -170,7 +173,7 @@ def _jpeg(data: bytes, where: str) -> tuple[Header, int]:
             at += 2
         else:
             length = struct.unpack(">H", data[at + 2 : at + 4])[0]
-            if marker == 0xE1 and data.startswith(b"Exif\0\0", at + 4):
+            if strict and marker == 0xE1 and data.startswith(b"Exif\0\0", at + 4):
                 _check_exif(data[at + 4 : at + 2 + length], where)
             at += 2 + length
     else:
@@ -199,7 +202,7 @@ def _webp(data: bytes, where: str) -> Header:
     return Header("webp", height, width)
 
 
-def _tiff(data: bytes, where: str) -> Header:
+def _tiff(data: bytes, where: str, strict: bool) -> Header:
     """The one directory of tags, in which all sizes stand."""
     order = "<" if data[:1] == b"I" else ">"
     (start,) = struct.unpack(f"{order}I", data[4:8])
@@ -222,9 +225,9 @@ def _tiff(data: bytes, where: str) -> Header:
         raise UserError(f"{where}: a TIFF packed in a way (number {tags[259]}) that is not read; save it as PNG")
     if max(tags.get(322, 1), tags.get(323, 1)) > MAX_SIDE:
         raise UserError(f"{where}: a TIFF in tiles of over {MAX_SIDE:,} pixels; save it as PNG")
-    check_bits(tags.get(258, 1), where)
-    if tags.get(_ORIENTATION, 1) not in (0, 1):
-        check_turn({_ORIENTATION: tags[_ORIENTATION]}, where)
+    if strict:
+        check_bits(tags.get(258, 1), where)
+        check_turn({_ORIENTATION: tags.get(_ORIENTATION, 1)}, where)
     return Header("tiff", tags.get(257, 0), tags.get(256, 0))
 
 
