@@ -88,9 +88,9 @@ class PoseTransfer:
         as one source, and `share`, (8,) in [0, 1]: how far each region is taken from there.
         """
         image, is_single = checks.picture(source_image, self.size)
-        target = checks.pose("target_joints", target_joints, None, self.size)
         is_single = is_single and np.ndim(target_joints) < 3
         count = len(image)
+        target = checks.pose("target_joints", target_joints, None if count == 1 else count, self.size)
         batch = {
             "source_image": image,
             "source_parsing": checks.parsing(source_parsing, count, self.size),
@@ -99,7 +99,6 @@ class PoseTransfer:
         if count == 1 and len(target) > 1:
             count = len(target)
             batch = {key: np.repeat(array, count, axis=0) for key, array in batch.items()}
-        checks.shape("target_joints", target, (count, *target.shape[1:]))
         batch["target_pose"] = target
         if style is not None:
             batch.update(self._style(style, count))

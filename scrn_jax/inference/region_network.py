@@ -126,15 +126,19 @@ class RegionNetwork:
         mask = window.cut(mask_HxW.astype(np.float32), FRAME)
         joints = window.joints_into(joints_Jx2, FRAME)
         logits = np.asarray(_logits(self._params, image[None], mask[None], joints[None])[0])
-        return paint_back(logits, window, size)
+        return paint_back(logits, window, mask_HxW)
 
 
-def paint_back(logits: np.ndarray, window: framing.Window, size: framing.Size) -> tuple[np.ndarray, np.ndarray]:
-    """Mask and regions in a photo of `size` from logits (h, w, 8) of a window; all is background outside it."""
+def paint_back(logits: np.ndarray, window: framing.Window, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mask and regions in a photo from logits (h, w, 8) of a window and the first mask (H, W).
+
+    The mask is the mean of both: the first has the finer edge, the network knows better what belongs to the person.
+    """
+    size = first.shape
     shares = np.exp(logits - logits.max(-1, keepdims=True))
     shares /= shares.sum(-1, keepdims=True)
     best, labels = np.zeros(size, np.float32), np.zeros(size, np.uint8)
-    mask = window.paste(1 - shares[..., 0], size)
+    mask = (window.paste(1 - shares[..., 0], size) + first) / 2
     # The likeliest region of a person's pixel is decided apart from whether it is a person's.
     for region in range(1, regions.NUM_REGIONS):
         share = window.paste(shares[..., region], size)

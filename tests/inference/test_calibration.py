@@ -27,8 +27,8 @@ def test_the_neck_is_the_middle_of_the_shoulders(joints):
 def test_it_grows_and_turns_with_the_body(joints):
     turn = np.array([[0, 1], [-1, 0]])
     np.testing.assert_allclose(
-        calibrated((joints * 3 @ turn + [0, 1000]).astype(np.float32)),
-        calibrated(joints) * 3 @ turn + [0, 1000],
+        calibrated((joints * 3 @ turn + 1000).astype(np.float32)),
+        calibrated(joints) * 3 @ turn + 1000,
         atol=1e-2,
     )
 

@@ -36,7 +36,9 @@ def test_logits_go_back_to_the_photo_as_the_likeliest_region_of_whoever_is_there
     logits = np.full((128, 88, 8), -20.0)
     logits[..., 0] = 0
     logits[32:96, 22:66, 2] = 5
-    mask, labels = region_network.paint_back(logits, Window(10.0, 20.0, 256.0, 176.0), (300, 400))
+    first = np.zeros((300, 400), np.float32)
+    first[10:266, 20:196] = 1
+    mask, labels = region_network.paint_back(logits, Window(10.0, 20.0, 256.0, 176.0), 0.9 * first)
     expected = np.zeros((300, 400), bool)
     expected[10 + 64 : 10 + 192, 20 + 44 : 20 + 132] = True
     assert ((labels == 2) != expected).mean() < 0.005 and set(np.unique(labels)) == {0, 2}
