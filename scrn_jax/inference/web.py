@@ -97,20 +97,28 @@ class Service:
             future.exception()  # looked at, so that nobody complains of one that came too late
 
     def warm_up(self) -> None:
-        """Compile and load all that a visitor will use, on the example's picture."""
-        started = time.monotonic()
+        """Begin, in the background, to compile and load all that a visitor will use, on the example's picture.
+
+        Ready as soon as a picture can be painted; clothes and films follow one by one, so that requests come between.
+        """
+        self._worker.submit(self._warm_up, time.monotonic())
+
+    def _warm_up(self, started: float) -> None:
         try:
             person = self.transfer.estimate(page_file("example.jpg"))
             parts = person.image, person.regions_HxW, person.joints_Jx2
-            style = {"image": parts[0], "parsing": parts[1], "joints": parts[2], "share": np.zeros(8, np.float32)}
-            for worn in (None, style):
-                for pictures in (1, 2):
-                    self.paint(parts, np.repeat(person.joints_Jx2[None], pictures, 0), worn)
+            self.paint(parts, person.joints_Jx2[None], None)
         except UserError as error:
             self.problem = str(error)
             log.error("the page cannot be used: %s", error)
         self.ready = True
         log.info("ready after %.1f s", time.monotonic() - started)
+        if self.problem is None:
+            style = {"image": parts[0], "parsing": parts[1], "joints": parts[2], "share": np.zeros(8, np.float32)}
+            for pictures, worn in ((1, style), (2, None), (2, style)):
+                targets = np.repeat(person.joints_Jx2[None], pictures, 0)
+                with contextlib.suppress(RuntimeError):  # it is being closed
+                    self._worker.submit(self.paint, parts, targets, worn)
 
     def paint(self, person: tuple[np.ndarray, ...], targets: np.ndarray, style) -> np.ndarray:
         """`PhotoTransfer.paint` by the programs that `warm_up` compiles: for one picture, and for whole batches."""
@@ -145,7 +153,7 @@ def make_app(
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         service.ready = not warm
         if warm:
-            asyncio.get_running_loop().run_in_executor(service._worker, service.warm_up)
+            service.warm_up()
         yield
         service.close()
 

@@ -379,9 +379,7 @@ def test_an_address_that_cannot_be_listened_on_is_said(transfer):
         web.serve(transfer, "203.0.113.1", 80)
 
 
-def test_the_server_says_when_it_is_warm(transfer):
-    """It answers from the start, and `ready` becomes true when the first pictures are made."""
-
+def test_the_server_is_ready_once_it_can_paint_and_warms_the_rest_behind(transfer):
     class Warm:
         size, calls = transfer.size, []
 
@@ -390,13 +388,29 @@ def test_the_server_says_when_it_is_warm(transfer):
             return transfer.estimate(photo)
 
         def paint(self, *given):
+            assert client.get("/api/ready").json()["ready"] == (len(self.calls) > 1)
             self.calls.append(f"paint {len(given[3])}{' in style' if given[4] else ''}")
             return np.zeros((len(given[3]), *self.size, 3), np.uint8)
 
     with TestClient(web.make_app(Warm()), base_url=BASE) as client:
-        for _ in range(300):
-            if client.get("/api/ready").json()["ready"]:
+        for _ in range(400):
+            if len(Warm.calls) == 5:
                 break
             time.sleep(0.05)
         assert client.get("/api/ready").json() == {"ready": True, "error": None}
-    assert Warm.calls == ["estimate", "paint 1", f"paint {LARGE}", "paint 1 in style", f"paint {LARGE} in style"]
+    assert Warm.calls == ["estimate", "paint 1", "paint 1 in style", f"paint {LARGE}", f"paint {LARGE} in style"]
+
+
+def test_a_server_that_cannot_work_says_so_on_the_page(transfer):
+    class Broken:
+        size = transfer.size
+
+        def estimate(self, _):
+            raise UserError("the extra `photo` is missing; install it")
+
+    with TestClient(web.make_app(Broken()), base_url=BASE) as client:
+        for _ in range(400):
+            if (answer := client.get("/api/ready").json())["ready"]:
+                break
+            time.sleep(0.05)
+        assert answer == {"ready": True, "error": "the extra `photo` is missing; install it"}
