@@ -16,7 +16,7 @@ MAX_SIDE = 2048
 
 @dataclasses.dataclass(frozen=True)
 class Optim:
-    """Adam for both networks; the learning rate falls linearly to 0 over `train.steps`.
+    """Adam for all networks; the learning rate stays for `constant_steps`, then falls linearly to 0 at `train.steps`.
 
     discriminator_ratio: D's learning rate as a share of G's. clip: global norm above which a network's gradient is
     scaled down, 0 for never. ema_decay: of the averaged generator that is evaluated and exported. max_skipped: steps in
@@ -24,6 +24,7 @@ class Optim:
     """
 
     learning_rate: float = 1e-3
+    constant_steps: int = 0
     discriminator_ratio: float = 0.1
     b1: float = 0.9
     b2: float = 0.999
@@ -33,7 +34,7 @@ class Optim:
 
     def __post_init__(self):
         require_positive(self, "optim", "learning_rate", "max_skipped")
-        require_not_negative(self, "optim", "learning_rate", "discriminator_ratio", "clip")
+        require_not_negative(self, "optim", "learning_rate", "constant_steps", "discriminator_ratio", "clip")
         for name in ("b1", "b2", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"config.optim.{name} must be in [0, 1), got {getattr(self, name)}")
@@ -146,9 +147,12 @@ def from_config(config: Mapping[str, Any]) -> Settings:
     return _build(Settings, dict.fromkeys(sections, {}) | mapping, "config", sections)
 
 
-def defaults() -> dict[str, Any]:
-    """Every key with its default as a plain nested dict, for config files to start from; `data` is empty."""
-    return to_config(Settings(data={}))
+def defaults(model: str = base.DEFAULT) -> dict[str, Any]:
+    """Every key with its default as a plain nested dict, for config files to start from; `data` is empty.
+
+    model: whose sections, see `models.base.PACKAGES`.
+    """
+    return to_config(from_config({"data": {}, "model": {"name": model}}))
 
 
 def to_config(settings: Settings) -> dict[str, Any]:

@@ -237,7 +237,7 @@ def newest_or_fresh(settings: Settings, mesh, checkpoints: Checkpoints) -> state
     if checkpoints.latest_step is None:
         placement = devices.parameters(state.shapes(settings), mesh)
         fresh = jax.jit(lambda: state.init_state(settings), out_shardings=placement, compiler_options=QUICK_COMPILE)
-        return fresh()
+        return state.filled(settings, fresh(), placement)
     current = newest(settings, mesh, checkpoints)
     checkpoints.set_aside()
     log.info("going on from step %d", int(current.step))
