@@ -21,7 +21,7 @@ from scrn_jax.person import draw, joints
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 # What `config.model.name` may say, and the package of each: a config from outside names no module.
-PACKAGES = {"scrn": "scrn_jax.models.scrn", "patn": "scrn_jax.models.patn"}
+PACKAGES = {name: f"scrn_jax.models.{name}" for name in ("scrn", "patn", "pise")}
 DEFAULT = "scrn"  # of configs, checkpoints and exports that name none
 INPUTS = ("source_image", "source_pose", "target_pose", "source_parsing")
 

@@ -13,7 +13,6 @@ from scrn_jax.person import heatmaps
 
 PYTORCHS_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # of convolutions left as they are made
 APPEARANCE, SHAPE = "appearance", "shape"
-BETWEEN = {"lsgan": 0.5}  # what real and generated are told apart by, where that is not 0
 
 
 class ResidualDiscriminator(nn.Module):
@@ -86,7 +85,7 @@ class Pair:
         fake = self.look(params, batch, image, on_fake)
         real = self.look(params, batch, to_float(batch["target_image"]), on_real)
         each = [sum(losses.adversarial_discriminator(real[name], fake[name], self.form)) / 2 for name in real]
-        between = BETWEEN.get(self.form, 0.0)
+        between = losses.BETWEEN.get(self.form, 0.0)
         right = {"real": [jnp.mean(maps > between) for maps in real.values()],
                  "fake": [jnp.mean(maps < between) for maps in fake.values()]}  # fmt: skip
         return sum(each), {side: sum(shares) / len(shares) for side, shares in right.items()}

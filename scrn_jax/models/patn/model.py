@@ -9,10 +9,9 @@ from scrn_jax.models.patn import objective
 from scrn_jax.models.patn import settings as settings_lib
 from scrn_jax.models.patn.generator import PATN
 from scrn_jax.models.pretrained import weights
-from scrn_jax.models.pretrained.vgg import VGG
+from scrn_jax.models.pretrained.vgg import DEPTHS, VGG
 
 INPUTS = ("source_image", "source_pose", "target_pose")
-VGG_DEPTHS = {"vgg16": 16, "vgg19": 19}
 
 
 class Patn(base.TrainableModel):
@@ -34,7 +33,7 @@ class Patn(base.TrainableModel):
             model.discriminator_width, model.discriminator_blocks, model.dropout, dtype
         )
         self.pair = conditioned.Pair(network, size, adversarial)
-        self.vgg = VGG(VGG_DEPTHS[features.perceptual], (objective.VGG_TAP,), dtype)
+        self.vgg = VGG(DEPTHS[features.perceptual], (objective.VGG_TAP,), dtype)
 
     def init(self, key):
         generator_key, discriminator_key = jax.random.split(key)
