@@ -12,9 +12,9 @@ FOLDER = Path(__file__).parents[1] / "configs"
 VARIANTS = {
     "demo": ("full", "smoke"),
     "deepfashion": ("full", "3cb", "no_refine_area", "no_face", "512", "tiny"),
-    "methods": ("patn", "patn_small"),
+    "methods": ("patn", "patn_small", "pise", "pise_small", "adgan", "adgan_small"),
 }
-METHODS = ("patn",)
+METHODS = ("patn", "pise", "adgan")
 
 
 def _config(name: str, variant: str):
@@ -85,6 +85,23 @@ def test_patn_has_its_authors_settings():
     assert (patn.loss.adv, patn.loss.l1, patn.loss.per) == (5, 1, 1)
     assert (patn.model.width, patn.model.blocks, patn.model.dropout) == (64, 9, 0.5)
     assert patn.features.perceptual == "vgg19"
+
+
+def test_pise_has_its_authors_settings():
+    pise = _settings("methods", "pise")
+    assert pise.size == (256, 176) and pise.train.batch_size == 8 and pise.adversarial == "lsgan"
+    assert (pise.optim.learning_rate, pise.optim.b1, pise.optim.discriminator_ratio) == (1e-4, 0.9, 0.1)
+    loss = pise.loss
+    assert (loss.l1, loss.adv, loss.style, loss.content, loss.cor) == (5, 2, 200, 0.5, 30)
+    assert (loss.par, loss.map, pise.features.perceptual) == (1, 100, "vgg19")
+
+
+def test_adgan_has_its_authors_settings():
+    adgan = _settings("methods", "adgan")
+    assert adgan.size == (256, 176) and adgan.train.batch_size == 6 and adgan.adversarial == "lsgan"
+    assert (adgan.optim.learning_rate, adgan.optim.b1, adgan.optim.discriminator_ratio) == (1e-3, 0.5, 1.0)
+    assert (adgan.loss.adv, adgan.loss.l1, adgan.loss.per, adgan.loss.cx) == (5, 1, 1, 0.1)
+    assert (adgan.model.blocks, adgan.model.style, adgan.model.hidden) == (8, 512, 256)
 
 
 @pytest.mark.parametrize("method", METHODS)
