@@ -67,7 +67,7 @@ def test_a_run_that_does_not_beat_copying_the_source_is_named():
     cost = {"parameters": 1, "GFLOP": 1.0, "ms": 1.0, "memory MB": 1.0}
     results = {"steps": 5, "few": True, "runs": RUNS, "costs": dict.fromkeys(RUNS, cost)}
     page = methods_page.page({"results": results, "machine": {"name": "x", "date": "y"}}, "images/methods.png")
-    assert "Worse than copying it: SCRN." in page and "says nothing of any method" in page
+    assert "Worse than copying the source: SCRN." in page and "says nothing of any method" in page
     assert "| clothes: plain | 7 | 0.2600 | 0.2000 | 0.3500 |" in page
 
 
