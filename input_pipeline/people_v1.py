@@ -25,7 +25,10 @@ DATA = MappingProxyType({
     "seed": 0,
 })  # fmt: skip
 PAIRS = MappingProxyType({"train": 6000, "test": 480})
-SHA256 = MappingProxyType({"train": "", "test": ""})
+SHA256 = MappingProxyType({
+    "train": "5a8e1ca8f8e89f51ee9424ecaec67c642c54e335bc40358ce9fbbe15e0e052e7",
+    "test": "1e6a805a82425f6ae12167f6e08ce358f3467f6cb81d02efd2ee7c04927f07c4",
+})  # fmt: skip
 
 
 def digest(source: Source) -> str:

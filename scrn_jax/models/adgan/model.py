@@ -9,7 +9,7 @@ from scrn_jax.models.adgan import objective
 from scrn_jax.models.adgan import settings as settings_lib
 from scrn_jax.models.adgan.generator import ADGAN
 from scrn_jax.models.pretrained import weights
-from scrn_jax.models.pretrained.vgg import DEPTHS, VGG
+from scrn_jax.models.pretrained.vgg import DEPTHS, VGG, as_deep_as
 
 INPUTS = ("source_image", "target_pose", "source_parsing")
 
@@ -27,6 +27,7 @@ class Adgan(base.TrainableModel):
     ):
         dtype, depth = base.DTYPES[model.dtype], DEPTHS[features.perceptual]
         self.size, self.features = size, features
+        self.summary = f"an ADGAN generator of width {model.width} with {model.blocks} residual blocks of each kind"
         self.weights = {name: weight for name, weight in dataclasses.asdict(loss).items() if weight}
         self.generator = ADGAN(model.width, model.blocks, model.style, model.hidden, depth, dtype)
         network = conditioned.ResidualDiscriminator(
@@ -62,7 +63,9 @@ class Adgan(base.TrainableModel):
 
     def pretrained(self):
         """{"vgg": parameters}, where a term needs them."""
-        return {"vgg": self._vgg()} if {"per", "cx"} & set(self.weights) else {}
+        if not {"per", "cx"} & set(self.weights):
+            return {}
+        return {"vgg": as_deep_as(self._vgg(), self.vgg.depth, self.vgg.taps)}
 
     def _vgg(self):
         return weights.load(self.features.perceptual, self.features.perceptual_source)

@@ -9,7 +9,7 @@ from scrn_jax.models.patn import objective
 from scrn_jax.models.patn import settings as settings_lib
 from scrn_jax.models.patn.generator import PATN
 from scrn_jax.models.pretrained import weights
-from scrn_jax.models.pretrained.vgg import DEPTHS, VGG
+from scrn_jax.models.pretrained.vgg import DEPTHS, VGG, as_deep_as
 
 INPUTS = ("source_image", "source_pose", "target_pose")
 
@@ -27,6 +27,7 @@ class Patn(base.TrainableModel):
     ):
         dtype = base.DTYPES[model.dtype]
         self.size, self.features = size, features
+        self.summary = f"a PATN generator of width {model.width} with {model.blocks} transfer blocks"
         self.weights = {name: weight for name, weight in dataclasses.asdict(loss).items() if weight}
         self.generator = PATN(model.width, model.blocks, model.dropout, dtype)
         network = conditioned.ResidualDiscriminator(
@@ -64,7 +65,8 @@ class Patn(base.TrainableModel):
         """{"vgg": parameters}, where the perceptual loss has a weight."""
         if "per" not in self.weights:
             return {}
-        return {"vgg": weights.load(self.features.perceptual, self.features.perceptual_source)}
+        whole = weights.load(self.features.perceptual, self.features.perceptual_source)
+        return {"vgg": as_deep_as(whole, self.vgg.depth, self.vgg.taps)}
 
 
 def make(size, model, loss, features, adversarial: str, **others) -> Patn:

@@ -10,7 +10,7 @@ from scrn_jax.models.pise import settings as settings_lib
 from scrn_jax.models.pise.discriminator import Discriminator
 from scrn_jax.models.pise.generator import PISE
 from scrn_jax.models.pretrained import weights
-from scrn_jax.models.pretrained.vgg import DEPTHS
+from scrn_jax.models.pretrained.vgg import DEPTHS, as_deep_as
 from scrn_jax.person import draw
 
 
@@ -29,6 +29,7 @@ class Pise(base.TrainableModel):
     ):
         dtype, depth = base.DTYPES[model.dtype], DEPTHS[features.perceptual]
         self.size, self.features = size, features
+        self.summary = f"a PISE generator of width {model.width}"
         self.weights = {name: weight for name, weight in dataclasses.asdict(loss).items() if weight}
         self.generator = PISE(model.width, model.parsing_width, depth, dtype)
         self.discriminator = Discriminator(model.discriminator_width, dtype)
@@ -59,7 +60,9 @@ class Pise(base.TrainableModel):
 
     def pretrained(self):
         """{"vgg": parameters}, where a term needs them."""
-        return {"vgg": self._vgg()} if {"content", "style", "cor"} & set(self.weights) else {}
+        if not {"content", "style", "cor"} & set(self.weights):
+            return {}
+        return {"vgg": as_deep_as(self._vgg(), self.judges.vgg.depth, self.judges.vgg.taps)}
 
     def _vgg(self):
         return weights.load(self.features.perceptual, self.features.perceptual_source)
