@@ -16,7 +16,7 @@ MAX_SIDE = 2048
 
 @dataclasses.dataclass(frozen=True)
 class Optim:
-    """Adam for both networks; the learning rate falls linearly to 0 over `train.steps`.
+    """Adam for all networks; the learning rate stays for `constant_steps`, then falls linearly to 0 at `train.steps`.
 
     muon_learning_rate: where above 0, the generator's convolution kernels are moved by Muon at this rate instead, which
     falls alike; see `training.state.make_optimizers`.
@@ -27,6 +27,7 @@ class Optim:
 
     learning_rate: float = 1e-3
     muon_learning_rate: float = 0.0
+    constant_steps: int = 0
     discriminator_ratio: float = 0.1
     b1: float = 0.9
     b2: float = 0.999
@@ -36,7 +37,8 @@ class Optim:
 
     def __post_init__(self):
         require_positive(self, "optim", "learning_rate", "max_skipped")
-        require_not_negative(self, "optim", "learning_rate", "muon_learning_rate", "discriminator_ratio", "clip")
+        rates = "learning_rate", "muon_learning_rate", "discriminator_ratio"
+        require_not_negative(self, "optim", *rates, "constant_steps", "clip")
         for name in ("b1", "b2", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"config.optim.{name} must be in [0, 1), got {getattr(self, name)}")
@@ -151,9 +153,12 @@ def from_config(config: Mapping[str, Any]) -> Settings:
     return _build(Settings, dict.fromkeys(sections, {}) | mapping, "config", sections)
 
 
-def defaults() -> dict[str, Any]:
-    """Every key with its default as a plain nested dict, for config files to start from; `data` is empty."""
-    return to_config(Settings(data={}))
+def defaults(model: str = base.DEFAULT) -> dict[str, Any]:
+    """Every key with its default as a plain nested dict, for config files to start from; `data` is empty.
+
+    model: whose sections, see `models.base.PACKAGES`.
+    """
+    return to_config(from_config({"data": {}, "model": {"name": model}}))
 
 
 def to_config(settings: Settings) -> dict[str, Any]:

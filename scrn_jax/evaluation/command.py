@@ -22,7 +22,9 @@ def define_flags() -> None:
     text, yes = flags.DEFINE_string, flags.DEFINE_boolean
     text("generated", None, "Folder of generated images to evaluate, from whatever method; needs --reference.")
     flags.DEFINE_list(
-        "compare", None, "Several such folders, DIR1,NAME2=DIR2,...: one table, beside the published one."
+        "compare",
+        None,
+        "Several such folders, DIR1,NAME2=DIR2,NAME3=DIR3@LAYOUT,...: one table, beside the published one.",
     )
     text("reference", None, "Folder of the true images.")
     text("protocol", None, "How to measure: scrn (the default), patn, gfla, dptn or cfld; NAME@512x352 in that frame.")
@@ -73,7 +75,8 @@ def run() -> None:
     devices.keep_programs(devices.AUTO)
     devices.one_device_each()
     devices.warn_of_unused_accelerator()
-    methods = {"generated": _path("generated")} if _FLAGS.compare is None else methods_of(_FLAGS.compare)
+    compared = {} if _FLAGS.compare is None else methods_of(_FLAGS.compare)
+    methods = {name: folder for name, (folder, _) in compared.items()} or {"generated": _path("generated")}
     request = evaluate.Request(
         methods=methods,
         reference=_path("reference"),
@@ -87,6 +90,7 @@ def run() -> None:
         allow_missing=_FLAGS.allow_missing,
         batch_size=_FLAGS.batch_size,
         inception=_FLAGS.inception_weights,
+        layouts={name: layout for name, (_, layout) in compared.items() if layout},
     )
     written = folders.write(evaluate.evaluate(request), comparing=_FLAGS.compare is not None)
     Shelf(request.output).clear()
@@ -95,25 +99,35 @@ def run() -> None:
     log.info("report: %s", request.output / "report.html")
 
 
-def methods_of(entries: list[str]) -> dict[str, Path]:
-    """Name -> folder of the entries DIR or NAME=DIR; a folder's own name is the default.
+def methods_of(entries: list[str]) -> dict[str, tuple[Path, str]]:
+    """Name -> (folder, layout) of the entries DIR, NAME=DIR or either with @LAYOUT; a folder's own name is the default.
+
+    The layout is "" where none is said. What follows the last @ is one only if there is no folder of the whole name.
 
     Raises:
       UserError: no entry, an empty one, or two of one name.
     """
-    methods: dict[str, Path] = {}
+    methods: dict[str, tuple[Path, str]] = {}
     for entry in entries:
         name, equals, folder = entry.partition("=")
-        path = Path(folder if equals else entry).expanduser()
+        path, layout = _with_layout(folder if equals else entry)
         name = name if equals else path.resolve().name
         if not entry.strip() or not name or (equals and not folder):
             raise UserError(f"--compare: {entry!r} is no folder; write DIR1,DIR2 or NAME1=DIR1,NAME2=DIR2")
         if name in methods:
-            raise UserError(f"--compare: two methods are called {name}; name them: NAME1={methods[name]},NAME2={path}")
-        methods[name] = path
+            raise UserError(
+                f"--compare: two methods are called {name}; name them: NAME1={methods[name][0]},NAME2={path}"
+            )
+        methods[name] = path, layout
     if not methods:
         raise UserError("--compare names no folder; write DIR1,DIR2")
     return methods
+
+
+def _with_layout(entry: str) -> tuple[Path, str]:
+    folder, at, layout = entry.rpartition("@")
+    whole = Path(entry).expanduser()
+    return (Path(folder).expanduser(), layout) if at and folder and not whole.exists() else (whole, "")
 
 
 def _path(flag: str) -> Path | None:

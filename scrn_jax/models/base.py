@@ -21,7 +21,7 @@ from scrn_jax.person import draw, joints
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 # What `config.model.name` may say, and the package of each: a config from outside names no module.
-PACKAGES = {"scrn": "scrn_jax.models.scrn"}
+PACKAGES = {name: f"scrn_jax.models.{name}" for name in ("scrn", "patn", "pise", "adgan")}
 DEFAULT = "scrn"  # of configs, checkpoints and exports that name none
 INPUTS = ("source_image", "source_pose", "target_pose", "source_parsing")
 
@@ -42,8 +42,8 @@ class TrainableModel(abc.ABC):
     """A generator, its discriminators, what they are trained to, and how the results are shown.
 
     Discriminators are one tree of parameters, whose statistics (a second tree) move in every step; a model may keep
-    several in it. Nothing is random but `init`. Batches come from the input pipeline (uint8 images (B, H, W, 3), uint8
-    labels (B, H, W), joints (B, 18, 2) in pixels, face boxes (B, 4)).
+    several in it. Nothing is random but `init` and what is drawn from a step's key. Batches come from the input
+    pipeline (uint8 images (B, H, W, 3), uint8 labels (B, H, W), joints (B, 18, 2) in pixels, face boxes (B, 4)).
 
     Attributes:
       size: (height, width) in pixels.
@@ -65,6 +65,14 @@ class TrainableModel(abc.ABC):
     def init(self, key: jax.Array) -> tuple[Tree, Tree, Tree]:
         """Fresh parameters of the generator and of the discriminators, and the discriminators' statistics."""
 
+    def fill(self, params: Tree) -> Tree:
+        """A fresh generator's parameters, with the weights of frozen networks where `init` left room for them.
+
+        Such weights belong to the generator, since it needs them to generate; it has to see to it that they get no
+        gradient. Raises UserError where they are at no place.
+        """
+        return params
+
     @abc.abstractmethod
     def generate(self, params: Tree, batch: Arrays) -> dict[str, jax.Array]:
         """The generator's outputs for a batch of `INPUTS`, whose images may be floats in [-1, 1] as well.
@@ -77,18 +85,19 @@ class TrainableModel(abc.ABC):
 
     @abc.abstractmethod
     def generator_terms(
-        self, params: Tree, judges: tuple[Tree, Tree], frozen: Tree, batch: Arrays
+        self, params: Tree, judges: tuple[Tree, Tree], frozen: Tree, batch: Arrays, key: jax.Array
     ) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
         """The raw terms of `weights`, differentiable by `params`, and the outputs.
 
         Args:
           judges: the discriminators' parameters and statistics.
           frozen: what `pretrained` gave.
+          key: the step's own, folded from (seed, step), for dropout; the discriminators' loss is given the same one.
         """
 
     @abc.abstractmethod
     def discriminator_loss(
-        self, params: Tree, statistics: Tree, batch: Arrays, outputs: Arrays
+        self, params: Tree, statistics: Tree, batch: Arrays, outputs: Arrays, key: jax.Array
     ) -> tuple[jax.Array, tuple[Tree, dict[str, jax.Array]]]:
         """The discriminators' loss, differentiable by `params`; their moved statistics and their accuracies by name."""
 

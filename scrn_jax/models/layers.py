@@ -55,10 +55,29 @@ conv7 = partial(Conv, kernel_size=(7, 7), padding=3)
 conv1 = partial(Conv, kernel_size=(1, 1), computed=lax.conv_general_dilated)
 # Halves an even side exactly: (n + 2 - 4) / 2 + 1 = n / 2.
 down_conv = partial(Conv, kernel_size=(4, 4), strides=(2, 2), padding=1)
+stride2_conv3 = partial(Conv, kernel_size=(3, 3), strides=(2, 2), padding=1)  # halves an even side exactly, too
 # Flax's defaults (variance as E[x^2] - E[x]^2, eps 1e-6) lose digits on near-constant channels; these are PyTorch's.
 instance_norm = partial(nn.InstanceNorm, epsilon=1e-5, use_fast_variance=False)
 layer_norm = partial(nn.GroupNorm, num_groups=1, epsilon=1e-5, use_fast_variance=False)
 leaky_relu = partial(nn.leaky_relu, negative_slope=0.1)
+
+
+# InstanceNorm2d as PyTorch has it by default: no scale and no shift.
+plain_instance_norm = partial(instance_norm, use_scale=False, use_bias=False)
+
+
+def reflect_pad(x_BxHxWxC, pixels: int):
+    """`torch.nn.ReflectionPad2d`: every side grows by the picture mirrored at its outermost pixels."""
+    return jnp.pad(x_BxHxWxC, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)), mode="reflect")
+
+
+def reflect_conv(x_BxHxWxC, features: int, taps: int = 3, stride: int = 1, padding: int | None = None, **options):
+    """A convolution of a mirrored frame, which keeps its sides unless told otherwise; `options` are nn.Conv's.
+
+    It makes an nn.Conv of the module whose `nn.compact` method calls it.
+    """
+    padded = reflect_pad(x_BxHxWxC, taps // 2 if padding is None else padding)
+    return Conv(features, (taps, taps), strides=(stride, stride), padding=0, **options)(padded)
 
 
 def conv2d(x_BxHxWxC, kernel_KxKxCxF, *, stride: int = 1, padding=0):
@@ -139,11 +158,12 @@ class UpConv(nn.Module):
     features: int
     upsampling: str = "transposed"
     dtype: Dtype = jnp.float32
+    kernel_init: Any = None
 
     @nn.compact
     def __call__(self, x):
         transposed = self.upsampling == "transposed"
-        init = bilinear_init if transposed else nn.initializers.lecun_normal()
+        init = self.kernel_init or (bilinear_init if transposed else nn.initializers.lecun_normal())
         kernel = self.param("kernel", init, (3, 3, x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype)
@@ -177,6 +197,27 @@ class GatedConv(nn.Module):
     def __call__(self, x):
         features, gate = jnp.split(self.conv(2 * self.features, dtype=self.dtype)(x), 2, axis=-1)
         return instance_norm(dtype=self.dtype)(nn.leaky_relu(features, 0.2) * nn.sigmoid(gate))
+
+
+class ReflectPair(nn.Module):
+    """3x3, norm, ReLU, dropout, 3x3 to `features`, and a norm after it when `norm_last`; frames mirrored at the edges.
+
+    The first convolution keeps the channels. Dropout draws from the stream `dropout`, unless `deterministic`.
+    """
+
+    features: int
+    norm_last: bool = True
+    dropout: float = 0.0
+    kernel_init: Any = nn.initializers.lecun_normal()
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x, deterministic: bool = True):
+        options = {"kernel_init": self.kernel_init, "dtype": self.dtype}
+        x = nn.relu(plain_instance_norm(dtype=self.dtype)(reflect_conv(x, x.shape[-1], **options)))
+        x = nn.Dropout(self.dropout)(x, deterministic=deterministic)
+        x = reflect_conv(x, self.features, **options)
+        return plain_instance_norm(dtype=self.dtype)(x) if self.norm_last else x
 
 
 class ResBlock(nn.Module):

@@ -9,6 +9,7 @@ from scrn_jax.person.face import mean_inside
 
 PARSING_FORMS = ("l1", "cross_entropy")
 ADVERSARIAL_FORMS = ("non_saturating", "saturating", "lsgan", "hinge")
+BETWEEN = {"lsgan": 0.5}  # what a discriminator tells real and generated apart by, where that is not 0
 
 
 def correspondence(features, target_features):

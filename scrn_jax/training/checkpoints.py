@@ -267,7 +267,8 @@ def newest_or_fresh(settings: Settings, mesh, checkpoints: Checkpoints) -> state
     if not checkpoints.steps:
         placement = devices.parameters(state.shapes(settings), mesh)
         options = QUICK_COMPILE if jax.default_backend() == "cpu" else None
-        return jax.jit(lambda: state.init_state(settings), out_shardings=placement, compiler_options=options)()
+        fresh = jax.jit(lambda: state.init_state(settings), out_shardings=placement, compiler_options=options)
+        return state.filled(settings, fresh(), placement)
     current = newest(settings, mesh, checkpoints)
     checkpoints.set_aside()
     log.info("going on from step %d", int(current.step))

@@ -16,7 +16,7 @@ FEWEST_OUTPUTS = 8  # of a kernel that is not Muon's
 
 @flax.struct.dataclass
 class TrainState:
-    """Everything that a checkpoint holds. Nothing in a step is random, so there is no random key: (seed, step) say all.
+    """Everything that a checkpoint holds. There is no random key in it: (seed, step) say all.
 
     step counts batches seen, skipped ones included; `skipped` counts updates that were not finite and were left out,
     `skipped_in_row` those since the last good one. discriminator and spectral are trees: a model may have several
@@ -82,3 +82,13 @@ def init_state(settings: settings_lib.Settings) -> TrainState:
         skipped=jnp.zeros((), jnp.int32),
         skipped_in_row=jnp.zeros((), jnp.int32),
     )
+
+
+def filled(settings: settings_lib.Settings, fresh: TrainState, placement: TrainState) -> TrainState:
+    """A fresh state whose generator and average hold the frozen weights that they need, see `TrainableModel.fill`."""
+    generator = base.make(settings).fill(fresh.generator)
+    if generator is fresh.generator:
+        return fresh
+    parts = {name: jax.device_put(jax.tree.map(jnp.copy, generator), getattr(placement, name))
+             for name in ("generator", "ema")}  # fmt: skip
+    return fresh.replace(**parts)

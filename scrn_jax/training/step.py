@@ -19,25 +19,32 @@ from scrn_jax.training.state import TrainState
 
 log = logging.getLogger(__name__)
 
+_STEPS = 0x57E9  # sets the steps' keys apart from those that parameters were drawn from
 
-def mean_over_parts(gradients, parts: int, state: TrainState, frozen, batch):
-    """`gradients(state, frozen, batch)` with its second result averaged over `parts` equal parts of the batch.
+
+def key_of(settings: settings_lib.Settings, step):
+    """The random key of a step (counted from 0), which (seed, step) alone determine: a resumed run draws the same."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(settings.seed), _STEPS), step)
+
+
+def mean_over_parts(gradients, parts: int, state: TrainState, frozen, batch, key):
+    """`gradients(state, frozen, batch, key)` with its second result averaged over `parts` equal parts of the batch.
 
     The first result does not depend on the batch. Part i holds every `parts`-th sample from i, so that each device
     finds its share of every part in its share of the batch. Means of per-sample means are the whole batch's; the face
-    loss, which averages over the samples with a face, is then the mean of the parts' means.
+    loss, which averages over the samples with a face, is then the mean of the parts' means. Every part has its own key.
     """
     if parts == 1:
-        return gradients(state, frozen, batch)
+        return gradients(state, frozen, batch, key)
     batches = jax.tree.map(lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), batch)
     first = jax.tree.map(lambda x: x[0], batches)
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(gradients, state, frozen, first))
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(gradients, state, frozen, first, key))
 
     def add(carried, part):
-        constant, means = gradients(state, frozen, part)
+        constant, means = gradients(state, frozen, *part)
         return (constant, jax.tree.map(lambda total, mean: total + mean / parts, carried[1], means)), None
 
-    return jax.lax.scan(add, zeros, batches)[0]
+    return jax.lax.scan(add, zeros, (batches, jax.random.split(key, parts)))[0]
 
 
 def _finite_or(new, old, finite):
@@ -59,21 +66,22 @@ def make_train_step(settings: settings_lib.Settings, gather=lambda state: state)
     """
     model, optim = base.make(settings), settings.optim
     g_direction, d_direction = state_lib.make_optimizers(optim)
-    schedule = optax.linear_schedule(optim.learning_rate, 0.0, settings.train.steps)
+    constant, steps = optim.constant_steps, settings.train.steps
+    schedule = optax.linear_schedule(optim.learning_rate, 0.0, max(1, steps - constant), transition_begin=constant)
 
-    def generator_loss(params, state, frozen, batch):
-        terms, outputs = model.generator_terms(params, (state.discriminator, state.spectral), frozen, batch)
+    def generator_loss(params, state, frozen, batch, key):
+        terms, outputs = model.generator_terms(params, (state.discriminator, state.spectral), frozen, batch, key)
         weights = stages.weights_at(model, state.step)
         return sum(weights[name] * value for name, value in terms.items()), (terms, outputs)
 
-    def gradients(state: TrainState, frozen, batch) -> tuple[Any, dict[str, Any]]:
+    def gradients(state: TrainState, frozen, batch, key) -> tuple[Any, dict[str, Any]]:
         """D's moved spectral statistics, and what is a mean over the batch: gradients, losses, accuracies."""
         (g_loss, (terms, outputs)), g_gradient = jax.value_and_grad(generator_loss, has_aux=True)(
-            state.generator, state, frozen, batch
+            state.generator, state, frozen, batch, key
         )
         # The images are constants to D. Its forward pass here equals the one above, so XLA runs it once.
         (d_loss, (spectral, accuracy)), d_gradient = jax.value_and_grad(model.discriminator_loss, has_aux=True)(
-            state.discriminator, state.spectral, batch, jax.lax.stop_gradient(outputs)
+            state.discriminator, state.spectral, batch, jax.lax.stop_gradient(outputs), key
         )
         return spectral, {
             "generator": g_gradient,
@@ -86,7 +94,9 @@ def make_train_step(settings: settings_lib.Settings, gather=lambda state: state)
         state = stages.begin(model, g_direction, state)
         weights = stages.weights_at(model, state.step)
         with convolutions.computed(settings.model.convolutions):
-            spectral, means = mean_over_parts(gradients, settings.train.accumulate, gather(state), frozen, batch)
+            spectral, means = mean_over_parts(
+                gradients, settings.train.accumulate, gather(state), frozen, batch, key_of(settings, state.step)
+            )
         g_gradient, d_gradient = means["generator"], means["discriminator"]
         g_loss, d_loss = means["losses"]["generator"], means["losses"]["discriminator"]
         g_norm, d_norm = optax.tree.norm(g_gradient), optax.tree.norm(d_gradient)
@@ -185,16 +195,17 @@ def make_term_gradient(settings: settings_lib.Settings, gather=lambda state: sta
     model = base.make(settings)
 
     def gradient(shares, state, frozen, batch):
-        def loss(params, state, frozen, batch):
-            terms, _ = model.generator_terms(params, (state.discriminator, state.spectral), frozen, batch)
+        def loss(params, state, frozen, batch, key):
+            terms, _ = model.generator_terms(params, (state.discriminator, state.spectral), frozen, batch, key)
             parts = zip(shares, stages.weights_at(model, state.step).items(), strict=True)
             return sum(share * weight * terms[name] for share, (name, weight) in parts)
 
-        def of_part(state, frozen, batch):
-            return jnp.zeros(()), jax.grad(loss)(state.generator, state, frozen, batch)
+        def of_part(state, frozen, batch, key):
+            return jnp.zeros(()), jax.grad(loss)(state.generator, state, frozen, batch, key)
 
         with convolutions.computed(settings.model.convolutions):
-            return mean_over_parts(of_part, settings.train.accumulate, gather(state), frozen, batch)[1]
+            key = key_of(settings, state.step)
+            return mean_over_parts(of_part, settings.train.accumulate, gather(state), frozen, batch, key)[1]
 
     return gradient
 

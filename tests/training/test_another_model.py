@@ -67,13 +67,13 @@ class Tint(base.TrainableModel):
         image = base.to_float(batch["source_image"])
         return {"image": jnp.tanh(self.strength * (image @ params["w"] + params["b"]))}
 
-    def generator_terms(self, params, judges, frozen, batch):
+    def generator_terms(self, params, judges, frozen, batch, key):
         outputs, target = self.generate(params, batch), base.to_float(batch["target_image"])
         fakes = self._judge(judges[0], outputs["image"])
         adversarial = sum(losses.adversarial_generator(logits, self.form) for logits in fakes)
         return {"l1": jnp.abs(outputs["image"] - target).mean(), "adv": adversarial}, outputs
 
-    def discriminator_loss(self, params, statistics, batch, outputs):
+    def discriminator_loss(self, params, statistics, batch, outputs, key):
         sides = [self._judge(params, x) for x in (base.to_float(batch["target_image"]), outputs["image"])]
         pairs = [losses.adversarial_discriminator(real, fake, self.form) for real, fake in zip(*sides, strict=True)]
         return sum(map(sum, pairs)), ({"calls": statistics["calls"] + 1}, {"real": jnp.mean(sides[0][0] > 0)})

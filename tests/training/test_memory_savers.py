@@ -13,6 +13,7 @@ from scrn_jax.models.scrn.coarse import CoarseGenerator
 from scrn_jax.training import step
 from scrn_jax.training.checkpoints import QUICK_COMPILE
 
+KEY = jax.random.key(0)
 EQUAL = 1e-9  # relative, in float64: see test_sharding.py
 
 
@@ -49,20 +50,29 @@ def test_parts_are_dealt_so_that_every_device_has_its_share():
     """Rows 0 to 3 of 8 lie on the first of two devices: each of 4 parts takes one of them."""
     seen = []
 
-    def record(state, frozen, batch):
+    def record(state, frozen, batch, key):
         seen.append(batch["x"].shape)
         return jnp.zeros(()), {"mean": batch["x"].mean()}
 
     def parts_of(x):
-        return step.mean_over_parts(record, 4, None, None, {"x": x})[1]["mean"]
+        return step.mean_over_parts(record, 4, None, None, {"x": x}, KEY)[1]["mean"]
 
     rows = jnp.arange(8.0)
     assert parts_of(rows) == 3.5 and set(seen) == {(2,)}
     gradient = jax.grad(lambda x: step.mean_over_parts(
-        lambda _, __, batch: (jnp.zeros(()), {"mean": batch["x"].prod()}), 4, None, None, {"x": x}
+        lambda _, __, batch, key: (jnp.zeros(()), {"mean": batch["x"].prod()}), 4, None, None, {"x": x}, KEY
     )[1]["mean"])(rows)  # fmt: skip
     # A part's product differentiated by one of its rows is the other one: 0 goes with 4, 1 with 5, and so on.
     np.testing.assert_array_equal(4 * gradient, [4, 5, 6, 7, 0, 1, 2, 3])
+
+
+def test_every_part_draws_from_a_key_of_its_own():
+    def draw(state, frozen, batch, key):
+        return jnp.zeros(()), {"first": batch["first"].sum() * jax.random.uniform(key)}
+
+    one, both = ({"first": jnp.array(rows)} for rows in ([1.0, 0.0], [1.0, 1.0]))
+    means = [float(step.mean_over_parts(draw, 2, None, None, batch, KEY)[1]["first"]) for batch in (one, both)]
+    assert means[0] > 0 and abs(means[1] - 2 * means[0]) > 1e-3
 
 
 def test_a_batch_that_parts_cannot_share_is_refused(tiny_settings):

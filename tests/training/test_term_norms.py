@@ -50,7 +50,7 @@ def test_a_norm_worked_out_by_hand(tiny_settings, replace_terms):
     """A generator of two numbers whose l1 term is 3 a + 4 b: with weight 5 the norm is 5 * 5."""
     settings = tiny_settings(loss={"cor": 0.0, "adv": 0.0, "per": 0.0, "par": 2.0, "face": 0.0})
 
-    def terms(params, judges, frozen, batch):
+    def terms(params, judges, frozen, batch, key):
         a, b = params["a"], params["b"]
         return {"l1": 3 * a + 4 * b, "par": batch["ones"].mean() * a}, {}
 
@@ -67,7 +67,7 @@ def test_parts_of_a_batch_give_the_gradient_of_their_mean(tiny_settings, replace
     """Two parts whose gradients are 2 and -2 cancel out; a mean of the parts' norms would be 2."""
     loss = {"cor": 0.0, "adv": 0.0, "per": 0.0, "par": 0.0, "face": 0.0, "l1": 1.0}
     settings = tiny_settings(loss=loss, train={"accumulate": 2})
-    replace_terms(lambda params, judges, frozen, batch: ({"l1": params["a"] * batch["slope"].sum()}, {}))
+    replace_terms(lambda params, judges, frozen, batch, key: ({"l1": params["a"] * batch["slope"].sum()}, {}))
     batch = {"slope": np.array([1.0, -1.0, 1.0, -1.0], np.float32)}
     blank = jax.tree.map(lambda _: None, jax.eval_shape(lambda: state.init_state(settings)))
     norms = step_lib.make_term_norms(settings)(blank.replace(generator={"a": jnp.float32(1)}), {}, batch)

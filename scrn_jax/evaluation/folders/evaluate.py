@@ -1,6 +1,6 @@
 """One or several methods' folders under a protocol: matched, looked at, measured, and summed up into figures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 
 from scrn_jax.errors import UserError
 from scrn_jax.evaluation import meter
-from scrn_jax.evaluation.folders import images, matching
+from scrn_jax.evaluation.folders import images, layouts, matching
 from scrn_jax.evaluation.folders.fid_reference import Absent, FidReference
 from scrn_jax.evaluation.folders.matching import ENDING, Matched, Pair, key_of
 from scrn_jax.evaluation.folders.passes import Item, Passes
@@ -26,6 +26,7 @@ class Request:
 
     Attributes:
       methods: name -> folder of generated images.
+      layouts: name -> how that folder's images are named, see `layouts`; found by the names where it is not said.
       reference: folder of the true images.
       protocol: how to measure.
       output: folder of the report; what is unfinished is kept there too.
@@ -48,6 +49,7 @@ class Request:
     allow_missing: bool = False
     batch_size: int | None = None
     inception: str = "auto"
+    layouts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -134,6 +136,10 @@ def _looked_at(request: Request, name: str, folder: Path) -> Method:
     """The method with its pairs, every file of which has been looked at."""
     generated = matching.list_images(folder, "generated")
     reference = matching.list_images(request.reference, "reference")
+    layout = request.layouts.get(name) or layouts.find(generated, reference)
+    if layout is not None:
+        listed = None if request.pairs is None else matching.read_pairs(request.pairs)
+        generated = layouts.arrange(layout, generated, reference, listed)
     matched = matching.match(generated, reference, request.pairs, request.allow_missing)
     frame = request.protocol.frame
     made = [pair.generated for pair in matched.pairs]

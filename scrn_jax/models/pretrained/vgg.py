@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from scrn_jax.models.pretrained import layers
 
 WIDTHS = (64, 128, 256, 512, 512)
+DEPTHS = {"vgg16": 16, "vgg19": 19}
 CONVS_PER_STAGE = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
 
@@ -39,25 +40,27 @@ class VGG(nn.Module):
       taps: names as `tap_names` gives them; conv3_1 is before the ReLU, relu3_1 after it.
       dtype: compute type of the convolutions; parameters and outputs are float32.
       precision: of the convolutions, as in jax.lax (for GPUs that would round float32 to TF32).
+      normalised: whether images are brought to ImageNet's mean and deviation first. Some methods leave that out.
     """
 
     depth: int = 19
     taps: tuple[str, ...] = ("conv3_1",)
     dtype: Any = jnp.float32
     precision: Any = None
+    normalised: bool = True
 
     @nn.compact
     def __call__(self, images_BxHxWx3: jax.Array) -> dict[str, jax.Array]:
         """Returns a float32 (B, H/2^(s-1), W/2^(s-1), C) per tap of stage s.
 
-        Images are in [-1, 1]; the ImageNet normalisation happens inside. Raises ValueError for an unknown depth or
-        tap, and for images too small for the deepest tap.
+        Images are in [-1, 1]; if `normalised`, the ImageNet normalisation happens inside. Raises ValueError for an
+        unknown depth or tap, and for images too small for the deepest tap.
         """
         if self.depth not in CONVS_PER_STAGE:
             raise ValueError(f"VGG has no depth {self.depth}: choose 16 or 19")
         layers.check_taps(self.taps, tap_names(self.depth), f"VGG{self.depth}")
         found: dict[str, jax.Array] = {}
-        x = layers.normalise(images_BxHxWx3)
+        x = layers.normalise(images_BxHxWx3) if self.normalised else images_BxHxWx3
         for name in conv_names(self.depth):
             stage, index = (int(number) for number in name.removeprefix("conv").split("_"))
             if stage > 1 and index == 1:

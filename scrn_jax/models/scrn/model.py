@@ -65,14 +65,14 @@ class Scrn(base.TrainableModel):
         style = {key: floats[f"style_{key}"] for key in STYLE if f"style_{key}" in floats}
         return self.generator.apply({"params": params}, **given, style=style or None)
 
-    def generator_terms(self, params, judges, frozen, batch):
+    def generator_terms(self, params, judges, frozen, batch, key):
         outputs = self.generate(params, batch)
         batch = objective.prepare(batch, self.generator.regions)
         (_, *fakes), _ = self.judges.discriminate(*judges, batch, outputs)
         terms = objective.generator_terms(self.judges, frozen, outputs, batch, fakes, self.weights, self.forms)
         return terms, outputs
 
-    def discriminator_loss(self, params, statistics, batch, outputs):
+    def discriminator_loss(self, params, statistics, batch, outputs, key):
         batch = objective.prepare(batch, self.generator.regions)
         return objective.discriminator_loss(self.judges, params, statistics, batch, outputs, self.forms)
 

@@ -85,7 +85,7 @@ def test_a_mistake_ends_as_one_line_and_leaves_nothing(arguments, message, run, 
 
 def test_methods_are_called_like_their_folders_or_as_the_user_says(tmp_path):
     methods = command.methods_of([str(tmp_path / "PATN"), f"ours={tmp_path}/run/images"])
-    assert methods == {"PATN": tmp_path / "PATN", "ours": tmp_path / "run" / "images"}
+    assert methods == {"PATN": (tmp_path / "PATN", ""), "ours": (tmp_path / "run" / "images", "")}
 
 
 @pytest.mark.parametrize("entries", [["a/images", "b/images"], ["=a"], ["x="], [""], []])
