@@ -61,11 +61,12 @@ def open_image(data: bytes, where: str, mend: str = "replace the file") -> tuple
         image = Image.open(io.BytesIO(data), formats=[header.kind.upper()])
         if image.size != (header.width, header.height):
             raise UserError(f"{where}: {_SECOND_HEADER}")
-        check_turn(image.getexif(), where)  # before it is decoded: a TIFF is turned then, and says so no longer
+        if header.kind in ("tiff", "webp"):  # of the others the header has told
+            check_turn(image.getexif(), where)  # before it is decoded: a TIFF is turned then, and says so no longer
     except UserError:
         raise
     except DAMAGE as error:
-        raise UserError(f"{where}: a damaged {header.kind.upper()} ({error}); {mend}") from error
+        raise UserError(f"{where}: truncated or damaged {header.kind.upper()} ({error}); {mend}") from error
     return header, image
 
 
