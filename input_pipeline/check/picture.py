@@ -62,7 +62,7 @@ def examine(look: Look) -> Examined:
     """Everything that one picture shows; never raises for what is wrong with its files."""
     person, rules = look.person, look.rules
     findings: list[Finding] = []
-    image, size, mode, digest = _examine_image(person, rules, findings)
+    image, size, mode, digest = _examine_image(person, rules, findings, look.keep)
     labels, found, regions_HxW = _examine_labels(person, rules, size, findings)
     if size is None or regions_HxW is None:
         return Examined(person.name, findings, size, mode, digest=digest)
@@ -94,16 +94,16 @@ def examine(look: Look) -> Examined:
 
 
 def _examine_image(
-    person: Person, rules: Rules, findings: list[Finding]
+    person: Person, rules: Rules, findings: list[Finding], keep: bool
 ) -> tuple[bytes, Size | None, str | None, bytes]:
-    """(fitted bytes, size, mode, digest) of the image; the size is None after an error."""
+    """(fitted bytes if they are to be kept, size, mode, digest) of the image; the size is None after an error."""
     where, digest = str(person.image), b""
     try:
         data = person.image.read()
         digest = hashlib.sha256(data).digest()
         header = read_header(data, where)
         with in_turn(header):
-            fitted, mode = _examine_decoded(data, header, rules, where, findings)
+            fitted, mode = _examine_decoded(data, header, rules, where, findings, keep)
     except UserError as error:
         findings.append(Finding(ERROR, "unreadable image", str(error)))
         return b"", None, None, digest
@@ -117,12 +117,14 @@ def _examine_image(
 
 
 def _examine_decoded(
-    data: bytes, header: Header, rules: Rules, where: str, findings: list[Finding]
+    data: bytes, header: Header, rules: Rules, where: str, findings: list[Finding], keep: bool
 ) -> tuple[bytes | None, str]:
-    """(fitted bytes, mode) of the image's bytes, decoded once; None for a shape that does not fit. Raises UserError."""
+    """(fitted bytes, mode) of the image's bytes, decoded once; empty unless they are to be kept, None for a shape that
+    does not fit. Raises UserError."""
     picture = open_picture(data, where)
     try:
-        fitted = fit_image(data, header, rules, where, picture)
+        window((header.height, header.width), rules.frame, rules.fit, where)
+        fitted = fit_image(data, header, rules, where, picture) if keep else b""
     except UserError as error:
         findings.append(Finding(ERROR, "wrongly shaped image", str(error)))
         return None, picture.mode

@@ -84,6 +84,8 @@ def find_pairs(pairs: list[ListedPair], names: Names, images_at: str, findings: 
         findings.add(ERROR, "nothing matches", f"{listed}: {alike}")
         return []
     own = {name: known or name for name, known in found.items()}
+    if all(name == known for name, known in own.items()):
+        return pairs  # a copy of millions takes hundreds of megabytes
     return [ListedPair(pair.where, own[pair.source], own[pair.target]) for pair in pairs]
 
 

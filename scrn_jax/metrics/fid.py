@@ -145,7 +145,8 @@ def load(path: Path) -> Gaussian:
         raise UserError(f"{path}: no such statistics file; give an .npz with mu and sigma, or a folder of images")
     arrays = arrays_lib.read_npz(path)
     mean, covariance = arrays.get("mu"), arrays.get("sigma")
-    if mean is None or covariance is None or mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
+    numbers = mean is not None and covariance is not None and {mean.dtype.kind, covariance.dtype.kind} <= set("fiu")
+    if not numbers or mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
         raise UserError(f"{path}: holds no mu (D,) with sigma (D, D); write it with pytorch-fid --save-stats or anew")
     return Gaussian(mean.astype(np.float64), covariance.astype(np.float64), _origin(arrays, path))
 

@@ -65,12 +65,12 @@ def open_image(
         image = Image.open(io.BytesIO(data), formats=[header.kind.upper()])
         if image.size != (header.width, header.height):
             raise UserError(f"{where}: {_SECOND_HEADER}")
-        if strict:
+        if strict and header.kind in ("tiff", "webp"):  # of the others the header has told
             check_turn(image.getexif(), where)  # before it is decoded: a TIFF is turned then, and says so no longer
     except UserError:
         raise
     except DAMAGE as error:
-        raise UserError(f"{where}: a damaged {header.kind.upper()} ({error}); {mend}") from error
+        raise UserError(f"{where}: truncated or damaged {header.kind.upper()} ({error}); {mend}") from error
     return header, image
 
 

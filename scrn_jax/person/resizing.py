@@ -39,11 +39,12 @@ def resize_photo(image: Image.Image, size: tuple[int, int], box: Box, by_area: b
     for begin in range(0, size[0], step):
         edges = rows[begin : begin + step + 1]
         top_row, end_row = int(edges[0]), min(image.height, int(edges[-1]) + 1)
-        strip = np.asarray(image.crop((first, top_row, last, end_row)))
+        whole = (first, top_row, last, end_row) == (0, 0, image.width, image.height)
+        strip = np.asarray(image if whole else image.crop((first, top_row, last, end_row)))
         by_rows = _means(strip.reshape(len(strip), -1), edges - top_row).reshape(len(edges) - 1, last - first, 3)
         across = _means(by_rows.swapaxes(0, 1).reshape(last - first, -1), columns - first)
-        means = across.reshape(size[1], len(edges) - 1, 3).swapaxes(0, 1)
-        resized[begin : begin + step] = np.rint(means).clip(0, 255)
+        np.rint(across, out=across)  # means of bytes, so from 0 to 255
+        resized[begin : begin + step] = across.reshape(size[1], len(edges) - 1, 3).swapaxes(0, 1)
     return Image.fromarray(resized)
 
 
@@ -58,9 +59,11 @@ def _means(rows: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """The means, float32 (cells, columns), of the `rows` (rows, columns) that lie between each two of the `edges`."""
     first = edges[:-1].astype(np.int64)
     sums = np.zeros((len(first), rows.shape[1]), np.float32)
+    part = np.empty_like(sums)
     for at in range(int(np.ceil(edges[1:] - first).max())):
         begin = first + at
         inside = (np.minimum(edges[1:], begin + 1) - np.maximum(edges[:-1], begin)).clip(0)
         shares = (inside / np.diff(edges)).astype(np.float32)
-        sums += shares[:, None] * rows[begin.clip(0, len(rows) - 1)]
+        np.multiply(rows.take(begin, axis=0, mode="clip"), shares[:, None], out=part)
+        sums += part
     return sums

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -308,12 +309,15 @@ def test_a_page_that_cannot_be_written_is_told_before_the_examination_and_names_
     assert "a1.jpg" not in done.stdout
 
 
-def test_a_set_whose_folder_is_no_text_is_examined(both, tmp_path):
-    place = os.fsencode(tmp_path / "b") + b"\xff"
-    os.rename(both.root, place) if both.root != tmp_path else None
-    odd = Path(os.fsdecode(place)) if both.root != tmp_path else both.root
-    done = command("input_pipeline.check", f"--data_dir={odd}", "--processes", "0", "--page", "c.html", cwd=ROOT)
-    assert done.returncode == 0, done.stderr
+def test_a_set_whose_folder_is_no_text_is_examined(both, tmp_path_factory):
+    """Its name is Latin-1, as old archives have it."""
+    place = tmp_path_factory.mktemp("old")
+    odd = Path(os.fsdecode(os.fsencode(place) + b"/caf\xe9"))
+    shutil.copytree(both.root, odd)
+    (odd / "train" / "a1.jpg").write_bytes(b"nothing")
+    done = command("input_pipeline.check", f"--data_dir={odd}", "--processes", "0", cwd=place)
+    assert done.returncode == 1 and "caf\\udce9/train/a1.jpg" in done.stdout and "Traceback" not in done.stderr
+    assert "caf\\udce9" in (place / "findings.csv").read_text() and (place / "check.html").is_file()
 
 
 def test_the_doctor_of_folders_needs_no_tensorflow():

@@ -133,9 +133,9 @@ def test_bars_are_added_to_what_has_the_frames_length_already(tmp_path):
 def test_more_pairs_than_memory_holds_are_refused_before_they_are_made(tmp_path, monkeypatch):
     monkeypatch.setattr(identities, "MAX_PAIRS", 11)
     for folder in ("images", "parsing"):
-        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "anna").mkdir(parents=True)
         for number in range(4):
-            Image.new("L", (176, 256)).save(tmp_path / folder / f"{number}.png")
+            Image.new("L", (176, 256)).save(tmp_path / folder / "anna" / f"{number}.png")
     (tmp_path / "openpose").mkdir()
     (tmp_path / "openpose" / "0_keypoints.json").write_text('{"people": []}')
     (tmp_path / "people.toml").write_text(MANIFEST.replace(', test = ["ben"]', ""))

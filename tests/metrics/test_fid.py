@@ -142,3 +142,10 @@ def test_statistics_without_sigma_are_refused(tmp_path):
     np.savez(tmp_path / "stats.npz", mu=np.zeros(3))
     with pytest.raises(UserError, match=r"stats\.npz: holds no mu \(D,\) with sigma"):
         fid.load(tmp_path / "stats.npz")
+
+
+@pytest.mark.parametrize("sigma", [np.array([["a"] * 3] * 3), np.zeros((3, 3), bool), np.zeros((3, 3), complex)])
+def test_statistics_of_anything_but_numbers_are_refused(tmp_path, sigma):
+    np.savez(tmp_path / "stats.npz", mu=np.zeros(3), sigma=sigma)
+    with pytest.raises(UserError, match=r"stats\.npz: holds no mu \(D,\) with sigma"):
+        fid.load(tmp_path / "stats.npz")

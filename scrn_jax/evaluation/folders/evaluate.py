@@ -18,6 +18,7 @@ from scrn_jax.metrics.pckh import pckh
 from scrn_jax.metrics.protocols import Protocol
 from scrn_jax.person.joint_files import read_deepfashion
 from scrn_jax.person.joints import MISSING, NUM_JOINTS
+from scrn_jax.runtime.files import check_writable
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ def evaluate(request: Request) -> Evaluation:
         raise UserError("PCKh needs both --generated_joints and --reference_joints; give the other file, too")
     if request.generated_joints is not None and len(request.methods) > 1:
         raise UserError("--generated_joints are those of one method; evaluate the methods one by one with --generated")
+    check_writable(request.output / "report.html", "give another --output")  # before hours of measuring
     methods = [_looked_at(request, name, folder) for name, folder in request.methods.items()]
     for method in methods:
         _count_joints(request, method)

@@ -36,12 +36,18 @@ class FidReference:
 
     Attributes:
       record: for the report, what the last `distance` compared with; None before.
+
+    Raises UserError at once for training images or statistics that are not there or do not fit.
     """
 
     def __init__(self, passes: Passes, reference: Path, training: Path | None, output: Path):
         self.record: dict[str, Any] | None = None
         self._passes, self._reference, self._training, self._output = passes, reference, training, output
         self._gaussians: dict[str, Gaussian] = {}
+        if training is not None and training.suffix.lower() == ".npz":
+            fid.check_origin(training, fid.load(training), passes.origin)
+        elif training is not None:
+            matching.list_images(training, "training")
 
     def distance(self, name: str, moments: Moments, reference_names: list[str]) -> float:
         """FID of a method's `moments`.

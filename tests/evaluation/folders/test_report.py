@@ -312,3 +312,23 @@ def test_a_reference_without_mask_is_refused(unmeasured, draw, tmp_path):
     draw.save(tmp_path / "masks" / "p0.png", np.zeros((256, 176), np.uint8))
     with pytest.raises(UserError, match=r"masks: no mask of p1\.png; add p1\.png"):
         unmeasured(masks=tmp_path / "masks")
+
+
+@pytest.mark.parametrize(
+    ("output", "training", "message"),
+    [
+        ("list.txt/report", None, "report.html: cannot be written .*; give another --output"),
+        ("report", "list.txt", "no such folder"),
+        ("report", "texts.npz", "holds no mu"),
+        ("report", "absent.npz", "no such statistics file"),
+    ],
+)
+def test_what_cannot_be_written_or_compared_with_is_told_before_anything_is_measured(
+    root, tmp_path, monkeypatch, output, training, message
+):
+    (tmp_path / "list.txt").touch()
+    np.savez(tmp_path / "texts.npz", mu=np.array(["a"]), sigma=np.array([["b"]]))
+    monkeypatch.setattr(evaluate_lib, "_measure", None)  # is not come to
+    options = {} if training is None else {"training": tmp_path / training}
+    with pytest.raises(UserError, match=message):
+        _run(root, tmp_path / output, {"generated": "made"}, "cfld", **options)
