@@ -139,11 +139,15 @@ def _said(changes: Mapping[str, list], before: Settings | None, settings: Settin
 
 
 def write_config(workdir: Path, settings: Settings) -> None:
-    """Put the config into the workdir, whole or not at all, for `read_config`; only the first process does so."""
-    if jax.process_index():
+    """Put the config into the workdir, whole or not at all, for `read_config`; only the first process does so.
+
+    One that is there already stays, with its date.
+    """
+    path, text = workdir / CONFIG_FILE, json.dumps(to_config(settings), indent=2) + "\n"
+    if jax.process_index() or (path.is_file() and files.read_bytes(path) == text.encode()):
         return
-    with files.written_whole(workdir / CONFIG_FILE) as unfinished:
-        unfinished.write_text(json.dumps(to_config(settings), indent=2) + "\n", "utf-8")
+    with files.written_whole(path) as unfinished:
+        unfinished.write_text(text, "utf-8")
 
 
 def read_config(workdir: Path) -> Settings:

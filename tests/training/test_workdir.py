@@ -108,3 +108,11 @@ def test_a_config_that_this_version_cannot_read_is_replaced_with_a_warning(tmp_p
     (tmp_path / "config.json").write_text('{"data": {}, "of_another_day": 1}')
     _start(tmp_path, tiny_settings(), 0)
     assert "what changed since the last start cannot be told: unknown config key config.of_another_day" in caplog.text
+
+
+def test_a_config_that_is_there_already_stays_with_its_date(tmp_path, tiny_settings):
+    workdir.write_config(tmp_path, tiny_settings())
+    before = (tmp_path / "config.json").stat()
+    workdir.write_config(tmp_path, tiny_settings())
+    after = (tmp_path / "config.json").stat()
+    assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
