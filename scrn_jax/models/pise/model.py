@@ -44,7 +44,8 @@ class Pise(base.TrainableModel):
 
     def fill(self, params):
         """With VGG's weights as far as the generator looks."""
-        return {**params, "vgg": {name: self._vgg()[name] for name in params["vgg"]}}
+        whole = self._vgg()
+        return {**params, "vgg": {name: whole[name] for name in params["vgg"]}}
 
     def generate(self, params, batch):
         prepared = {**batch, "source_image": base.to_float(batch["source_image"])}

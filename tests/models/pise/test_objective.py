@@ -13,7 +13,7 @@ from scrn_jax.models import base
 from scrn_jax.models.pise import objective
 from scrn_jax.models.pise.discriminator import Discriminator
 from scrn_jax.models.pretrained.vgg import conv_names
-from scrn_jax.training import checkpoints, state
+from scrn_jax.training import checkpoints
 
 SIZE, KEY = (32, 36), jax.random.key(0)
 
@@ -171,7 +171,3 @@ def test_without_its_terms_the_losses_need_no_frozen_network(terms, person_batch
 def test_parsing_steps_are_refused():
     with pytest.raises(UserError, match=r"parsing_steps is SCRN's"):
         _settings(train={"parsing_steps": 3})
-
-
-def test_a_fresh_state_of_a_model_without_frozen_weights_is_left_as_it_is(tiny_settings, first_state):
-    assert state.filled(tiny_settings(), first_state, None) is first_state
