@@ -87,11 +87,24 @@ def run() -> None:
     from scrn_jax.inference.photo import PhotoTransfer
     from scrn_jax.runtime import devices
 
+    _look_first(images, styles)
     devices.keep_programs(devices.AUTO, least_seconds=0.3)
     transfer = PhotoTransfer.load(_FLAGS.model)
     written = sheets(transfer, images, styles, output) if _FLAGS.sheet else pictures(transfer, images, styles, output)
     for path in written:
         log.info("%s", path)
+
+
+def _look_first(images: list[str], styles: dict[str, tuple[str, float]]) -> None:
+    """Raises UserError for what can be seen to be wrong without a model, before one is loaded."""
+    from scrn_jax.inference import photo
+
+    for image in [*images, *(other for other, _ in styles.values())]:
+        photo.open_photo(image)
+    for region, (_, share) in styles.items():
+        photo.check_share(photo.region_named(region), share)
+    for wanted in _FLAGS.pose:
+        photo.read_poses(str(Path(wanted).expanduser()), photo.open_photo)
 
 
 def film() -> None:
