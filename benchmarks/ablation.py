@@ -17,8 +17,9 @@ from typing import Any
 
 from benchmarks import machine
 from configs import demo
-from scrn_jax import compilation, train
 from scrn_jax import settings as settings_lib
+from scrn_jax.runtime import devices
+from scrn_jax.training import loop
 
 # Each choice, as the paper's letter has it: what a run without it goes back to.
 CHOICES: dict[str, dict[str, Any]] = {
@@ -31,12 +32,13 @@ CHOICES: dict[str, dict[str, Any]] = {
     "style_norm": {"model": {"style_norm": "frame"}},
     "style_bounded": {"model": {"style_bounded": True}},
     "perceptual_scale": {"features": {"perceptual_scale": 1}},
+    "muon": {"optim": {"muon_learning_rate": 0.0}},
     "adversary": {"loss": {"adv": 0.0}},
     "correspondence": {"loss": {"cor": 0.0}},
 }
 # Alone: a choice that needs no other, on top of the paper's letter. Flat paint is paint without carrying.
 ALONE = ("upsampling", "parsing_detail", "parsing_hints", "parsing_alone", "paint", "style_norm", "style_bounded",
-         "perceptual_scale")  # fmt: skip
+         "perceptual_scale", "muon")  # fmt: skip
 RUNS = ("all", "none", *(f"without/{name}" for name in CHOICES), *(f"alone/{name}" for name in ALONE))
 FIGURES = ("lpips_vgg", "psnr", "ssim", "colour_error", "face_l1", "mesh")
 
@@ -71,8 +73,8 @@ def measure(run: str, seed: int, flags) -> Mapping[str, Any]:
     path = workdir / "report.json"
     if not path.exists():
         settings = settings_of(run, seed, flags.steps, flags.folder, flags.pairs)
-        compilation.keep_programs(settings.compilation_cache)
-        train.train(settings, workdir)
+        devices.keep_programs(settings.compilation_cache)
+        loop.train(settings, workdir)
     return json.loads(path.read_text("utf-8"))
 
 

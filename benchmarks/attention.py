@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import machine, timing, workload
-from scrn_jax.models.attention import criss_cross
+from scrn_jax.models.scrn.attention import criss_cross
 
 GRIDS = ("32x22", "64x44", "96x66", "128x88")
 

@@ -1,4 +1,4 @@
-"""What do the convolution's own gradients (scrn_jax/convolutions.py) give on the shapes of the models?
+"""What do the convolution's own gradients (scrn_jax/models/ops/convolutions.py) give on the shapes of the models?
 
     python -m benchmarks.convolutions            # the demo's shapes, batch 4
     python -m benchmarks.convolutions --full     # the paper's, batch 1
@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from benchmarks import machine, timing
-from scrn_jax import convolutions
+from scrn_jax.models.ops import algorithms, convolutions
 
 # (what, input, kernel, dilation), all with the padding that keeps the grid.
 DEMO = (
@@ -59,37 +59,37 @@ def _arrays(shape, kernel, gradient_like: bool):
     return [jax.device_put(rng.standard_normal(each).astype(np.float32)) for each in (shape, last)]
 
 
-def weight_gradients(x, kernel, window: convolutions.Window) -> dict:
+def weight_gradients(x, kernel, window: algorithms.Window) -> dict:
     """Each way to the weight gradient, as a compiled function of (input, output's gradient)."""
     shape = jax.ShapeDtypeStruct(kernel, x.dtype)
 
     def by_patches(x, g, kernel, window):
-        return jax.linear_transpose(lambda kernel: convolutions.patches(x, kernel, window), kernel)(g)[0]
+        return jax.linear_transpose(lambda kernel: algorithms.patches(x, kernel, window), kernel)(g)[0]
 
-    ways = {"XLA": convolutions.plain_weight_gradient, "patches": by_patches, "swapped": convolutions.swapped}
+    ways = {"XLA": algorithms.plain_weight_gradient, "patches": by_patches, "swapped": algorithms.swapped}
     if window.dilation == (1, 1) and x.shape[1] % 2 == x.shape[2] % 2 == 0:
-        ways["packed"] = convolutions.packed
-    if kernel[-1] % convolutions.PIECE == 0 and kernel[-1] > convolutions.PIECE:
-        ways["pieces"] = convolutions.in_pieces
+        ways["packed"] = algorithms.packed
+    if kernel[-1] % algorithms.PIECE == 0 and kernel[-1] > algorithms.PIECE:
+        ways["pieces"] = algorithms.in_pieces
     if kernel[:2] == (3, 3):
         ways["winograd"] = convolutions.WINOGRAD.weight_gradient
     return {name: partial(way, kernel=shape, window=window) for name, way in ways.items()}
 
 
-def convolutions_alone(x, kernel, window: convolutions.Window) -> dict:
+def convolutions_alone(x, kernel, window: algorithms.Window) -> dict:
     """The convolution itself, by XLA and by Winograd, as a compiled function of (input, kernel)."""
-    ways = {"XLA": convolutions.plain}
+    ways = {"XLA": algorithms.plain}
     if kernel[:2] == (3, 3):
         ways["winograd"] = convolutions.WINOGRAD.forward
     return {name: partial(way, window=window) for name, way in ways.items()}
 
 
-def with_gradients(x, kernel, window: convolutions.Window) -> dict:
+def with_gradients(x, kernel, window: algorithms.Window) -> dict:
     """The whole convolution with both gradients, as XLA does it and in the way for its shape."""
-    ways = {"XLA": convolutions.plain, "patches": convolutions.patches}
+    ways = {"XLA": algorithms.plain, "patches": algorithms.patches}
     if window.strides != (1, 1):
         ways = {
-            "XLA": convolutions.plain,
+            "XLA": algorithms.plain,
             "folded": convolutions.choose(x, jax.ShapeDtypeStruct(kernel, x.dtype), window),
         }
 
@@ -108,7 +108,7 @@ def measure(shapes, repeats: int, ways_of, of_kernel: bool, stride: int = 1) -> 
     rows = []
     for what, shape, kernel, rate in shapes:
         margin = (kernel[0] - stride) // 2 * rate
-        window = convolutions.Window(((margin, margin),) * 2, (stride, stride), (rate, rate))
+        window = algorithms.Window(((margin, margin),) * 2, (stride, stride), (rate, rate))
         arrays = _arrays(shape, kernel, gradient_like=not of_kernel)
         ways = ways_of(arrays[0], kernel, window)
         compiled = {name: jax.jit(way).lower(*arrays).compile() for name, way in ways.items()}

@@ -25,10 +25,12 @@ from flax.traverse_util import flatten_dict
 from PIL import Image, ImageDraw
 
 from benchmarks import machine, usual_scripts
-from scrn_jax.features import weights
-from scrn_jax.folders import cores, evaluation, report
-from scrn_jax.folders.resume import Shelf
+from scrn_jax.evaluation.folders import evaluate
+from scrn_jax.evaluation.folders.passes import Shelf
+from scrn_jax.evaluation.report import folders
 from scrn_jax.metrics import protocols
+from scrn_jax.models.pretrained import weights
+from scrn_jax.runtime import devices
 
 HEIGHT, WIDTH = 256, 176
 LATER = ("with FID, later", "with FID, same references")
@@ -71,8 +73,8 @@ def ours(made: Path, true: Path, output: Path, protocol: str, inception: str) ->
     """Our evaluation and its report; returns the figures."""
     chosen = protocols.protocol(protocol)
     training = true if chosen.fid_reference == "train" else None
-    request = evaluation.Request({"generated": made}, true, chosen, output, training=training, inception=inception)
-    written = report.write(evaluation.evaluate(request), comparing=False)
+    request = evaluate.Request({"generated": made}, true, chosen, output, training=training, inception=inception)
+    written = folders.write(evaluate.evaluate(request), comparing=False)
     Shelf(output).clear()
     return written["metrics"]
 
@@ -159,7 +161,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=machine.RESULTS, help="folder of the results file")
     options = parser.parse_args()
     usual_scripts.provide_torchvision()
-    cores.one_device_each()  # as the command does
+    devices.one_device_each()  # as the command does
     result = measure(options.pairs, options.protocol)
     path = machine.save("evaluate", result, options.results)
     sides = result["seconds"]

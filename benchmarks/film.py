@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from scrn_jax import compilation
 from scrn_jax.inference import video
 from scrn_jax.inference.in_between import in_between
 from scrn_jax.inference.photo import PhotoTransfer
+from scrn_jax.runtime import devices
 
 SEED = 77  # of people whom no model was trained on
 _TOOL = Path(__file__).parents[1] / "tools/make_poses.py"
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--model", help="an exported model; the package's own by default")
     parser.add_argument("--people", type=int, default=4)
     args = parser.parse_args()
-    compilation.keep_programs(compilation.AUTO, least_seconds=0.3)
+    devices.keep_programs(devices.AUTO, least_seconds=0.3)
     transfer = PhotoTransfer.load(args.model)
     height, width = transfer.size
     painted, true, copied = [], [], []

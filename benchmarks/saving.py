@@ -19,21 +19,23 @@ import jax
 
 from benchmarks import machine, timing, workload
 from configs import demo
-from scrn_jax import programs, restore, sharding
-from scrn_jax.checkpoint import Checkpoints
+from scrn_jax.runtime import devices
+from scrn_jax.training import checkpoints as checkpoints_lib
+from scrn_jax.training import step as step_lib
+from scrn_jax.training.checkpoints import Checkpoints
 
 WITHOUT, WITH = "without", "with a save"
 
 
 class Loop:
-    """The training step on one random batch, its state carried from segment to segment, as `train.run_steps` does."""
+    """The training step on one random batch, its state carried from segment to segment, as `loop.run_steps` does."""
 
     def __init__(self, settings, checkpoints: Checkpoints):
-        self._mesh, self._checkpoints = sharding.make_mesh(jax.devices()[:1]), checkpoints
-        self._state = jax.device_put(workload.fresh_state(settings), sharding.replicated(self._mesh))
-        self._frozen = jax.device_put(workload.frozen_networks(), sharding.replicated(self._mesh))
-        self._batch = sharding.put_batch(workload.random_batch(settings), self._mesh)
-        step = programs.jit_step(settings, self._mesh)
+        self._mesh, self._checkpoints = devices.make_mesh(jax.devices()[:1]), checkpoints
+        self._state = jax.device_put(workload.fresh_state(settings), devices.replicated(self._mesh))
+        self._frozen = jax.device_put(workload.frozen_networks(), devices.replicated(self._mesh))
+        self._batch = devices.put_batch(workload.random_batch(settings), self._mesh)
+        step = step_lib.jit_step(settings, self._mesh)
         self._step = step.lower(self._state, self._frozen, self._batch).compile()
         self._done = 0
         self.stood_still: list[float] = []
@@ -60,7 +62,10 @@ class Loop:
 
 def measure(settings, steps: int, repeats: int, every: int) -> dict[str, Any]:
     """The cost of a save in seconds, and as a share of the training time when every `every`-th step is saved."""
-    with tempfile.TemporaryDirectory() as folder, restore.open_checkpoints(settings, Path(folder)) as checkpoints:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        checkpoints_lib.open_checkpoints(settings, Path(folder)) as checkpoints,
+    ):
         loop = Loop(settings, checkpoints)
         sides = {WITHOUT: lambda: loop.segment(steps, False), WITH: lambda: loop.segment(steps, True)}
         wall, processor = timing.alternate_both(sides, repeats)

@@ -17,8 +17,10 @@ from typing import Any
 
 from benchmarks import machine
 from configs import demo
-from scrn_jax import compilation, train
 from scrn_jax import settings as settings_lib
+from scrn_jax.models.scrn import settings as scrn_settings
+from scrn_jax.runtime import devices
+from scrn_jax.training import loop
 
 PAPER_LOSS = {"cor": 300.0, "l1": 5.0, "adv": 2.0, "per": 3.0, "par": 1.0, "face": 1.0}
 # The learning rate is the paper's, 1e-3, so that both paper values at once are cor_300.
@@ -37,8 +39,8 @@ KEPT = ("step", "loss/", "gradient_norm/", "discriminator_accuracy/", "learning_
 def settings_of(variant: str, steps: int, folder: Path) -> settings_lib.Settings:
     """The demo's settings with a variant's changes, for a run of `steps` steps."""
     config = demo.get_config()
-    paper = settings_lib.Model()
-    config.model.update({key: getattr(paper, key) for key in settings_lib.BETTER_PICTURES})
+    paper = scrn_settings.Model()
+    config.model.update({key: getattr(paper, key) for key in scrn_settings.BETTER_PICTURES})
     config.model.update({"parsing_multiples": (2, 4), "style_multiples": (2, 4, 4)})
     config.features.perceptual_scale, config.optim.learning_rate = 1, 1e-3
     config.data.dir = str(folder / "people")
@@ -59,8 +61,8 @@ def measure(variant: str, steps: int, folder: Path) -> dict[str, Any]:
     path = workdir / "report.json"
     if not path.exists() or json.loads(path.read_text("utf-8"))["step"] != steps:
         settings = settings_of(variant, steps, folder)
-        compilation.keep_programs(settings.compilation_cache)
-        train.train(settings, workdir)
+        devices.keep_programs(settings.compilation_cache)
+        loop.train(settings, workdir)
     report = json.loads(path.read_text("utf-8"))
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text("utf-8").splitlines()]
     lines = [{name: value for name, value in line.items() if name.startswith(KEPT)} for line in lines]

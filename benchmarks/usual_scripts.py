@@ -97,7 +97,7 @@ def inception_network(params: dict[str, Any]) -> torch.nn.Module:
     """pytorch-fid's Inception with our parameters, whose batch norms are folded: here these do nothing but add."""
     from pytorch_fid import inception
 
-    from scrn_jax.features.inception import conv_paths
+    from scrn_jax.models.pretrained.inception import conv_paths
 
     kept = inception.load_state_dict_from_url, torch.nn.Module.load_state_dict
     inception.load_state_dict_from_url = lambda *_, **__: {}

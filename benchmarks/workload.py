@@ -7,25 +7,32 @@ from typing import Any
 import jax
 import numpy as np
 
-from scrn_jax import networks, train_step
 from scrn_jax import settings as settings_lib
-from scrn_jax import state as state_lib
-from scrn_jax.features import weights
+from scrn_jax.models import base
+from scrn_jax.models.pretrained import weights
+from scrn_jax.models.scrn import settings as scrn_settings
+from scrn_jax.training import state as state_lib
+from scrn_jax.training import step as step_lib
 
 SMALL_LOSSES = {"cor": 0.02, "l1": 10.0, "adv": 0.1, "per": 0.5}
 BEST_LOSSES = {"cor": 1.0, "l1": 10.0, "adv": 0.5, "per": 1.0}
 PAPERS_SIZE = {"width": 64, "blocks": 6, "discriminator_width": 32}
-# As configs/demo.py and configs/deepfashion.py, which need ml_collections; the batch is what this CPU can take.
+PAPERS_OPTIM = {"learning_rate": 1e-3, "discriminator_ratio": 0.1}
+# As configs/demo.py and configs/deepfashion.py, which need ml_collections, but for the sources of data and weights, and
+# how often something is logged, drawn or saved; the batch of the latter two is what this CPU can take.
 PRESETS: dict[str, dict[str, Any]] = {
     "demo": {
         "size": (64, 44), "batch_size": 4, "loss": SMALL_LOSSES, "parsing": "cross_entropy",
         "model": {"width": 16, "blocks": 3, "discriminator_width": 8, "parsing_multiples": (2, 4),
-                  "style_multiples": (2, 4, 4, 4), **settings_lib.BETTER_PICTURES},
-        "features": {"perceptual_scale": 2},
+                  "style_multiples": (2, 4, 4, 4), **scrn_settings.BETTER_PICTURES},
+        "features": {"correspondence": "vgg16", "perceptual_scale": 2}, "steps": 2400,
+        "optim": {"learning_rate": 2e-3, "discriminator_ratio": 0.1, "ema_decay": 0.99},
     },
-    "full": {"size": (256, 176), "batch_size": 2, "loss": {}, "parsing": "l1", "model": PAPERS_SIZE, "features": {}},
+    "full": {"size": (256, 176), "batch_size": 2, "loss": {}, "parsing": "l1", "model": PAPERS_SIZE, "features": {},
+             "steps": 120_000, "optim": PAPERS_OPTIM},
     "best": {"size": (256, 176), "batch_size": 2, "loss": BEST_LOSSES, "parsing": "cross_entropy",
-             "model": {**PAPERS_SIZE, **settings_lib.BETTER_PICTURES}, "features": {}},
+             "model": {**PAPERS_SIZE, **scrn_settings.BETTER_PICTURES}, "features": {}, "steps": 120_000,
+             "optim": PAPERS_OPTIM},
 }  # fmt: skip
 
 
@@ -43,18 +50,19 @@ def add_flags(parser: argparse.ArgumentParser, repeats: int) -> argparse.Argumen
 def settings_of(
     preset: str = "demo", dtype: str = "float32", small_losses: bool = False, **changes
 ) -> settings_lib.Settings:
-    """The settings of a preset, with size, batch_size, width or blocks changed where they are not None.
+    """The settings of a preset, with size, batch_size, steps, width or blocks changed where they are not None.
 
-    `small_losses` takes the demo's losses, which short runs need, whatever the preset.
+    `steps` are those over which the learning rate falls to 0. `small_losses` takes the demo's losses, which short runs
+    need, whatever the preset.
     """
     chosen = PRESETS[preset]
     losses = PRESETS["demo" if small_losses else preset]
     changes = {name: value for name, value in changes.items() if value is not None}
-    size, batch_size = changes.pop("size", chosen["size"]), changes.pop("batch_size", chosen["batch_size"])
+    size, batch_size, steps = (changes.pop(name, chosen[name]) for name in ("size", "batch_size", "steps"))
     return settings_lib.from_config({
         "data": {"name": "random"}, "size": tuple(size), "loss": losses["loss"], "parsing": losses["parsing"],
         "model": {**chosen["model"], "dtype": dtype, **changes}, "features": chosen["features"],
-        "train": {"batch_size": batch_size, "steps": 100_000},
+        "optim": chosen["optim"], "train": {"batch_size": batch_size, "steps": steps},
     })  # fmt: skip
 
 
@@ -96,7 +104,10 @@ def fresh_state(settings: settings_lib.Settings) -> state_lib.TrainState:
 
 
 class Compiled:
-    """One of our functions compiled ahead of time, with XLA's own account of it."""
+    """One of our functions compiled ahead of time, with XLA's own account of it.
+
+    Operations are counted before compiling: of what a GPU's libraries compute in a compiled program, XLA knows none.
+    """
 
     def __init__(self, function, *arguments, **jit_options):
         lowered = jax.jit(function, **jit_options).lower(*arguments)
@@ -104,7 +115,7 @@ class Compiled:
         self.call = lowered.compile()
         self.compile_seconds = time.perf_counter() - start
         cost, memory = self.call.cost_analysis(), self.call.memory_analysis()
-        self.gigaflops = cost["flops"] / 1e9
+        self.gigaflops = lowered.cost_analysis()["flops"] / 1e9
         self.gigabytes_moved = cost.get("bytes accessed", float("nan")) / 1e9
         needed = memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
         self.memory_mb = (needed - memory.alias_size_in_bytes) / 1e6
@@ -129,9 +140,7 @@ class Ours:
         """(function that runs some steps and waits for the last, `Compiled`); each step is given the state for good."""
         # A copy: on a CPU the device may share the host's memory, which donation overwrites.
         self.state = jax.device_put(jax.tree.map(np.array, self.host_state))
-        step = Compiled(
-            train_step.make_train_step(self.settings), self.state, self.frozen, self.batch, donate_argnums=0
-        )
+        step = Compiled(step_lib.make_train_step(self.settings), self.state, self.frozen, self.batch, donate_argnums=0)
 
         def run(steps: int = 1):
             for _ in range(steps):
@@ -142,8 +151,8 @@ class Ours:
 
     def forward(self):
         """(function that generates some batches of images and waits for the last, `Compiled`)."""
-        generator, params = state_lib.make_generator(self.settings.model), jax.device_put(self.host_state.generator)
-        images = Compiled(lambda p, batch: networks.generate(generator, p, batch)["image"], params, self.batch)
+        model, params = base.make(self.settings), jax.device_put(self.host_state.generator)
+        images = Compiled(lambda p, batch: model.generate(p, batch)["image"], params, self.batch)
 
         def run(batches: int = 1):
             for _ in range(batches):

@@ -14,6 +14,7 @@ pairs of photos, took two and a half minutes; the L1 term fell from 0.94 to 0.26
 from ml_collections import ConfigDict
 
 from scrn_jax import settings
+from scrn_jax.models.scrn import settings as scrn_settings
 
 VARIANTS = ("full", "best", "3cb", "no_refine_area", "no_face", "512", "tiny")
 
@@ -30,7 +31,7 @@ def get_config(variant: str = "full") -> ConfigDict:
     config.data = {"name": "folder", "dir": "data/deepfashion"}
     config.model.update({"width": 64, "blocks": 6, "refine_area": True, "discriminator_width": 32})
     # VGG19's weights are on no package index. `auto` looks in the cache folder, `download` fetches torchvision's file
-    # and checks it, and a path names what python -m scrn_jax.features.convert wrote.
+    # and checks it, and a path names what python -m scrn_jax.models.pretrained.convert wrote.
     config.features.update({"correspondence": "vgg19", "correspondence_source": "auto"})
     config.loss.update({"cor": 300.0, "l1": 5.0, "adv": 2.0, "per": 3.0, "par": 1.0, "face": 1.0})
     config.optim.update({"learning_rate": 1e-3, "discriminator_ratio": 0.1, "b1": 0.9, "b2": 0.999, "clip": 0.0})
@@ -58,7 +59,8 @@ def better_pictures(config: ConfigDict) -> None:
     Cross-entropy for Eq. 9, because L1 leaves thin limbs and small regions to the background; a weight for Eq. 5 under
     which the others have a say.
     """
-    config.model.update(settings.BETTER_PICTURES)
+    config.model.update(scrn_settings.BETTER_PICTURES)
+    config.optim.muon_learning_rate = 0.02
     config.parsing = "cross_entropy"
     config.loss.update({"cor": 1.0, "l1": 10.0, "adv": 0.5, "per": 1.0})
 

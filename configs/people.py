@@ -12,6 +12,7 @@ Variants: `full`, and `smoke`, 4 people and 4 steps.
 from ml_collections import ConfigDict
 
 from scrn_jax import settings
+from scrn_jax.models.scrn import settings as scrn_settings
 
 VARIANTS = ("full", "smoke")
 
@@ -31,12 +32,13 @@ def get_config(variant: str = "full") -> ConfigDict:
     # About 2 million parameters, 4 MB in float16.
     config.model.update({"width": 16, "blocks": 3, "discriminator_width": 8})
     config.model.update({"parsing_multiples": (1, 2, 4), "style_multiples": (1, 2, 4, 4, 4)})
-    config.model.update(settings.BETTER_PICTURES)
+    config.model.update(scrn_settings.BETTER_PICTURES)
     config.features.update({"correspondence": "vgg16", "perceptual_scale": 1})
     # As in configs/demo.py, which says why.
     config.loss = {"cor": 0.02, "l1": 10.0, "adv": 0.1, "per": 0.5, "par": 1.0, "face": 1.0}
     config.parsing = "cross_entropy"
-    config.optim.update({"learning_rate": 2e-3, "discriminator_ratio": 0.1, "clip": 0.0, "ema_decay": 0.995})
+    config.optim.update({"learning_rate": 2e-3, "muon_learning_rate": 0.02})
+    config.optim.update({"discriminator_ratio": 0.1, "clip": 0.0, "ema_decay": 0.995})
     config.train.update({
         "steps": 12_000, "batch_size": 4, "log_every": 50, "sheet_every": 500, "checkpoint_every": 250, "flip": True,
     })  # fmt: skip

@@ -3,7 +3,8 @@
 import functools
 import re
 
-from input_pipeline.mannequins import cloth, people
+from input_pipeline.mannequins import people
+from input_pipeline.mannequins.clothes import cloth
 
 _DEEPFASHION = re.compile(r"fashion(WOMEN|MEN)(.+?)id\d{8}")
 _MANNEQUIN = re.compile(r"mannequin_(\d+)_(\d{5,})_(\d{2,})")

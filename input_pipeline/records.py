@@ -12,7 +12,7 @@ from google.protobuf import json_format
 from input_pipeline import record_folder
 from input_pipeline.pair import Pair
 from scrn_jax.errors import UserError
-from scrn_jax.person.image_files import read_header
+from scrn_jax.person.image_headers import read_header
 from scrn_jax.person.joints import NUM_JOINTS
 from scrn_jax.person.regions import NAMES
 

@@ -20,7 +20,7 @@ def open_source(data: Mapping[str, Any], split: str) -> Source:
                   train_identities, test_identities, views, height, width, seed, varied
       records     a prepared data set of `input_pipeline.records`, at or below the folder `data.dir`
       folder      pictures as they are in `data.dir`: the DeepFashion field's own layout, with the optional keys
-                  annotation_width (176 or 256), merge and images of `layout.Options`; or a manifest, people.toml
+                  annotation_width (176 or 256), merge and images of `deepfashion.Options`; or a manifest, people.toml
       deepfashion the same, prepared into records under `data.dir`/records when they are not there yet; or such records
     Raises UserError for unknown names and keys and for whatever is wrong with the data.
     """
@@ -47,15 +47,15 @@ def _records(data: Mapping[str, Any], directory: Path, split: str) -> Source:
 
 
 def _folder(data: Mapping[str, Any], directory: Path, split: str) -> Source:
-    folder = importlib.import_module("input_pipeline.folder")
+    folder = importlib.import_module("input_pipeline.formats.folder")
     return folder.FolderSource(directory, split, **_layout_options(data))
 
 
 def _deepfashion(data: Mapping[str, Any], directory: Path, split: str) -> Source:
-    if not importlib.import_module("input_pipeline.folder").is_raw(directory):
+    if not importlib.import_module("input_pipeline.formats.folder").is_raw(directory):
         return _records(data, directory, split)
-    deepfashion = importlib.import_module("input_pipeline.deepfashion")
-    layout = importlib.import_module("input_pipeline.layout")
+    deepfashion = importlib.import_module("input_pipeline.prepare.builders")
+    layout = importlib.import_module("input_pipeline.formats.deepfashion")
     config = deepfashion.FolderConfig(name="pairs", options=layout.Options(**_layout_options(data)))
     return _records(data, deepfashion.prepare(directory, directory / "records", config)[0], split)
 

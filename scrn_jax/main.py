@@ -1,4 +1,15 @@
-"""The command line: python -m scrn_jax.main --config configs/demo.py --workdir runs/demo."""
+"""Trains, evaluates and exports a model that paints a person in another pose.
+
+    python -m scrn_jax.main --config configs/demo.py --workdir runs/demo
+    python -m scrn_jax.main --mode evaluate --workdir runs/demo
+    python -m scrn_jax.main --mode export --workdir runs/demo --output models/demo
+    python -m scrn_jax.main --mode evaluate --generated results/ --reference deepfashion/test/ --output report/
+    python -m scrn_jax.main --mode transfer --image me.jpg --pose walking --output out.png
+    python -m scrn_jax.main --mode serve
+
+The first trains, or goes on with a run, and evaluates it at its end; --config.SECTION.KEY=VALUE changes a key, as in
+--config.train.steps=100. The fourth measures any method's images; the last two take a photo.
+"""
 
 import tempfile
 from collections.abc import Callable
@@ -7,10 +18,10 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from scrn_jax import console, distributed
 from scrn_jax.errors import UserError
-from scrn_jax.folders import command
+from scrn_jax.evaluation import command
 from scrn_jax.inference import command as transfer_command
+from scrn_jax.runtime import console, distributed
 
 MODES = ("train", "evaluate", "export", "transfer", "serve")
 FORMATS = ("orbax", "stablehlo", "tflite")
@@ -18,7 +29,11 @@ FORMATS = ("orbax", "stablehlo", "tflite")
 
 def define_flags() -> None:
     """Every flag of the program."""
-    config_flags.DEFINE_config_file("config", None, "Config file; override a key with --config.section.key=value.")
+    config_flags.DEFINE_config_file(
+        "config", None,
+        "Config file, such as configs/demo.py, or configs/deepfashion.py:best for a variant of it; "
+        "--config.section.key=value overrides a key.",
+    )  # fmt: skip
     flags.DEFINE_string("workdir", None, "Folder of the run: checkpoints, samples, metrics, report.")
     flags.DEFINE_enum(
         "mode", "train", MODES,
@@ -31,9 +46,14 @@ def define_flags() -> None:
         "--workdir, of an exported --model, or of the model that comes with the package.",
     )  # fmt: skip
     flags.DEFINE_integer("profile_steps", 0, "Profile so many training steps into WORKDIR/profile.", lower_bound=0)
-    command.define_flags()
-    transfer_command.define_flags()
-    distributed.define_flags()
+    with console.flag_group(
+        "Any method's images, with --mode evaluate (docs/evaluation.md); --output also with export"
+    ):
+        command.define_flags()
+    with console.flag_group("A photo and a pose, with --mode transfer; the page, with --mode serve (docs/use.md)"):
+        transfer_command.define_flags()
+    with console.flag_group("Several processes as one run (docs/scaling.md)"):
+        distributed.define_flags()
 
 
 def main() -> None:
@@ -54,18 +74,25 @@ def main() -> None:
         raise UserError("--mode export needs an --output, a new folder for the model")
     # After the flags, so that --help and mistyped flags answer at once.
     with console.silent_stderr():
-        from scrn_jax import compilation, evaluate, export, settings, startup, train
+        from scrn_jax import data, settings
+        from scrn_jax.evaluation import heldout
+        from scrn_jax.runtime import devices
+        from scrn_jax.training import checkpoints, export, loop
+        from scrn_jax.training import workdir as workdir_lib
 
     distributed.join(distributed.job_from_flags())
     workdir = Path(flags.FLAGS.workdir).expanduser()
-    chosen = startup.read_config(workdir) if config is None else settings.from_config(config)
-    compilation.keep_programs(chosen.compilation_cache)
+    chosen = workdir_lib.read_config(workdir) if config is None else settings.from_config(config)
+    if config is not None and mode != "train":
+        chosen = workdir_lib.trained_with(workdir, chosen)
+    devices.keep_programs(chosen.compilation_cache)
     with distributed.peers_at_risk():
         match mode:
             case "train":
-                train.train(chosen, workdir, flags.FLAGS.profile_steps)
+                loop.train(chosen, workdir, flags.FLAGS.profile_steps)
             case "evaluate":
-                evaluate.evaluate(chosen, workdir)
+                mesh, sources = devices.make_mesh(), data.open_sources(chosen)
+                heldout.evaluate(chosen, workdir, mesh, *checkpoints.read_params(chosen, workdir, mesh), *sources)
             case "export":
                 _export(export.export, chosen, workdir)
 
@@ -91,8 +118,7 @@ def _convert(model: str | Path | None) -> None:
     if flags.FLAGS.format == "orbax":
         raise UserError(f"--model {model} is an Orbax export already; give --format stablehlo or tflite")
     with console.silent_stderr():
-        from scrn_jax import transfer
-        from scrn_jax.inference import export_formats
+        from scrn_jax.inference import export_formats, transfer
     folder = transfer.SHIPPED if model is None else Path(model).expanduser()
     export_formats.convert(folder, Path(flags.FLAGS.output).expanduser(), flags.FLAGS.format)
 

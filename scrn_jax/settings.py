@@ -2,120 +2,32 @@
 
 import dataclasses
 import difflib
-import math
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any
 
-import jax.numpy as jnp
-
-from scrn_jax import convolutions, losses
-from scrn_jax.errors import UserError
+from scrn_jax.errors import UserError, require_not_negative, require_one_of, require_positive
+from scrn_jax.models import base, losses
 
 # Beyond these no model of this kind is meant; a file that says more would have its reader build for hours.
-MAX_SIDE, MAX_BLOCKS, MAX_WIDTH, MAX_MULTIPLE, MAX_LEVELS = 2048, 64, 512, 64, 8
-DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-
-
-def _positive(section, where: str, *names: str):
-    for name in names:
-        if not getattr(section, name) > 0:
-            raise UserError(f"config.{where}.{name} must be above 0, got {getattr(section, name)}")
-
-
-def _not_negative(section, where: str, *names: str):
-    for name in names:
-        if not 0 <= getattr(section, name) < math.inf:
-            raise UserError(f"config.{where}.{name} must be a number of at least 0, got {getattr(section, name)}")
-
-
-def _at_most(section, where: str, **limits: int):
-    for name, limit in limits.items():
-        if not 0 < getattr(section, name) <= limit:
-            raise UserError(f"config.{where}.{name} must be from 1 to {limit}, got {getattr(section, name)}")
-
-
-def _one_of(section, where: str, name: str, choices):
-    if (value := getattr(section, name)) not in choices:
-        path = ".".join(part for part in ("config", where, name) if part)
-        raise UserError(f"{path} must be one of {', '.join(choices)}, got {value!r}")
-
-
-@dataclasses.dataclass(frozen=True)
-class Model:
-    """The generator's and the discriminator's size; see `models.scrn.SCRN` for the fields.
-
-    The defaults are the paper's. A new field's default is what models did before it came, so that older configs,
-    checkpoints and exports, which lack it, mean what they meant.
-    dtype, remat and convolutions (the step's: own, plain or auto, see `scrn_jax.convolutions`) say how it is computed;
-    they may change between two starts of a run.
-    """
-
-    width: int = 64
-    blocks: int = 6
-    refine_area: bool = True
-    parsing_multiples: tuple[int, ...] = (1, 2, 4, 8)
-    style_multiples: tuple[int, ...] = (1, 2, 4, 4, 4)
-    upsampling: str = "transposed"
-    parsing_detail: bool = False
-    parsing_hints: bool = False
-    parsing_alone: bool = False
-    paint: str = "none"
-    style_norm: str = "frame"
-    style_bounded: bool = True
-    discriminator_width: int = 32
-    dtype: str = "float32"
-    remat: bool = False
-    convolutions: str = "auto"
-
-    def __post_init__(self):
-        _at_most(self, "model", width=MAX_WIDTH, blocks=MAX_BLOCKS, discriminator_width=MAX_WIDTH)
-        _one_of(self, "model", "dtype", DTYPES)
-        _one_of(self, "model", "convolutions", convolutions.CHOICES)
-        _one_of(self, "model", "upsampling", ("transposed", "nearest"))
-        _one_of(self, "model", "paint", ("none", "flat", "carried"))
-        _one_of(self, "model", "style_norm", ("frame", "region"))
-        # The style encoder doubles its grid twice afterwards.
-        for name, least in (("parsing_multiples", 1), ("style_multiples", 2)):
-            multiples = getattr(self, name)
-            whole = all(isinstance(n, int) and 1 <= n <= MAX_MULTIPLE for n in multiples)
-            if not whole or not least <= len(multiples) <= MAX_LEVELS:
-                raise UserError(
-                    f"config.model.{name} must be {least} to {MAX_LEVELS} whole numbers from 1 to {MAX_MULTIPLE}, got "
-                    f"{multiples}"
-                )
-
-
-@dataclasses.dataclass(frozen=True)
-class Features:
-    """The frozen networks of Eq. 5 and Eq. 8, and where their weights come from (`features.weights.load`).
-
-    perceptual_scale: how many times enlarged Eq. 8's AlexNet sees pictures; its first layer has a stride of 4, so that
-    it overlooks much of a small frame.
-    """
-
-    correspondence: str = "vgg19"
-    correspondence_source: str = "auto"
-    perceptual_source: str = "auto"
-    perceptual_scale: int = 1
-
-    def __post_init__(self):
-        if not 1 <= self.perceptual_scale <= 8:
-            raise UserError(f"config.features.perceptual_scale must be 1 to 8, got {self.perceptual_scale}")
-        _one_of(self, "features", "correspondence", ("vgg19", "vgg16"))
+MAX_SIDE = 2048
 
 
 @dataclasses.dataclass(frozen=True)
 class Optim:
-    """Adam for both networks; the learning rate falls linearly to 0 over `train.steps`.
+    """Adam for all networks; the learning rate stays for `constant_steps`, then falls linearly to 0 at `train.steps`.
 
+    muon_learning_rate: where above 0, the generator's convolution kernels are moved by Muon at this rate instead, which
+    falls alike; see `training.state.make_optimizers`.
     discriminator_ratio: D's learning rate as a share of G's. clip: global norm above which a network's gradient is
     scaled down, 0 for never. ema_decay: of the averaged generator that is evaluated and exported. max_skipped: steps in
     a row that may be skipped for a loss or gradient that is not finite.
     """
 
     learning_rate: float = 1e-3
+    muon_learning_rate: float = 0.0
+    constant_steps: int = 0
     discriminator_ratio: float = 0.1
     b1: float = 0.9
     b2: float = 0.999
@@ -124,8 +36,9 @@ class Optim:
     max_skipped: int = 10
 
     def __post_init__(self):
-        _positive(self, "optim", "learning_rate", "max_skipped")
-        _not_negative(self, "optim", "learning_rate", "discriminator_ratio", "clip")
+        require_positive(self, "optim", "learning_rate", "max_skipped")
+        rates = "learning_rate", "muon_learning_rate", "discriminator_ratio"
+        require_not_negative(self, "optim", *rates, "constant_steps", "clip")
         for name in ("b1", "b2", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"config.optim.{name} must be in [0, 1), got {getattr(self, name)}")
@@ -136,9 +49,9 @@ class Train:
     """Length and cadence of a run, in steps; `batch_size` is global, over all devices. 0 switches a cadence off.
 
     accumulate: parts that a batch is worked on in, one after the other, for batches that memory does not hold.
-    parsing_steps: so many steps at first in which only the parsing block learns, see `staging`.
-    term_norms_every: how often to log the gradient norm of every loss term, see `term_norms`. keep: newest checkpoints
-    kept; keep_every: also keep for good those at multiples of it.
+    parsing_steps: so many steps at first in which only the parsing block learns, see `training.stages`.
+    term_norms_every: how often to log the gradient norm of every loss term. keep: newest checkpoints kept; keep_every:
+    also keep for good those at multiples of it.
     """
 
     steps: int = 120_000
@@ -155,8 +68,8 @@ class Train:
     keep_every: int = 0
 
     def __post_init__(self):
-        _positive(self, "train", "steps", "batch_size", "accumulate", "log_every", "sheet_pairs", "keep")
-        _not_negative(
+        require_positive(self, "train", "steps", "batch_size", "accumulate", "log_every", "sheet_pairs", "keep")
+        require_not_negative(
             self, "train", "parsing_steps", "term_norms_every", "sheet_every", "checkpoint_every", "keep_every"
         )
         if self.batch_size % self.accumulate:
@@ -178,9 +91,9 @@ class Eval:
     judge: str = "own"
 
     def __post_init__(self):
-        _one_of(self, "eval", "judge", ("own", "lpips-j"))
-        _positive(self, "eval", "batch_size")
-        _not_negative(self, "eval", "limit")
+        require_one_of(self, "eval", "judge", ("own", "lpips-j"))
+        require_positive(self, "eval", "batch_size")
+        require_not_negative(self, "eval", "limit")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,8 +101,10 @@ class Settings:
     """A whole config.
 
     size: (height, width) in pixels. adversarial, parsing: the forms of Eq. 7 and Eq. 9, see `losses`. data: checked by
-    `input_pipeline.sources`. compilation_cache: "auto", a folder, or "" for none, see `compilation.keep_programs`.
-    fsdp: devices that share one copy of the parameters, see `sharding`.
+    `input_pipeline.sources`. compilation_cache: "auto", a folder, or "" for none, see `devices.keep_programs`.
+    init_from: the workdir of a run, or an exported model, whose weights a new run starts from; "" for a fresh start.
+    fsdp: devices that share one copy of the parameters, see `runtime.devices`. model, loss, features: the sections of
+    the model that `model.name` names, see `models.base`.
     """
 
     data: Mapping[str, Any]
@@ -198,39 +113,29 @@ class Settings:
     adversarial: str = "non_saturating"
     parsing: str = "l1"
     compilation_cache: str = "auto"
+    init_from: str = ""
     fsdp: int = 1
-    model: Model = Model()
-    loss: losses.LossWeights = losses.LossWeights()
-    features: Features = Features()
+    model: Any = dataclasses.field(default_factory=lambda: base.sections(base.DEFAULT).Model())
+    loss: Any = dataclasses.field(default_factory=lambda: base.sections(base.DEFAULT).LossWeights())
+    features: Any = dataclasses.field(default_factory=lambda: base.sections(base.DEFAULT).Features())
     optim: Optim = Optim()
     train: Train = Train()
     eval: Eval = Eval()
 
     def __post_init__(self):
         terms = [field.name for field in dataclasses.fields(self.loss)]
-        _not_negative(self.loss, "loss", *terms)
+        require_not_negative(self.loss, "loss", *terms)
         if not any(getattr(self.loss, term) for term in terms):
             raise UserError("every weight in config.loss is 0: there is nothing to train; give one of them a weight")
-        if self.train.parsing_steps and not self.loss.par:
-            raise UserError(
-                "config.train.parsing_steps trains the parsing block by config.loss.par alone, which is 0; give it a "
-                "weight, or set parsing_steps to 0"
-            )
         if self.fsdp < 1:
             raise UserError(f"config.fsdp must be 1 or more devices, got {self.fsdp}")
-        _one_of(self, "", "adversarial", losses.ADVERSARIAL_FORMS)
-        _one_of(self, "", "parsing", losses.PARSING_FORMS)
+        require_one_of(self, "", "adversarial", losses.ADVERSARIAL_FORMS)
         pair = isinstance(self.size, tuple) and len(self.size) == 2
         if not pair or any(not isinstance(n, int) or not 32 <= n <= MAX_SIDE or n % 4 for n in self.size):
             raise UserError(
                 f"config.size must be (height, width), multiples of 4 from 32 to {MAX_SIDE}, got {self.size}"
             )
-        if max(self.size) <= (stride := 2 ** len(self.model.style_multiples)):
-            # An instance norm over one cell is 0 whatever the image.
-            raise UserError(
-                f"config.size {self.size} leaves the style encoder a grid of one cell; make a side longer than "
-                f"{stride} or shorten config.model.style_multiples"
-            )
+        base.sections(self.model.name).check(self)
 
 
 def from_config(config: Mapping[str, Any]) -> Settings:
@@ -242,19 +147,18 @@ def from_config(config: Mapping[str, Any]) -> Settings:
     mapping = config.to_dict() if hasattr(config, "to_dict") else dict(config)
     if not isinstance(mapping.get("data"), Mapping):
         raise UserError("the config has no `data` section; name a data set, e.g. config.data = {'name': 'mannequins'}")
-    return _build(Settings, mapping, "config")
+    model = mapping.get("model", {})
+    own = base.sections(model.get("name", base.DEFAULT) if isinstance(model, Mapping) else base.DEFAULT)
+    sections = {"model": own.Model, "loss": own.LossWeights, "features": own.Features}
+    return _build(Settings, dict.fromkeys(sections, {}) | mapping, "config", sections)
 
 
-# What we found better than the paper's letter, as config.model has it; docs/pictures.md has the figures of each.
-BETTER_PICTURES: Mapping[str, Any] = types.MappingProxyType({
-    "upsampling": "nearest", "parsing_detail": True, "parsing_hints": True, "parsing_alone": True, "paint": "carried",
-    "style_norm": "region", "style_bounded": False,
-})  # fmt: skip
+def defaults(model: str = base.DEFAULT) -> dict[str, Any]:
+    """Every key with its default as a plain nested dict, for config files to start from; `data` is empty.
 
-
-def defaults() -> dict[str, Any]:
-    """Every key with its default as a plain nested dict, for config files to start from; `data` is empty."""
-    return to_config(Settings(data={}))
+    model: whose sections, see `models.base.PACKAGES`.
+    """
+    return to_config(from_config({"data": {}, "model": {"name": model}}))
 
 
 def to_config(settings: Settings) -> dict[str, Any]:
@@ -262,8 +166,9 @@ def to_config(settings: Settings) -> dict[str, Any]:
     return dataclasses.asdict(settings)
 
 
-def _build(cls, mapping: Mapping[str, Any], where: str):
-    hints = typing.get_type_hints(cls)
+def _build(cls, mapping: Mapping[str, Any], where: str, sections: Mapping[str, type] = types.MappingProxyType({})):
+    """A dataclass of the mapping's values; `sections` are the types of those fields that depend on the model."""
+    hints = {**typing.get_type_hints(cls), **sections}
     for key in mapping:
         if key not in hints:
             near = difflib.get_close_matches(key, hints, n=1)

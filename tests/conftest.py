@@ -20,12 +20,16 @@ if PROGRAMS not in os.environ:
     jax.config.update("jax_compilation_cache_dir", os.environ[PROGRAMS])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1)
 
-from scrn_jax import programs, sharding, state  # noqa: E402
+# noqa: E402
 from scrn_jax import settings as settings_lib  # noqa: E402
-from scrn_jax.features import weights  # noqa: E402
+from scrn_jax.models import base  # noqa: E402
+from scrn_jax.models.pretrained import weights  # noqa: E402
+from scrn_jax.runtime import devices as devices_lib  # noqa: E402
 
 # Compiling is most of these tests' time and their arrays are tiny: optimise little.
-from scrn_jax.restore import QUICK_COMPILE  # noqa: E402
+from scrn_jax.training import state  # noqa: E402
+from scrn_jax.training import step as step_lib  # noqa: E402
+from scrn_jax.training.checkpoints import QUICK_COMPILE  # noqa: E402
 
 HEIGHT, WIDTH, BATCH, STEPS = 32, 36, 4, 8
 
@@ -126,7 +130,7 @@ def double_precision():
     with pytest.MonkeyPatch.context() as patch:
         fresh = state.init_state
         patch.setattr(jnp, "float32", jnp.float64)
-        patch.setitem(settings_lib.DTYPES, "float32", jnp.float64)
+        patch.setitem(base.DTYPES, "float32", jnp.float64)
         # Flax took its default for parameters when it was imported.
         patch.setattr(state, "init_state", lambda settings: jax.tree.map(_widen, fresh(settings)))
         jax.config.update("jax_enable_x64", True)
@@ -162,22 +166,22 @@ class Trainer:
     def __init__(self, settings, frozen, devices: int, double: bool = False):
         self.precision = double_precision if double else contextlib.nullcontext
         self.cast = as_double if double else lambda tree: tree
-        self.mesh = sharding.make_mesh(jax.devices()[:devices], settings.fsdp)
+        self.mesh = devices_lib.make_mesh(jax.devices()[:devices], settings.fsdp)
         with self.precision():
-            self.frozen = jax.device_put(self.cast(frozen), sharding.replicated(self.mesh))
-            self.jitted = programs.jit_step(settings, self.mesh, compiler_options=QUICK_COMPILE)
+            self.frozen = jax.device_put(self.cast(frozen), devices_lib.replicated(self.mesh))
+            self.jitted = step_lib.jit_step(settings, self.mesh, compiler_options=QUICK_COMPILE)
 
     def put(self, state_on_host):
         """A state from host memory to the devices."""
         # A copy: on a CPU the devices may otherwise share the host's memory, which donation overwrites.
         state_on_host = jax.tree.map(np.array, self.cast(state_on_host))
         with self.precision():
-            return jax.device_put(state_on_host, sharding.parameters(state_on_host, self.mesh))
+            return jax.device_put(state_on_host, devices_lib.parameters(state_on_host, self.mesh))
 
     def step(self, state_on_devices, batch):
         """One step; the state given is donated."""
         with self.precision():
-            return self.jitted(state_on_devices, self.frozen, sharding.put_batch(batch, self.mesh))
+            return self.jitted(state_on_devices, self.frozen, devices_lib.put_batch(batch, self.mesh))
 
     def run(self, state_on_devices, batches):
         """Many steps: (state, list of metrics in host memory)."""

@@ -10,9 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scrn_jax import interruption, restore, skips, startup
-from scrn_jax.checkpoint import UNREADABLE, Checkpoints
+from scrn_jax import data
 from scrn_jax.errors import UserError
+from scrn_jax.training import checkpoints as checkpoints_lib
+from scrn_jax.training import loop, preemption
+from scrn_jax.training import workdir as workdir_lib
+from scrn_jax.training.checkpoints import UNREADABLE, Checkpoints
 
 IDENTITY = {"size": [32, 32]}
 
@@ -133,14 +136,14 @@ def test_an_error_of_the_run_is_not_hidden_by_one_of_its_last_write(saved):
 
 def test_a_workdir_that_cannot_be_written_any_more_is_named(tmp_path):
     message = f"cannot write into the workdir {tmp_path}.*No such file.*same command"
-    with pytest.raises(UserError, match=message), startup.workdir_at_risk(tmp_path):
+    with pytest.raises(UserError, match=message), workdir_lib.workdir_at_risk(tmp_path):
         (tmp_path / "gone" / "sheet.png").write_bytes(b"")
 
 
-@pytest.mark.parametrize("number", interruption.SIGNALS)
+@pytest.mark.parametrize("number", preemption.SIGNALS)
 def test_a_signal_asks_for_an_end_after_the_step(number):
     before = signal.getsignal(number)
-    with interruption.Interruption() as stop:
+    with preemption.Interruption() as stop:
         assert not stop.requested(1)
         signal.raise_signal(number)
         assert stop.requested(2)
@@ -149,15 +152,15 @@ def test_a_signal_asks_for_an_end_after_the_step(number):
 
 
 def test_without_a_signal_the_handlers_are_given_back():
-    before = [signal.getsignal(number) for number in interruption.SIGNALS]
-    with interruption.Interruption():
+    before = [signal.getsignal(number) for number in preemption.SIGNALS]
+    with preemption.Interruption():
         pass
-    assert [signal.getsignal(number) for number in interruption.SIGNALS] == before
+    assert [signal.getsignal(number) for number in preemption.SIGNALS] == before
 
 
 def test_a_way_of_computing_is_not_part_of_a_checkpoints_identity(tmp_path, tiny_settings):
     """Checkpoints from before there was rematerialisation have no such key."""
-    with restore.open_checkpoints(tiny_settings(), tmp_path) as checkpoints:
+    with checkpoints_lib.open_checkpoints(tiny_settings(), tmp_path) as checkpoints:
         assert not {"model.dtype", "model.remat"} & set(checkpoints._identity)
 
 
@@ -176,25 +179,25 @@ class _Saved:
 
 
 def test_the_pairs_of_a_skipped_step_are_those_of_its_batch(tiny_settings):
-    from input_pipeline.order import training_order
+    from input_pipeline.batches import training_order
 
     settings = tiny_settings(train={"batch_size": 2})
     order = [int(i) for i, _ in training_order(5, 2, seed=0).take(10).as_numpy_iterator()]
     for step in (1, 3):
         expected = [(f"source{i}.png", f"target{i}.png") for i in order[2 * step - 2 : 2 * step]]
-        assert skips.pair_names(settings, _Pairs(), step) == expected
+        assert data.pair_names(settings, _Pairs(), step) == expected
 
 
 def test_a_skipped_update_is_said_with_its_pairs(tiny_settings, caplog):
     settings = tiny_settings()
-    skips.check(7, {"skipped_in_row": 0.0}, settings, _Pairs(), _Saved())
+    loop.check_skipped(7, {"skipped_in_row": 0.0}, settings, _Pairs(), _Saved())
     assert not caplog.records
-    skips.check(7, {"skipped_in_row": 2.0}, settings, _Pairs(), _Saved())
-    source, target = skips.pair_names(settings, _Pairs(), 7)[0]
+    loop.check_skipped(7, {"skipped_in_row": 2.0}, settings, _Pairs(), _Saved())
+    source, target = data.pair_names(settings, _Pairs(), 7)[0]
     assert "step 7" in caplog.text and "2 in a row" in caplog.text and f"{source} -> {target}" in caplog.text
 
 
 def test_too_many_skipped_in_a_row_end_the_run(tiny_settings):
     settings = tiny_settings(optim={"max_skipped": 3})
     with pytest.raises(UserError, match="last 3 updates were not finite.*newest checkpoint is step 6.*learning_rate"):
-        skips.check(7, {"skipped_in_row": 3.0}, settings, _Pairs(), _Saved())
+        loop.check_skipped(7, {"skipped_in_row": 3.0}, settings, _Pairs(), _Saved())

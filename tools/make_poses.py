@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from input_pipeline.mannequins import asset as assets
-from input_pipeline.mannequins import camera
-from input_pipeline.mannequins.body import Posed, pose_bones, rotation
+from input_pipeline.mannequins.body import asset as assets
+from input_pipeline.mannequins.body.poses import X, Y, Z, set_arm
+from input_pipeline.mannequins.body.skinning import Posed, pose_bones, rotation
 from input_pipeline.mannequins.people import Person, Shot
-from input_pipeline.mannequins.poses import X, Y, Z, set_arm
+from input_pipeline.mannequins.rendering import camera
 
 ASPECT = 0.6875
 OUTPUT = Path(__file__).parents[1] / "scrn_jax/inference/assets/poses.json"

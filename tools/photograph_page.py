@@ -18,9 +18,9 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-from scrn_jax import compilation
 from scrn_jax.inference import poses, web
 from scrn_jax.inference.photo import PhotoTransfer
+from scrn_jax.runtime import devices
 
 OUTPUT = Path(__file__).parents[1] / "docs/images/page.png"
 WIDTH, HEIGHT = 1180, 1000
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--pose", default="walking-left", choices=poses.names())
     parser.add_argument("--output", type=Path, default=OUTPUT)
     args = parser.parse_args()
-    compilation.keep_programs(compilation.AUTO, least_seconds=0.3)
+    devices.keep_programs(devices.AUTO, least_seconds=0.3)
     app = web.make_app(PhotoTransfer.load(args.model))
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))

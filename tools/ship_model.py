@@ -13,9 +13,8 @@ from pathlib import Path
 
 import jax
 
-from scrn_jax import exported, sharding
-from scrn_jax.inference import packing
-from scrn_jax.runtime import files
+from scrn_jax.inference import model_folder, packing
+from scrn_jax.runtime import devices, files
 
 OUTPUT = Path(__file__).parents[1] / "scrn_jax/inference/assets/people"
 MOST_BYTES = 12 << 20
@@ -28,19 +27,19 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--note", default="", help="a paragraph for the card: figures on photos, limits")
     args = parser.parse_args()
-    settings = exported.read_settings(args.model)
-    mesh = sharding.make_mesh(jax.local_devices()[:1])
-    params = exported.read_params(args.model, settings, sharding.replicated(mesh))
+    settings = model_folder.read_settings(args.model)
+    mesh = devices.make_mesh(jax.local_devices()[:1])
+    params = model_folder.read_params(args.model, settings, devices.replicated(mesh))
     data = packing.pack(jax.device_get(params))
     if len(data) > MOST_BYTES:
         raise SystemExit(f"error: {len(data):,} bytes, at most {MOST_BYTES:,} come with the package")
-    model = dict(exported.read_model_file(args.model))
-    model[exported.PARAMS_SHA256] = hashlib.sha256(data).hexdigest()
-    card = files.read_text(args.model / exported.CARD_FILE)
+    model = dict(model_folder.read_model_file(args.model))
+    model[model_folder.PARAMS_SHA256] = hashlib.sha256(data).hexdigest()
+    card = files.read_text(args.model / model_folder.CARD_FILE)
     args.output.mkdir(parents=True, exist_ok=True)
-    (args.output / exported.PACKED).write_bytes(data)
-    (args.output / exported.MODEL_FILE).write_text(json.dumps(model, indent=2) + "\n", "utf-8")
-    (args.output / exported.CARD_FILE).write_text(f"{card.rstrip()}\n\n{args.note}".rstrip() + "\n", "utf-8")
+    (args.output / model_folder.PACKED).write_bytes(data)
+    (args.output / model_folder.MODEL_FILE).write_text(json.dumps(model, indent=2) + "\n", "utf-8")
+    (args.output / model_folder.CARD_FILE).write_text(f"{card.rstrip()}\n\n{args.note}".rstrip() + "\n", "utf-8")
     print(f"{args.output}: {len(data) / 1e6:.2f} MB")
 
 

@@ -119,13 +119,13 @@ def foreign(key, batch):
         return jax.random.bernoulli(next(keys), share, (count, 1, 1, 1))
 
     # Every region its own gain and shift; the three of skin share theirs.
-    gain, shift = 1 + 0.22 * normal(NUM_REGIONS, 3), 0.08 * normal(NUM_REGIONS, 3)
+    gain, shift = 1 + 0.3 * normal(NUM_REGIONS, 3), 0.1 * normal(NUM_REGIONS, 3)
     skin = jnp.isin(jnp.arange(NUM_REGIONS), jnp.array([5, 6, 7]))[:, None]
     gain, shift = (jnp.where(skin, a[:, 5:6] * 0.5 + one * 0.5, a) for a, one in ((gain, 1.0), (shift, 0.0)))
     dyed = image * jax.vmap(jnp.take, (0, 0, None))(gain, labels, 0) + jax.vmap(jnp.take, (0, 0, None))(
         shift, labels, 0
     )
-    image = jnp.where(some(0.6), dyed, image)
+    image = jnp.where(some(0.7), dyed, image)
     # Another picture of the batch, upside down, as a background full of things.
     other = jnp.roll(image, 1, 0)[:, ::-1]
     image = jnp.where((labels == 0)[..., None] & some(0.2), other, image)

@@ -9,10 +9,10 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 
 from input_pipeline import records
-from input_pipeline.mannequins.workers import EncodedView, PersonTask, render_people
+from input_pipeline.decoding import parallel_calls
+from input_pipeline.mannequins.people import EncodedView, PersonTask, render_people
 from input_pipeline.pair import Pair
-from input_pipeline.preparing import prepare_once
-from input_pipeline.runtime import parallel_calls
+from input_pipeline.prepare.once import prepare_once
 from scrn_jax.errors import UserError
 
 _LOG_EVERY = 50
@@ -120,7 +120,7 @@ def _pair(task: PersonTask, views: list[EncodedView], source: int, target: int) 
 def prepare(directory: Path, people: PeopleConfig) -> Path:
     """The folder below `directory` with the records of `people`, rendered now unless they are there.
 
-    See `preparing.prepare_once`. Raises UserError when `directory` cannot be written.
+    See `once.prepare_once`. Raises UserError when `directory` cannot be written.
     """
     target = directory / Mannequins.name / people.name() / str(Mannequins.VERSION)
     if (target / "dataset_info.json").is_file():

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from input_pipeline.mannequins.workers import EncodedView, PersonTask, render_people
-from input_pipeline.pool import cores
+from input_pipeline.mannequins.people import EncodedView, PersonTask, render_people
 from scrn_jax.person import joints
+from scrn_jax.runtime.workers import cores
 
 HEIGHT, WIDTH, BAR = 256, 176, 40
 HIGHRES = (1101, 750)

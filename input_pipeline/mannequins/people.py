@@ -9,16 +9,24 @@ What the annotation means:
 - face_box: the square around brows, cheeks and chin while the nose or an eye is visible, else zeros.
 """
 
+import io
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
-from input_pipeline.mannequins import asset as assets
-from input_pipeline.mannequins import camera, poses, shading, surface, variety, wardrobe
-from input_pipeline.mannequins.body import Posed, pose_bones, rotation, shape_heads
-from input_pipeline.mannequins.figure import Figure, Mesh
-from input_pipeline.mannequins.landmarks import Landmarks
-from input_pipeline.mannequins.render import Camera, rasterise
+from input_pipeline.mannequins import variety
+from input_pipeline.mannequins.body import asset as assets
+from input_pipeline.mannequins.body import poses
+from input_pipeline.mannequins.body.skinning import Posed, pose_bones, rotation, shape_heads
+from input_pipeline.mannequins.clothes import wardrobe
+from input_pipeline.mannequins.clothes.figure import Figure, Mesh
+from input_pipeline.mannequins.rendering import camera, shading, surface
+from input_pipeline.mannequins.rendering.camera import Landmarks
+from input_pipeline.mannequins.rendering.rasterise import Camera, rasterise
+from scrn_jax.runtime.workers import ordered_map
 
 FACINGS = ("front", "three-quarter", "side", "back")
 CROP_SHARE = 0.27
@@ -197,3 +205,41 @@ def _pixel_box(box: np.ndarray, height: int, width: int) -> np.ndarray:
     edges = np.clip(edges, 0, [height, width, height, width])
     empty = edges[2] <= edges[0] or edges[3] <= edges[1]
     return np.zeros(4, np.float32) if empty else edges.astype(np.float32)
+
+
+class EncodedView(NamedTuple):
+    """One rendered picture: PNG bytes of image and labels, joints float32 (18, 2), face box float32 (4,) in pixels."""
+
+    image: bytes
+    labels: bytes
+    joints: np.ndarray
+    face_box: np.ndarray
+
+
+class PersonTask(NamedTuple):
+    """Which person to render, in how many views and how large."""
+
+    seed: int
+    identity: int
+    views: int
+    height: int
+    width: int
+    varied: bool = False
+
+
+def render_person(task: PersonTask) -> list[EncodedView]:
+    """All views of one person; a function of `task` alone."""
+    person = Person.sample(seed=task.seed, identity=task.identity, varied=task.varied)
+    views = (person.view(number, height=task.height, width=task.width) for number in range(task.views))
+    return [EncodedView(_png(view.image), _png(view.labels), view.joints, view.face_box) for view in views]
+
+
+def render_people(tasks: Iterable[PersonTask], processes: int) -> Iterator[list[EncodedView]]:
+    """`render_person` of every task, in order, by `processes` processes: see `workers.ordered_map`."""
+    return ordered_map(render_person, tasks, processes)
+
+
+def _png(picture: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "png")
+    return buffer.getvalue()

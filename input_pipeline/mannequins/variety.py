@@ -8,9 +8,9 @@ import dataclasses
 
 import numpy as np
 
-from input_pipeline.mannequins.cloth import Cloth, to_linear
-from input_pipeline.mannequins.shading import Studio
-from input_pipeline.mannequins.wardrobe import Look
+from input_pipeline.mannequins.clothes.cloth import Cloth, to_linear
+from input_pipeline.mannequins.clothes.wardrobe import Look
+from input_pipeline.mannequins.rendering.shading import Studio
 
 CROP_SHARE = 0.4
 # As shares of the way from hips to knees, where a crop cuts; below 0 towards the chest. Then how much a whole person

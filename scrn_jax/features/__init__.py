@@ -1,1 +1,1 @@
-"""Frozen networks that look at images: VGG, AlexNet, Inception, and where their weights come from."""
+"""The old place of `scrn_jax.models.pretrained`, for one release: its command `python -m scrn_jax.features.convert`."""

@@ -1,79 +1,11 @@
-"""Converts PyTorch weight files into .npz without pickle.
+"""The old name of `python -m scrn_jax.models.pretrained.convert`, for one release."""
 
-python -m scrn_jax.features.convert vgg19-dcbb9e9d.pth out.npz
-
-It needs PyTorch, the extra 'convert'. The network is told from the file's name, or by --network.
-"""
-
-import argparse
 import sys
-from pathlib import Path
+import warnings
 
-import numpy as np
+from scrn_jax.models.pretrained.convert import main
 
-from scrn_jax.errors import UserError
-from scrn_jax.features import files
-from scrn_jax.features.catalogue import network, networks
-from scrn_jax.features.torch_layout import from_torch
-
-# How PyTorch's file of each network begins.
-FILE_BEGINNINGS = {"vgg19": "vgg19-", "vgg16": "vgg16-", "alexnet": "alexnet-", "inception": "pt_inception-"}
-
-
-def network_of(path: Path) -> str:
-    """The network whose PyTorch file is called like that. Raises UserError when none is."""
-    for name, beginning in FILE_BEGINNINGS.items():
-        if path.name.startswith(beginning):
-            return name
-    raise UserError(f"{path}: its name does not tell the network; say it with --network {{{','.join(networks())}}}")
-
-
-def convert(source: Path, destination: Path, name: str) -> None:
-    """Writes the weights of network `name` from PyTorch's `source` to an .npz, whole or not at all.
-
-    The SHA-256 must begin with the digits in the file's name, where it carries some, and is kept in the .npz.
-
-    Raises:
-      UserError: no such file, wrong digest, PyTorch not installed, an unreadable file or one of another network.
-    """
-    network(name)
-    if not source.is_file():
-        raise UserError(f"{source}: no such file; download PyTorch's weights first")
-    digest = files.check_sha256(source, files.digest_in_name(source) or "", "download it anew")
-    tensors = _read_torch(source)
-    arrays = from_torch(name, tensors, str(source))
-    with files.written_whole(destination) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, source_sha256=np.array(digest), **arrays)
-
-
-def _read_torch(path: Path) -> dict[str, np.ndarray]:
-    """PyTorch's state dict as arrays, read with weights_only=True so that no code in it runs."""
-    try:
-        import torch
-    except ImportError as error:
-        raise UserError(f"{path}: reading it needs PyTorch: install this package with its extra 'convert'") from error
-    try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-        return {key: value.numpy() for key, value in tensors.items()}
-    except Exception as error:
-        raise UserError(f"{path}: PyTorch cannot read it as plain weights ({error}); download it anew") from error
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("source", type=Path, help="PyTorch's .pth file")
-    parser.add_argument("destination", type=Path, help="the .npz to write")
-    parser.add_argument("--network", choices=list(networks()), help="told from the file's name by default")
-    options = parser.parse_args(arguments)
-    try:
-        convert(options.source, options.destination, options.network or network_of(options.source))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"wrote {options.destination}")
-    return 0
-
+warnings.warn("scrn_jax.features.convert is now scrn_jax.models.pretrained.convert", DeprecationWarning, stacklevel=2)
 
 if __name__ == "__main__":
     sys.exit(main())

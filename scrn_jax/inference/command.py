@@ -84,14 +84,27 @@ def run() -> None:
         raise UserError(f"--output {output}: pictures are written as PNG; name it so")
     if not is_single and output.suffix:
         raise UserError(f"--output {output}: several pictures need a folder; or give --sheet for one picture of all")
-    from scrn_jax import compilation
     from scrn_jax.inference.photo import PhotoTransfer
+    from scrn_jax.runtime import devices
 
-    compilation.keep_programs(compilation.AUTO, least_seconds=0.3)
+    _look_first(images, styles)
+    devices.keep_programs(devices.AUTO, least_seconds=0.3)
     transfer = PhotoTransfer.load(_FLAGS.model)
     written = sheets(transfer, images, styles, output) if _FLAGS.sheet else pictures(transfer, images, styles, output)
     for path in written:
         log.info("%s", path)
+
+
+def _look_first(images: list[str], styles: dict[str, tuple[str, float]]) -> None:
+    """Raises UserError for what can be seen to be wrong without a model, before one is loaded."""
+    from scrn_jax.inference import photo
+
+    for image in [*images, *(other for other, _ in styles.values())]:
+        photo.open_photo(image)
+    for region, (_, share) in styles.items():
+        photo.check_share(photo.region_named(region), share)
+    for wanted in _FLAGS.pose:
+        photo.read_poses(str(Path(wanted).expanduser()), photo.open_photo)
 
 
 def film() -> None:
@@ -100,13 +113,13 @@ def film() -> None:
         raise UserError("--poses makes one film of one --image; leave out --pose, --sheet, --whole and other photos")
     if _FLAGS.output is None:
         raise UserError("--output is not set; give the film's name, e.g. --output walk.webp")
-    from scrn_jax import compilation
     from scrn_jax.inference import video
     from scrn_jax.inference.photo import PhotoTransfer
+    from scrn_jax.runtime import devices
 
     styles, output = parse_styles(_FLAGS.style or []), Path(_FLAGS.output).expanduser()
     video.check(output.suffix.lower(), _FLAGS.fps, f"--output {output}")
-    compilation.keep_programs(compilation.AUTO, least_seconds=0.3)
+    devices.keep_programs(devices.AUTO, least_seconds=0.3)
     transfer = PhotoTransfer.load(_FLAGS.model)
     framed = _estimated(transfer, str(Path(_FLAGS.image[0]).expanduser()))
     pictures = video.film(transfer, framed, _FLAGS.poses, _FLAGS.frames, transfer.style(framed, styles))
@@ -121,11 +134,11 @@ def serve() -> None:
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise UserError(f"the page needs the extra `web` ({error}); pip install 'scrn-jax[web]'") from error
-    from scrn_jax import compilation
     from scrn_jax.inference import web
     from scrn_jax.inference.photo import PhotoTransfer
+    from scrn_jax.runtime import devices
 
-    compilation.keep_programs(compilation.AUTO, least_seconds=0.3)
+    devices.keep_programs(devices.AUTO, least_seconds=0.3)
     web.serve(PhotoTransfer.load(_FLAGS.model), _FLAGS.host, _FLAGS.port, tuple(_FLAGS.hosts))
 
 

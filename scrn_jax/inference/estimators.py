@@ -16,9 +16,10 @@ from scrn_jax.errors import UserError
 from scrn_jax.inference.blazepose import BlazePose, Body
 from scrn_jax.inference.calibration import calibrated
 from scrn_jax.inference.region_network import RegionNetwork
+from scrn_jax.person import face
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person import regions as regions_lib
-from scrn_jax.person.detections import read_joints
+from scrn_jax.person.joint_files import read_joints
 
 # BlazePose's points in the order of `joints.NAMES`; the neck is the middle of the shoulders.
 _ORDER = [0, 12, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7]
@@ -74,7 +75,7 @@ class TwoSteps:
         """The person of a photo. Raises UserError when nobody is found."""
         joints, mask, notes = self.find_joints(photo_HxWx3)
         mask, regions = self.find_regions(photo_HxWx3, joints, mask)
-        box = joints_lib.face_box_from_joints(joints, *photo_HxWx3.shape[:2])
+        box = face.face_box_from_joints(joints, *photo_HxWx3.shape[:2])
         return Person(joints, mask, regions, box, notes)
 
 
@@ -169,7 +170,7 @@ def from_files(
                 f"{label_map}: {regions.shape} pixels, and the photo has {size}; make the map of this photo"
             )
         mask = (regions > 0).astype(np.float32)
-    return Person(found, mask, regions, joints_lib.face_box_from_joints(found, *size), said)
+    return Person(found, mask, regions, face.face_box_from_joints(found, *size), said)
 
 
 def _joints_of(kind: str, path: str | Path, name: str) -> np.ndarray:

@@ -19,9 +19,11 @@ import jax
 import numpy as np
 from flax import traverse_util
 
-from scrn_jax import convolutions, exported, networks, sharding
 from scrn_jax.errors import UserError
-from scrn_jax.runtime import files
+from scrn_jax.inference import model_folder
+from scrn_jax.models import base
+from scrn_jax.models.ops import convolutions
+from scrn_jax.runtime import devices, files
 from scrn_jax.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -85,20 +87,20 @@ def convert(folder: Path, output: Path, form: str) -> None:
         raise UserError(f"--format {form}: choose one of {', '.join(FORMATS)}")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"--output {output} exists already; give a new folder, or remove it first")
-    settings = exported.read_settings(folder)
-    mesh = sharding.make_mesh(jax.local_devices()[:1])
-    params = jax.device_get(exported.read_params(folder, settings, sharding.replicated(mesh)))
+    settings = model_folder.read_settings(folder)
+    mesh = devices.make_mesh(jax.local_devices()[:1])
+    params = jax.device_get(model_folder.read_params(folder, settings, devices.replicated(mesh)))
     flat = traverse_util.flatten_dict(params, sep="/")
     paint = painter(settings)
     if form == "stablehlo":
         parts, card = {STABLEHLO_FILE: stablehlo(paint, flat, settings.size), PARAMS_FILE: _npz(flat)}, _STABLEHLO_CARD
     else:
         parts, card = {TFLITE_FILE: tflite(paint, flat, settings.size)}, _TFLITE_CARD
-    model = {**exported.read_model_file(folder), "format": form}
-    model.pop(exported.PARAMS_SHA256, None)  # of files that are not here
-    parts[exported.MODEL_FILE] = (json.dumps(model, indent=2) + "\n").encode()
+    model = {**model_folder.read_model_file(folder), "format": form}
+    model.pop(model_folder.PARAMS_SHA256, None)  # of files that are not here
+    parts[model_folder.MODEL_FILE] = (json.dumps(model, indent=2) + "\n").encode()
     use = card.format(height=settings.size[0], width=settings.size[1])
-    parts[exported.CARD_FILE] = _with_use(_card(folder), use).encode()
+    parts[model_folder.CARD_FILE] = _with_use(_card(folder), use).encode()
     _write_whole(output, parts)
     log.info("%s, %.1f MB: %s", form, sum(map(len, parts.values())) / 1e6, output)
 
@@ -110,7 +112,7 @@ def painter(settings: Settings, as_bytes: bool = True) -> Callable:
     our ways around them are for CPUs. A new function each time: what was traced for one choice of convolutions must not
     be found again for the other.
     """
-    generator = networks.make_generator(settings.model)
+    model = base.make(settings)
 
     def paint(flat: Mapping[str, Any], source_image, source_parsing, source_pose, target_pose):
         # TFLite has no one-hot codes of bytes.
@@ -119,8 +121,8 @@ def painter(settings: Settings, as_bytes: bool = True) -> Callable:
             "source_pose": source_pose, "target_pose": target_pose,
         }  # fmt: skip
         with convolutions.computed("plain"):
-            picture = networks.generate(generator, traverse_util.unflatten_dict(dict(flat), sep="/"), batch)["image"]
-        return networks.to_uint8(picture) if as_bytes else picture
+            picture = model.generate(traverse_util.unflatten_dict(dict(flat), sep="/"), batch)["image"]
+        return base.to_uint8(picture) if as_bytes else picture
 
     return paint
 
@@ -188,7 +190,7 @@ def _npz(flat: Mapping[str, np.ndarray]) -> bytes:
 def _card(folder: Path) -> str:
     """The model's card, or a title where somebody took it away."""
     try:
-        return files.read_text(folder / exported.CARD_FILE, _CARD_BYTES)
+        return files.read_text(folder / model_folder.CARD_FILE, _CARD_BYTES)
     except UserError:
         return "# A person in another pose\n"
 

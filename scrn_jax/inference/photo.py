@@ -5,7 +5,7 @@ pictures = PhotoTransfer.load()("me.jpg", ["walking", "arms-up"])
 
 import dataclasses
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,10 @@ from scrn_jax.errors import UserError
 from scrn_jax.inference import checks, estimators, framing, poses
 from scrn_jax.inference.estimators import Estimator, Person
 from scrn_jax.inference.photo_files import Photo, open_photo
+from scrn_jax.inference.transfer import PoseTransfer
+from scrn_jax.person import face
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person import regions as regions_lib
-from scrn_jax.transfer import PoseTransfer
 
 # Estimators see photos of at most so many pixels a side.
 SEEN_SIDE = 1024
@@ -99,8 +100,7 @@ class PhotoTransfer:
         share = np.zeros(regions_lib.NUM_REGIONS, np.float32)
         for name, (photo, amount) in styles.items():
             region = region_named(name)
-            if not 0 <= amount <= 1:
-                raise UserError(f"style {name}: {amount} is no share; give a number from 0 to 1")
+            check_share(region, amount)
             for who, shown in (("the photo", framed), (f"{photo}" if isinstance(photo, str | Path) else "it", other)):
                 if not (shown.regions_HxW == region).any():
                     raise UserError(f"style {name}: {who} shows no {regions_lib.NAMES[region]}; choose another region")
@@ -113,10 +113,13 @@ class PhotoTransfer:
         A pose is a name of the gallery, a JSON file, another photo, or joints (18, 2) in any unit. Raises UserError.
         """
         single = isinstance(wanted, str | Path) or (isinstance(wanted, np.ndarray) and wanted.ndim == 2)
-        found = [pose for one in ([wanted] if single else wanted) for pose in self._poses(one)]
+        found = [pose for one in ([wanted] if single else wanted) for pose in read_poses(one, self._joints)]
         if not found:
             raise UserError("no pose is given; name one of the gallery (--pose list), or give a file")
         return np.stack([poses.retarget(pose, framed.joints_Jx2, self.size) for pose in found])
+
+    def _joints(self, photo: Photo) -> np.ndarray:
+        return self.estimate(photo).joints_Jx2
 
     def __call__(
         self,
@@ -138,17 +141,28 @@ class PhotoTransfer:
         single = isinstance(pose, str | Path) or (isinstance(pose, np.ndarray) and pose.ndim == 2)
         return pictures[0] if single and len(pictures) == 1 else pictures
 
-    def _poses(self, wanted: Pose) -> list[np.ndarray]:
-        if isinstance(wanted, np.ndarray):
-            return [poses.check(wanted, "the target pose")]
-        if str(wanted) in poses.names():
-            return [poses.named(str(wanted))]
-        suffix = Path(wanted).suffix.lower()
-        if suffix in _PICTURES:
-            return [self.estimate(wanted).joints_Jx2]
-        if suffix == ".json" or Path(wanted).exists():
-            return list(poses.from_file(wanted))
+
+def read_poses(wanted: Pose, find: Callable[[str], np.ndarray]) -> list[np.ndarray]:
+    """The poses that a name of the gallery, a JSON file, a photo or joints (18, 2) give; `find` looks at a photo.
+
+    Raises UserError for what is none of these.
+    """
+    if isinstance(wanted, np.ndarray):
+        return [poses.check(wanted, "the target pose")]
+    if str(wanted) in poses.names():
         return [poses.named(str(wanted))]
+    suffix = Path(wanted).suffix.lower()
+    if suffix in _PICTURES:
+        return [find(str(wanted))]
+    if suffix == ".json" or Path(wanted).exists():
+        return list(poses.from_file(wanted))
+    return [poses.named(str(wanted))]
+
+
+def check_share(region: int, amount: float) -> None:
+    """Raises UserError unless `amount`, how far a region is taken from another photo, is from 0 to 1."""
+    if not 0 <= amount <= 1:
+        raise UserError(f"style {regions_lib.NAMES[region]}: {amount} is no share; give a number from 0 to 1")
 
 
 def _reduced(pixels: np.ndarray) -> np.ndarray:
@@ -171,7 +185,7 @@ def frame_person(pixels: np.ndarray, person: Person, size: framing.Size) -> Fram
         joints,
         window.cut(person.mask_HxW.astype(np.float32), size),
         window.cut(person.regions_HxW, size, labels=True),
-        joints_lib.face_box_from_joints(joints, *size),
+        face.face_box_from_joints(joints, *size),
         person.notes,
         image=whole.cut(pixels, size),
         window=whole,
@@ -194,7 +208,7 @@ def fit(photo: Photo, parsing, joints, size: framing.Size) -> tuple[np.ndarray, 
     found = checks.pose("the joints", poses.check(np.asarray(joints), "the joints"), 1, labels.shape)[0]
     if not (labels > 0).any():
         raise UserError("the parsing map shows nobody, only background; give the map of this photo")
-    box = joints_lib.face_box_from_joints(found, *labels.shape)
+    box = face.face_box_from_joints(found, *labels.shape)
     framed = frame_person(pixels, Person(found, (labels > 0).astype(np.float32), labels, box), size)
     return framed.image, framed.regions_HxW, framed.joints_Jx2
 

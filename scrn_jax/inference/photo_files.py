@@ -16,7 +16,7 @@ Photo = str | Path | bytes | np.ndarray | Image.Image
 
 
 def open_photo(photo: Photo, where: str | None = None) -> np.ndarray:
-    """A photo as uint8 RGB (H, W, 3): a JPEG or PNG file or its bytes, a Pillow picture, or an array.
+    """A photo as uint8 RGB (H, W, 3): a JPEG, PNG, WebP, TIFF or BMP file or its bytes, a Pillow picture, or an array.
 
     Files are turned as their EXIF says; transparent pixels become white; grey, palettes, CMYK and 16 bits become RGB of
     8. Arrays are uint8, or floating point in 0..1 or -1..1, grey (H, W) or with 1, 3 or 4 channels. `where` names the
@@ -32,7 +32,7 @@ def open_photo(photo: Photo, where: str | None = None) -> np.ndarray:
     else:
         data = photo if isinstance(photo, bytes) else read_bytes(photo, mend="give the path of a JPEG or PNG")
         where = where or ("the photo" if isinstance(photo, bytes) else str(photo))
-        header, opened = open_image(data, where)
+        header, opened = open_image(data, where, strict=False)
         with in_turn(header):
             picture = _decoded(opened, where)
     picture = _rgb(picture)

@@ -13,8 +13,8 @@ import numpy as np
 
 from scrn_jax.errors import UserError
 from scrn_jax.person import joints as joints_lib
-from scrn_jax.person.detections import joints_from_points
-from scrn_jax.person.formats import joints_from_lists
+from scrn_jax.person.joint_files import joints_from_points
+from scrn_jax.person.joints import joints_from_lists
 from scrn_jax.runtime.files import read_json
 
 ASSET = "poses.json"

@@ -27,9 +27,9 @@ from scrn_jax.errors import UserError
 from scrn_jax.inference import in_between, poses, video
 from scrn_jax.inference.guard import Guard, is_loopback
 from scrn_jax.inference.photo import PhotoTransfer, encode_png
+from scrn_jax.inference.transfer import LARGE
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person import regions as regions_lib
-from scrn_jax.transfer import SIZES
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class Service:
 
     def paint(self, person: tuple[np.ndarray, ...], targets: np.ndarray, style) -> np.ndarray:
         """`PhotoTransfer.paint` by the programs that `warm_up` compiles: for one picture, and for whole batches."""
-        count, batch = len(targets), SIZES[-1]
+        count, batch = len(targets), LARGE
         wanted = 1 if count == 1 else -(-count // batch) * batch
         padded = targets[np.minimum(np.arange(wanted), count - 1)]
         return self.transfer.paint(*person, padded, style)[:count]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scrn_jax.metrics import images
+from scrn_jax.metrics import metric
 
 LEAST_AREA = 12  # pixels; the mean of fewer says more of the region's edge than of its colour
 
@@ -29,7 +29,7 @@ def colour_error(a_BxHxWx3: jax.Array, b_BxHxWx3: jax.Array, regions_BxHxWxR: ja
     Raises:
       ValueError: images whose shapes differ, or of integers.
     """
-    images.check(a_BxHxWx3, b_BxHxWx3)
+    metric.check_images(a_BxHxWx3, b_BxHxWx3)
     masks_BxHxWxR = regions_BxHxWxR[..., 1:].astype(jnp.float32)
     area_BxR = masks_BxHxWxR.sum((1, 2))
     area_BxR = jnp.where(area_BxR >= LEAST_AREA, area_BxR, 0)

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 
 from scrn_jax.errors import UserError
-from scrn_jax.features import files
+from scrn_jax.runtime import arrays as arrays_lib
+from scrn_jax.runtime import files
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +143,7 @@ def load(path: Path) -> Gaussian:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such statistics file; give an .npz with mu and sigma, or a folder of images")
-    arrays = files.read_npz(path)
+    arrays = arrays_lib.read_npz(path)
     mean, covariance = arrays.get("mu"), arrays.get("sigma")
     if mean is None or covariance is None or mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
         raise UserError(f"{path}: holds no mu (D,) with sigma (D, D); write it with pytorch-fid --save-stats or anew")

@@ -36,7 +36,7 @@ Facts = Mapping[str, str | float]
 
 
 def estimate(batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-    """What the arrays of a batch tell of its pairs, each (B,). Keys and units of the batch: `input_pipeline.pairs`.
+    """What the arrays of a batch tell of its pairs, each (B,). Keys and units of the batch: `input_pipeline.batches`.
 
     Returns:
       "source_yaw" and "target_yaw": see `yaw`; "whole": whether the target shows neck and an ankle; "variation": see

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from scrn_jax.errors import UserError
-from scrn_jax.features import weights
-from scrn_jax.features.alexnet import RELU_TAPS, AlexNet
-from scrn_jax.features.vgg import VGG
-from scrn_jax.metrics import images
+from scrn_jax.metrics import metric
+from scrn_jax.models.pretrained import weights
+from scrn_jax.models.pretrained.alexnet import RELU_TAPS, AlexNet
+from scrn_jax.models.pretrained.vgg import VGG
 
 VGG16_TAPS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
 _TRUNKS = {"alex": "alexnet", "vgg": "vgg16"}
@@ -45,7 +45,7 @@ class LPIPS(nn.Module):
         Raises ValueError for an unknown net, shapes that differ, integer images, and images smaller than 31 pixels
         ("alex") or 16 ("vgg").
         """
-        images.check(a_BxHxWx3, b_BxHxWx3)
+        metric.check_images(a_BxHxWx3, b_BxHxWx3)
         stacked = 2 * jnp.concatenate([a_BxHxWx3, b_BxHxWx3]) - 1
         total = jnp.zeros(a_BxHxWx3.shape[0], jnp.float32)
         for i, feature in enumerate(_trunk(self.net, self.dtype)(stacked).values()):
@@ -65,7 +65,7 @@ def distances(net: str, params: Any, rows_RxBxHxWx3: jax.Array, target_BxHxWx3: 
     Takes the parameters of `load_params`; raises as `LPIPS` does. The batches are worked on one after the other by one
     loop over target and rows, so that the network is compiled once and memory holds the features of two batches.
     """
-    images.check(rows_RxBxHxWx3[0], target_BxHxWx3)
+    metric.check_images(rows_RxBxHxWx3[0], target_BxHxWx3)
     trunk = _trunk(net, jnp.float32)
 
     def features(image):

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scrn_jax.metrics import images
+from scrn_jax.metrics import metric
 
 PERIODS = (2, 3, 4)
 _NEIGHBOURS = (-3, -2, 2, 3)  # cycles a picture; two is where a Hann window's main lobe ends
@@ -29,7 +29,7 @@ def mesh_excess(a_BxHxWx3: jax.Array, b_BxHxWx3: jax.Array) -> jax.Array:
     Raises:
       ValueError: images whose shapes differ, or of integers.
     """
-    images.check(a_BxHxWx3, b_BxHxWx3)
+    metric.check_images(a_BxHxWx3, b_BxHxWx3)
     grey = _GREY_LEVELS * jnp.concatenate([a_BxHxWx3, b_BxHxWx3]).astype(jnp.float32).mean(-1)
     lines = [_line(each, period) for each in (grey, grey.swapaxes(1, 2)) for period in PERIODS]
     a, b = jnp.split(jnp.stack(lines, axis=-1), 2)

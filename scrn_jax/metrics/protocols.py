@@ -1,5 +1,7 @@
 """The ways in which the field measures, by name: the same images give other numbers under another protocol."""
 
+import dataclasses
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +12,7 @@ import numpy as np
 
 from scrn_jax.errors import UserError
 from scrn_jax.metrics.lpips import LPIPS
-from scrn_jax.metrics.masked import masked
+from scrn_jax.metrics.metric import masked
 from scrn_jax.metrics.psnr import psnr
 from scrn_jax.metrics.ssim import ssim
 
@@ -127,13 +129,29 @@ PROTOCOLS: dict[str, Protocol] = {
     )
 }
 DEFAULT = "scrn"
+# GFLA's window of SSIM has 51 pixels.
+_LEAST_SIDE, _MOST_SIDE = 51, 4096
 
 
 def protocol(name: str = DEFAULT) -> Protocol:
-    """The protocol of that name. Raises UserError for an unknown one."""
-    if name not in PROTOCOLS:
-        raise UserError(f"no protocol is called {name}: choose among {', '.join(PROTOCOLS)}")
-    return PROTOCOLS[name]
+    """The protocol of that name; NAME@HEIGHTxWIDTH is the same in another frame, without padding.
+
+    So the figures of Market-1501 (patn@128x64) and of large pictures (cfld@512x352) are measured. Raises UserError for
+    an unknown name, and for a frame that is none or smaller than SSIM's window.
+    """
+    base, at, frame = name.partition("@")
+    if base not in PROTOCOLS:
+        raise UserError(f"no protocol is called {base}: choose among {', '.join(PROTOCOLS)}")
+    if not at:
+        return PROTOCOLS[base]
+    sides = re.fullmatch(r"([0-9]{2,4})x([0-9]{2,4})", frame)
+    if sides is None or not all(_LEAST_SIDE <= int(side) <= _MOST_SIDE for side in sides.groups()):
+        raise UserError(
+            f"protocol {name}: write its frame as HEIGHTxWIDTH, {_LEAST_SIDE} to {_MOST_SIDE} pixels each, e.g. "
+            f"{base}@128x64"
+        )
+    height, width = map(int, sides.groups())
+    return dataclasses.replace(PROTOCOLS[base], name=name, frame=(height, width), padding=0)
 
 
 def fit(image_HxWx3: np.ndarray, frame: tuple[int, int], origin: str) -> np.ndarray:

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from scrn_jax.metrics import images
+from scrn_jax.metrics import metric
 
 
 @jax.jit
@@ -17,6 +17,6 @@ def psnr(a_BxHxWxC: jax.Array, b_BxHxWxC: jax.Array, data_range: float | jax.Arr
     Raises:
       ValueError: shapes that differ, or integer images.
     """
-    images.check(a_BxHxWxC, b_BxHxWxC)
+    metric.check_images(a_BxHxWxC, b_BxHxWxC)
     error = jnp.mean(jnp.square(a_BxHxWxC.astype(jnp.float32) - b_BxHxWxC.astype(jnp.float32)), axis=(1, 2, 3))
     return 10 * jnp.log10(jnp.square(jnp.asarray(data_range, jnp.float32)) / error)

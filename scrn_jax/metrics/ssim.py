@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scrn_jax.metrics import images
+from scrn_jax.metrics import metric
 
 Weights = tuple[float, ...]
 Stages = tuple[tuple[Weights, int], ...]
@@ -40,7 +40,7 @@ def ssim(
     Raises:
       ValueError: shapes that differ, integer images, an even window, or a window larger than the images.
     """
-    images.check(a_BxHxWxC, b_BxHxWxC)
+    metric.check_images(a_BxHxWxC, b_BxHxWxC)
     stages = _gaussian_stages(sigma) if gaussian else _uniform_stages(window)
     side = 1 + sum((len(weights) - 1) * spacing for weights, spacing in stages)
     if side % 2 == 0 or side > min(a_BxHxWxC.shape[1:3]):

@@ -13,14 +13,14 @@ WIDTHS = (1, 2, 4, 4)  # multiples of the base width
 class SpectralConv(nn.Module):
     """Convolution whose kernel is divided by its largest singular value, tracked by one power iteration a call.
 
-    The estimate of the singular vector lives in the collection 'spectral' and moves only when `update_stats`.
+    The estimate of the singular vector lives in the collection 'spectral' and moves with every call.
     """
 
     conv: nn.Module
 
     @nn.compact
-    def __call__(self, x, update_stats: bool):
-        return nn.SpectralNorm(self.conv, collection_name="spectral")(x, update_stats=update_stats)
+    def __call__(self, x):
+        return nn.SpectralNorm(self.conv, collection_name="spectral")(x, update_stats=True)
 
 
 class DownBlock(nn.Module):
@@ -30,14 +30,14 @@ class DownBlock(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x, update_stats: bool):
+    def __call__(self, x):
         def conv(kind):
             return SpectralConv(kind(self.features, dtype=self.dtype))
 
-        y = layers.leaky_relu(conv(layers.conv3)(x, update_stats))
-        y = conv(layers.down_conv)(y, update_stats)
+        y = layers.leaky_relu(conv(layers.conv3)(x))
+        y = conv(layers.down_conv)(y)
         shortcut = nn.avg_pool(x, (2, 2), (2, 2))
-        return layers.leaky_relu(y + conv(layers.conv1)(shortcut, update_stats))
+        return layers.leaky_relu(y + conv(layers.conv1)(shortcut))
 
 
 class Discriminator(nn.Module):
@@ -52,9 +52,9 @@ class Discriminator(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, image, *, update_stats: bool):
+    def __call__(self, image):
         x = image
         for multiple in WIDTHS:
-            x = DownBlock(multiple * self.base_width, self.dtype)(x, update_stats)
-        logits = SpectralConv(layers.conv1(1, dtype=self.dtype))(x, update_stats)
+            x = DownBlock(multiple * self.base_width, self.dtype)(x)
+        logits = SpectralConv(layers.conv1(1, dtype=self.dtype))(x)
         return logits[..., 0].astype(jnp.float32)

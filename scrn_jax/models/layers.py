@@ -5,22 +5,79 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax import lax
 
-from scrn_jax.convolutions import NHWC, convolution
+from scrn_jax.models.ops.algorithms import NHWC
+from scrn_jax.models.ops.convolutions import convolution
 
 Dtype = Any
 
-_conv = partial(nn.Conv, conv_general_dilated=convolution)
-conv3 = partial(_conv, kernel_size=(3, 3), padding=1)
-dilated_conv3 = partial(_conv, kernel_size=(3, 3), padding=2, kernel_dilation=2)
-conv7 = partial(_conv, kernel_size=(7, 7), padding=3)
-conv1 = partial(nn.Conv, kernel_size=(1, 1))
+
+def add_bias(x, bias):
+    """x + bias in the dtype of x, added in float32.
+
+    The gradient of a bias is a sum over every pixel of the batch. Added in bfloat16 it would be summed in bfloat16,
+    whose 8 digits let a sum of ones stop growing long before it is complete.
+    """
+    return (x.astype(jnp.float32) + bias).astype(x.dtype)
+
+
+class Conv(nn.Module):
+    """Convolution over (B, H, W, C) with symmetric zero padding: the parameters of `nn.Conv`, and `add_bias`.
+
+    computed: the function that convolves, called as `lax.conv_general_dilated`.
+    """
+
+    features: int
+    kernel_size: tuple[int, int]
+    strides: tuple[int, int] = (1, 1)
+    padding: int = 0
+    kernel_dilation: int = 1
+    use_bias: bool = True
+    kernel_init: Any = nn.initializers.lecun_normal()
+    dtype: Dtype = jnp.float32
+    computed: Any = convolution
+
+    @nn.compact
+    def __call__(self, x):
+        kernel = self.param("kernel", self.kernel_init, (*self.kernel_size, x.shape[-1], self.features))
+        x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype)
+        y = self.computed(
+            x, kernel, self.strides, ((self.padding, self.padding),) * 2, rhs_dilation=(self.kernel_dilation,) * 2,
+            dimension_numbers=NHWC,
+        )  # fmt: skip
+        return add_bias(y, self.param("bias", nn.initializers.zeros, (self.features,))) if self.use_bias else y
+
+
+conv3 = partial(Conv, kernel_size=(3, 3), padding=1)
+dilated_conv3 = partial(Conv, kernel_size=(3, 3), padding=2, kernel_dilation=2)
+conv7 = partial(Conv, kernel_size=(7, 7), padding=3)
+conv1 = partial(Conv, kernel_size=(1, 1), computed=lax.conv_general_dilated)
 # Halves an even side exactly: (n + 2 - 4) / 2 + 1 = n / 2.
-down_conv = partial(_conv, kernel_size=(4, 4), strides=(2, 2), padding=1)
+down_conv = partial(Conv, kernel_size=(4, 4), strides=(2, 2), padding=1)
+stride2_conv3 = partial(Conv, kernel_size=(3, 3), strides=(2, 2), padding=1)  # halves an even side exactly, too
 # Flax's defaults (variance as E[x^2] - E[x]^2, eps 1e-6) lose digits on near-constant channels; these are PyTorch's.
 instance_norm = partial(nn.InstanceNorm, epsilon=1e-5, use_fast_variance=False)
 layer_norm = partial(nn.GroupNorm, num_groups=1, epsilon=1e-5, use_fast_variance=False)
 leaky_relu = partial(nn.leaky_relu, negative_slope=0.1)
+
+
+# InstanceNorm2d as PyTorch has it by default: no scale and no shift.
+plain_instance_norm = partial(instance_norm, use_scale=False, use_bias=False)
+
+
+def reflect_pad(x_BxHxWxC, pixels: int):
+    """`torch.nn.ReflectionPad2d`: every side grows by the picture mirrored at its outermost pixels."""
+    return jnp.pad(x_BxHxWxC, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)), mode="reflect")
+
+
+def reflect_conv(x_BxHxWxC, features: int, taps: int = 3, stride: int = 1, padding: int | None = None, **options):
+    """A convolution of a mirrored frame, which keeps its sides unless told otherwise; `options` are nn.Conv's.
+
+    It makes an nn.Conv of the module whose `nn.compact` method calls it.
+    """
+    padded = reflect_pad(x_BxHxWxC, taps // 2 if padding is None else padding)
+    return Conv(features, (taps, taps), strides=(stride, stride), padding=0, **options)(padded)
 
 
 def conv2d(x_BxHxWxC, kernel_KxKxCxF, *, stride: int = 1, padding=0):
@@ -101,19 +158,20 @@ class UpConv(nn.Module):
     features: int
     upsampling: str = "transposed"
     dtype: Dtype = jnp.float32
+    kernel_init: Any = None
 
     @nn.compact
     def __call__(self, x):
         transposed = self.upsampling == "transposed"
-        init = bilinear_init if transposed else nn.initializers.lecun_normal()
+        init = self.kernel_init or (bilinear_init if transposed else nn.initializers.lecun_normal())
         kernel = self.param("kernel", init, (3, 3, x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        return (stride2_transposed_conv3 if transposed else nearest_conv3)(x, kernel) + bias
+        x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype)
+        return add_bias((stride2_transposed_conv3 if transposed else nearest_conv3)(x, kernel), bias)
 
 
 class ConvNormAct(nn.Module):
-    """Convolution, instance norm, LeakyReLU(0.1): the plain layer of the encoders. `conv` is a partial of nn.Conv."""
+    """Convolution, instance norm, LeakyReLU(0.1): the plain layer of the encoders. `conv` is a partial of Conv."""
 
     features: int
     conv: Any = conv3
@@ -139,6 +197,27 @@ class GatedConv(nn.Module):
     def __call__(self, x):
         features, gate = jnp.split(self.conv(2 * self.features, dtype=self.dtype)(x), 2, axis=-1)
         return instance_norm(dtype=self.dtype)(nn.leaky_relu(features, 0.2) * nn.sigmoid(gate))
+
+
+class ReflectPair(nn.Module):
+    """3x3, norm, ReLU, dropout, 3x3 to `features`, and a norm after it when `norm_last`; frames mirrored at the edges.
+
+    The first convolution keeps the channels. Dropout draws from the stream `dropout`, unless `deterministic`.
+    """
+
+    features: int
+    norm_last: bool = True
+    dropout: float = 0.0
+    kernel_init: Any = nn.initializers.lecun_normal()
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x, deterministic: bool = True):
+        options = {"kernel_init": self.kernel_init, "dtype": self.dtype}
+        x = nn.relu(plain_instance_norm(dtype=self.dtype)(reflect_conv(x, x.shape[-1], **options)))
+        x = nn.Dropout(self.dropout)(x, deterministic=deterministic)
+        x = reflect_conv(x, self.features, **options)
+        return plain_instance_norm(dtype=self.dtype)(x) if self.norm_last else x
 
 
 class ResBlock(nn.Module):
@@ -218,3 +297,59 @@ def pad_to_multiple(x_BxHxWxC, multiple: int, mode: str = "constant"):
     # Not jnp.pad's own `edge`, of which ONNX's converter makes a wrong graph.
     x_BxHxWxC = jnp.concatenate([x_BxHxWxC] + rows * [x_BxHxWxC[:, -1:]], axis=1)
     return jnp.concatenate([x_BxHxWxC] + columns * [x_BxHxWxC[:, :, -1:]], axis=2)
+
+
+def _windows(profile_BxJxN, taps: int, stride: int, padding: int):
+    """Every tap's view of a zero-padded profile: (B, J, taps, N_out)."""
+    n_out = (profile_BxJxN.shape[-1] + 2 * padding - taps) // stride + 1
+    padded = jnp.pad(profile_BxJxN, ((0, 0), (0, 0), (padding, padding)))
+    last = stride * (n_out - 1) + 1
+    return jnp.stack([padded[..., k : k + last : stride] for k in range(taps)], axis=2)
+
+
+def heat_map_conv(rows_BxJxH, columns_BxJxW, kernel_KxKxJxC, *, stride: int, padding: int):
+    """Convolution of the heat maps rows (x) columns with a kernel, from the one-dimensional profiles.
+
+    A joint's heat map is an outer product, so the sum over its K x K window factors:
+    out[y, x, c] = sum_{j, k} rows[j, s y + k] * (sum_l kernel[k, l, j, c] columns[j, s x + l]).
+    The outer sum is a matrix product of depth J K instead of J K^2 (7x7: 7 times less). Zero padding outside the frame
+    is exact, because the padded heat map is the outer product of the padded profiles.
+
+    Args:
+      rows_BxJxH, columns_BxJxW: `heatmaps.profiles`.
+      kernel_KxKxJxC: kernel [row, column, joint, out].
+
+    Returns:
+      Features (B, H_out, W_out, C) with H_out = (H + 2 padding - K) / stride + 1.
+    """
+    taps = kernel_KxKxJxC.shape[0]
+    rows = _windows(rows_BxJxH, taps, stride, padding)
+    columns = _windows(columns_BxJxW, taps, stride, padding)
+    across_BxJxKxWxC = jnp.einsum("bjlx,kljc->bjkxc", columns, kernel_KxKxJxC)
+    return jnp.einsum("bjky,bjkxc->byxc", rows, across_BxJxKxWxC)
+
+
+class PoseConv(nn.Module):
+    """First layer of a network that looks at poses and maps: conv(cat(heat maps, maps)), 7x7 unless told otherwise.
+
+    Equal to a plain convolution over the concatenation; see `heat_map_conv` for why the poses never become maps.
+    """
+
+    features: int
+    taps: int = 7
+    stride: int = 1
+    padding: int = 3
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, inputs):
+        """(rows (B, J, H), columns (B, J, W), maps (B, H, W, M)) -> (B, H_out, W_out, features)."""
+        rows, columns, maps = inputs
+        joints, channels = rows.shape[1], rows.shape[1] + maps.shape[-1]
+        kernel_shape = (self.taps, self.taps, channels, self.features)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), kernel_shape)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        rows, columns, maps, kernel = nn.dtypes.promote_dtype(rows, columns, maps, kernel, dtype=self.dtype)
+        window = {"stride": self.stride, "padding": self.padding}
+        poses = heat_map_conv(rows, columns, kernel[:, :, :joints], **window)
+        return add_bias(poses + conv2d(maps, kernel[:, :, joints:], **window), bias)

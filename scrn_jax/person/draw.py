@@ -5,7 +5,8 @@ import colorsys
 import numpy as np
 from PIL import Image, ImageDraw
 
-from scrn_jax.person.joints import LIMBS, has_area, present
+from scrn_jax.person.face import has_area
+from scrn_jax.person.joints import LIMBS, present
 from scrn_jax.person.regions import COLOURS
 
 _SUPERSAMPLING = 4

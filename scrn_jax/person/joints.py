@@ -1,13 +1,20 @@
-"""The 18 joints of a person (OpenPose/COCO-18 order): names, skeleton, mirror, moves and the face box.
+"""The 18 joints of a person (OpenPose/COCO-18 order): names, skeleton, mirror, moves, and the checks of lists.
 
 Joints are float32 arrays of shape (..., 18, 2) holding (y, x) in pixels, with pixel centres at integer coordinates:
 a frame of height h covers y in [-0.5, h - 0.5]. A missing joint is (-1, -1).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from scrn_jax.errors import UserError
+from scrn_jax.runtime.files import is_number
 
 NUM_JOINTS = 18
 MISSING = -1.0
+# The size of a picture whose joints are given as fractions of its height and width, from 0 to 1.
+FRACTIONS = (1, 1)
 
 NAMES = (
     "nose", "neck",
@@ -25,10 +32,6 @@ LIMBS = (
 )  # fmt: skip
 
 MIRROR = np.array([0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16])
-
-_NOSE, _NECK = 0, 1
-_FRONT_OF_FACE = [0, 14, 15]
-_FACE = [0, 14, 15, 16, 17]
 
 
 def present(joints: np.ndarray) -> np.ndarray:
@@ -66,52 +69,31 @@ def clip_to_frame(joints: np.ndarray, height: int, width: int) -> np.ndarray:
     return _where_present(joints, inside)
 
 
-def flip_box(box: np.ndarray, width: int) -> np.ndarray:
-    """Boxes (..., 4) of (y0, x0, y1, x1), half-open, in the mirrored image; an empty box becomes all zeros."""
-    y0, x0, y1, x1 = np.moveaxis(box, -1, 0)
-    mirrored = np.stack([y0, width - x1, y1, width - x0], axis=-1)
-    return np.where(has_area(box)[..., None], mirrored, 0).astype(np.float32)
+def pose_at_size(pose: np.ndarray, frame: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+    """The pose, float32 (18, 2), in the pixels of `size` instead of `frame`; joints outside it are missing."""
+    return clip_to_frame(move(pose, (size[0] / frame[0], size[1] / frame[1])), *size)
 
 
-def move_box(
-    box: np.ndarray,
-    size: tuple[int, int],
-    scale: tuple[float, float] = (1.0, 1.0),
-    offset: tuple[float, float] = (0.0, 0.0),
-) -> np.ndarray:
-    """The box (y0, x0, y1, x1) after the same shift and resize as `move`, cut to the frame `size` = (height, width).
+def joints_from_lists(ys: Sequence[float], xs: Sequence[float], where: str) -> np.ndarray:
+    """Joints float32 (18, 2) from two lists of 18 numbers; a joint with either coordinate -1 is missing.
 
-    The edges of a box lie between pixels, so they scale without the half-pixel shift. A box with nothing left in the
-    frame becomes all zeros.
+    Raises UserError naming `where` for another count, for anything but numbers, and for NaN or infinity.
     """
-    corners = (np.asarray(box, np.float64).reshape(2, 2) + np.asarray(offset)) * np.asarray(scale)
-    corners = np.clip(corners, 0, np.asarray(size, np.float64))
-    moved = corners.reshape(4).astype(np.float32)
-    return moved if has_area(box) and has_area(moved) else np.zeros(4, np.float32)
-
-
-def has_area(box: np.ndarray) -> np.ndarray:
-    """Which of the boxes (..., 4) hold anything, bool (...); all zeros stands for "no face"."""
-    return (box[..., 2] > box[..., 0]) & (box[..., 3] > box[..., 1])
-
-
-def face_box_from_joints(joints: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A square face box (y0, x0, y1, x1), float32, half-open, from nose, eyes and ears; all zeros without a face.
-
-    A face needs the nose or an eye (ears alone are a head seen from behind). The side is the larger of 0.8 of the
-    distance from nose to neck and 1.3 of the spread of the face joints; the centre is their middle.
-    """
-    there = present(joints)
-    if not there[_FRONT_OF_FACE].any():
-        return np.zeros(4, np.float32)
-    points = joints[[index for index in _FACE if there[index]]].astype(np.float64)
-    low, high = points.min(axis=0), points.max(axis=0)
-    side = 1.3 * float((high - low).max())
-    if there[_NOSE] and there[_NECK]:
-        side = max(side, 0.8 * float(np.hypot(*(joints[_NOSE] - joints[_NECK]))))
-    side = max(side, height / 32)
-    # The joints lie in the upper half of a face: the chin is below all of them.
-    centre_y, centre_x = (low + high) / 2 + (0.5 + side / 10, 0.5)
-    half = side / 2
-    box = np.round([centre_y - half, centre_x - half, centre_y + half, centre_x + half])
-    return move_box(box, (height, width))
+    for axis, values in (("y", ys), ("x", xs)):
+        if not isinstance(values, Sequence) or isinstance(values, str):
+            raise UserError(f"{where}: keypoints_{axis} must be a list of {NUM_JOINTS} numbers, got {values!r}")
+        if len(values) != NUM_JOINTS:
+            raise UserError(
+                f"{where}: {len(values)} values in keypoints_{axis} instead of {NUM_JOINTS}; joints must be in the "
+                "18-joint OpenPose order with the neck (COCO's 17 have none: add the middle of the shoulders)"
+            )
+        for value in values:
+            if not is_number(value):
+                raise UserError(
+                    f"{where}: {value!r} in keypoints_{axis} is not a finite number; write -1 for a missing joint"
+                )
+            if abs(value) > 1e6:
+                raise UserError(f"{where}: {value!r} in keypoints_{axis} is no pixel; mend or remove the line")
+    joints = np.stack([ys, xs], axis=-1).astype(np.float32)
+    joints[(joints == MISSING).any(axis=-1)] = MISSING
+    return joints

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,14 +34,35 @@ LIP_20 = (
 CIHP_20 = (*LIP_20[:10], ("torso-skin", 6), *LIP_20[11:])
 # Maps that hold the 8 regions already.
 REGIONS_8 = tuple((name, index) for index, name in enumerate(NAMES))
-MERGES = {"regions": REGIONS_8, "lip": LIP_20, "cihp": CIHP_20}
+# The order of the ATR data set, in which the parser of that name numbers its classes. Bags and belts go with what they
+# hang on.
+ATR_18 = (
+    ("background", 0), ("hat", 1), ("hair", 1), ("sunglasses", 5), ("upper-clothes", 2), ("skirt", 4), ("pants", 4),
+    ("dress", 3), ("belt", 2), ("left-shoe", 7), ("right-shoe", 7), ("face", 5), ("left-leg", 7), ("right-leg", 7),
+    ("left-arm", 6), ("right-arm", 6), ("bag", 2), ("scarf", 2),
+)  # fmt: skip
+# The 8 classes of the maps that ADGAN released (semantic_merge3), which CASD reads, too, in the order that its author
+# gives (github.com/menyifang/ADGAN, issue 10). Dresses are upper clothes there.
+ADGAN_8 = (
+    ("background", 0), ("pants", 4), ("hair", 1), ("skirt", 4), ("face", 5), ("upper clothes", 2), ("arm", 6),
+    ("leg", 7),
+)  # fmt: skip
+# The 8 classes of the maps that PISE released, in the order that its author gives (github.com/Zhangjinso/PISE, issue
+# 20). Arms and legs are one class there, which becomes upper skin: region 7 stays empty.
+PISE_8 = (
+    ("background", 0), ("hat", 1), ("hair", 1), ("upper clothes", 2), ("lower part", 4), ("lower part", 4), ("skin", 6),
+    ("face", 5),
+)  # fmt: skip
+MERGES = {
+    "regions": REGIONS_8, "lip": LIP_20, "cihp": CIHP_20, "atr": ATR_18, "adgan": ADGAN_8, "pise": PISE_8,
+}  # fmt: skip
 
 
 def merge_table(merge: str | Sequence[int]) -> np.ndarray:
     """A merge as a uint8 array (classes,): fine class -> region.
 
-    `merge` is "regions" (8 classes, nothing to merge), "lip", "cihp", or a table of one's own: the region of class 0,
-    of class 1, and so on. Raises UserError on another name and on a table that is none.
+    `merge` is "regions" (8 classes, nothing to merge), "lip", "cihp", "atr", "adgan", "pise", or a table of one's own:
+    the region of class 0, of class 1, and so on. Raises UserError on another name and on a table that is none.
     """
     if isinstance(merge, str):
         if merge not in MERGES:
@@ -66,11 +88,18 @@ def check_labels(labels: np.ndarray, where: str, limit: int = NUM_REGIONS) -> No
         )
 
 
-def label_map_from_bytes(data: bytes, where: str, limit: int = NUM_REGIONS) -> np.ndarray:
-    """The label map in an image file's bytes: uint8 (H, W), values below `limit`.
+class LabelMap(NamedTuple):
+    """Labels uint8 (H, W), and the palette that the file shows them in, uint8 (colours, 3), if it has one."""
 
-    Palette images give their indices. Raises UserError naming `where` when the bytes are no readable single-channel
-    image or a label is too high.
+    labels: np.ndarray
+    palette: np.ndarray | None
+
+
+def open_label_map(data: bytes, where: str, limit: int = NUM_REGIONS) -> LabelMap:
+    """The label map in an image file's bytes, with values below `limit`.
+
+    Palette images give their indices, grey ones of fewer than 8 bits their numbers. Raises UserError naming `where`
+    when the bytes are no readable single-channel PNG or a label is too high.
     """
     header, image = open_image(data, where)
     if header.kind != "png":
@@ -81,10 +110,18 @@ def label_map_from_bytes(data: bytes, where: str, limit: int = NUM_REGIONS) -> n
     try:
         with image:
             labels = np.asarray(image).astype(np.uint8, copy=False)
+            palette = np.reshape(image.getpalette(), (-1, 3)).astype(np.uint8) if mode == "P" else None
     except DAMAGE as error:
         raise UserError(f"{where}: a damaged PNG ({error}); replace the file") from error
+    if mode == "L" and header.grey_levels < 256:
+        labels = labels // (255 // (header.grey_levels - 1))  # Pillow spreads them over 0 to 255
     check_labels(labels, where, limit)
-    return labels
+    return LabelMap(labels, palette)
+
+
+def label_map_from_bytes(data: bytes, where: str, limit: int = NUM_REGIONS) -> np.ndarray:
+    """The labels alone, uint8 (H, W): see `open_label_map`."""
+    return open_label_map(data, where, limit).labels
 
 
 def read_label_map(path: str | Path, limit: int = NUM_REGIONS) -> np.ndarray:

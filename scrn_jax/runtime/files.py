@@ -6,6 +6,7 @@ a size is looked at before a byte is read, and what a file or archive says of it
 
 import csv
 import dataclasses
+import errno
 import functools
 import hashlib
 import io
@@ -14,6 +15,8 @@ import os
 import stat
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -273,3 +276,59 @@ def _read_member(path: str, member: str) -> bytes:
     if len(data) > PICTURE_BYTES:
         raise UserError(f"unpacks to more than {_size(PICTURE_BYTES)}; get the archive anew")
     return data
+
+
+@contextmanager
+def written_whole(path: Path, mend: str = "give another place") -> Iterator[Path]:
+    """Yields a temporary path beside `path`, which replaces `path` when the block succeeds and vanishes otherwise.
+
+    Raises:
+      UserError: the folder is not there and cannot be made, or cannot be written to; `path` is a folder; the disk is
+        full. It names `path` and `mend`.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        temporary.touch()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be written ({error}); {mend}") from error
+    try:
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        if error.filename not in (None, str(temporary)):
+            raise  # of another file, which the block reads
+        raise UserError(f"{path}: cannot be written ({error.strerror}); free some space, or {mend}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path, mend: str = "give another place") -> None:
+    """Raises UserError when `path` could not be written now: to be asked before the work whose result goes there."""
+    is_new = not path.parent.exists()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.look")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        temporary.touch()
+        temporary.unlink()
+        if is_new:
+            path.parent.rmdir()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be written ({error}); {mend}") from error
+
+
+def cache_folder() -> Path:
+    """$SCRN_JAX_CACHE, else scrn_jax under $XDG_CACHE_HOME, else ~/.cache/scrn_jax."""
+    if own := os.environ.get("SCRN_JAX_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scrn_jax"
+
+
+def is_number(value: object) -> bool:
+    """Whether a JSON value is a finite number that float32 can hold; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e38

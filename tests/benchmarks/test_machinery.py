@@ -1,7 +1,10 @@
 """What the benchmark scripts share: fair turns, ratios, growth, and results that survive a failing measurement."""
 
+import argparse
 import json
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from benchmarks import attention, gpu, machine, timing, workload
@@ -36,11 +39,38 @@ def test_growth_is_the_exponent():
 
 
 @pytest.mark.parametrize("preset", workload.PRESETS)
-def test_a_preset_is_the_configs_model_with_its_losses_in_its_frame(preset):
+def test_a_preset_is_the_config_but_for_its_sources_and_cadences(preset):
     theirs = settings_lib.from_config(demo.get_config() if preset == "demo" else deepfashion.get_config(preset))
     ours = workload.settings_of(preset)
-    assert (ours.model, ours.size, ours.parsing, ours.loss) == (theirs.model, theirs.size, theirs.parsing, theirs.loss)
-    assert ours.features.perceptual_scale == theirs.features.perceptual_scale
+    for name in ("model", "size", "parsing", "adversarial", "loss", "optim"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    for name in ("correspondence", "perceptual_scale"):
+        assert getattr(ours.features, name) == getattr(theirs.features, name), name
+    assert ours.train.steps == theirs.train.steps
+    assert preset != "demo" or ours.train.batch_size == theirs.train.batch_size
+
+
+def test_operations_are_counted_before_a_compiler_hides_them(monkeypatch):
+    """A GPU's compiled program calls libraries, of whose work XLA counts nothing."""
+    compiled_type = type(jax.jit(lambda a: a).lower(1.0).compile())
+    monkeypatch.setattr(compiled_type, "cost_analysis", lambda _: {"flops": 0.0})
+    product = workload.Compiled(lambda a, b: a @ b, jnp.ones((8, 16)), jnp.ones((16, 4)))
+    assert product.gigaflops == 2 * 8 * 16 * 4 / 1e9
+
+
+def test_the_gpu_benchmark_tries_every_mode_and_the_compiled_one_first(record, monkeypatch):
+    flags = argparse.Namespace(smoke=True, batches=[2, 4], inference_batches=[1, 8], grids=[])
+    monkeypatch.setattr(workload, "fresh_state", lambda _: None)
+    monkeypatch.setattr(workload, "frozen_networks", dict)
+    monkeypatch.setattr(gpu, "ours", lambda *_: {})
+    monkeypatch.setattr(gpu, "theirs", lambda *_: {})
+    gpu.measure_all(record, flags)
+    sides = [row["side"] for row in record.rows]
+    assert list(dict.fromkeys(sides)) == [*gpu.MODES, "scrn_jax"] and "compiled" in sides[0]
+    assert [(row["what"], row["batch"]) for row in record.rows if row["side"] == sides[0]] == [
+        ("train", 2),
+        ("infer", 8),
+    ]
 
 
 def test_results_name_the_machine(tmp_path, monkeypatch):

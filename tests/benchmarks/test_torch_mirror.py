@@ -3,8 +3,6 @@
 Both sides compute in float64, where only another formula tells them apart.
 """
 
-from functools import partial
-
 import jax
 import numpy as np
 import pytest
@@ -12,9 +10,9 @@ import torch
 from flax.traverse_util import flatten_dict
 
 from benchmarks import torch_training, torch_weights
-from scrn_jax import networks
-from scrn_jax import state as state_lib
-from scrn_jax.settings import BETTER_PICTURES
+from scrn_jax.models import base
+from scrn_jax.models.scrn.settings import BETTER_PICTURES
+from scrn_jax.training import state as state_lib
 
 TERMS = ("cor", "l1", "adv", "per", "par", "face", "generator", "discriminator")
 PARTS = ("parsing_block", "coarse_generator", "refine_area_block", "style_encoder", "inject_style_block", "decoder",
@@ -124,8 +122,7 @@ def outputs(settings, start, batch, mirror, trainer, quick_compile):
     """(ours, the mirror's) outputs of the generator, NHWC."""
     params = trainer.cast(start.generator)
     with trainer.precision():
-        generate = partial(networks.generate, networks.make_generator(settings.model))
-        found = jax.jit(generate, compiler_options=quick_compile)(params, batch)
+        found = jax.jit(base.make(settings).generate, compiler_options=quick_compile)(params, batch)
     with torch.no_grad():
         expected = mirror.outputs(mirror.put(batch))
     return jax.device_get(found), {name: x.numpy().transpose(0, 2, 3, 1) for name, x in expected.items()}

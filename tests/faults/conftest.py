@@ -11,7 +11,9 @@ import jax
 import numpy as np
 import pytest
 
-from scrn_jax import restore, sharding, startup
+from scrn_jax.runtime import devices as devices_lib
+from scrn_jax.training import checkpoints as checkpoints_lib
+from scrn_jax.training import workdir as workdir_lib
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 600  # seconds
@@ -85,10 +87,10 @@ def final_state():
     """Reads the newest checkpoint of a workdir: (its step, every array as bytes)."""
 
     def read(workdir: Path) -> tuple[int, list[bytes]]:
-        settings = startup.read_config(workdir)
-        with restore.open_checkpoints(settings, workdir) as checkpoints:
+        settings = workdir_lib.read_config(workdir)
+        with checkpoints_lib.open_checkpoints(settings, workdir) as checkpoints:
             step = checkpoints.latest_step
-            state = restore.newest(settings, sharding.make_mesh(jax.devices()[:1]), checkpoints)
+            state = checkpoints_lib.newest(settings, devices_lib.make_mesh(jax.devices()[:1]), checkpoints)
         assert int(state.step) == step, "the newest checkpoint cannot be read"
         return step, [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from input_pipeline import pairs
+from input_pipeline import batches as batches_lib
 from input_pipeline.records import RecordSource
 from scrn_jax.errors import UserError
 
@@ -133,7 +133,7 @@ def test_a_record_shard_cut_off_while_it_is_streamed_is_named(program, undisturb
     people = tmp_path / "people"
     shutil.copytree(program.people, people)
     source = RecordSource(people, "train")
-    batches = pairs.train_batches(source, batch_size=2, size=(32, 36), seed=0, cache_bytes=0)
+    batches = batches_lib.train_batches(source, batch_size=2, size=(32, 36), seed=0, cache_bytes=0)
     next(batches)
     (shard,) = people.rglob("*-train.array_record-*")
     os.truncate(shard, 1000)

@@ -8,7 +8,10 @@ import pytest
 from PIL import Image
 
 from input_pipeline.mannequins.people import Person
-from scrn_jax import exported, networks, settings
+from scrn_jax import settings
+from scrn_jax.inference import model_folder as folders
+from scrn_jax.models import base
+from scrn_jax.models.scrn import settings as scrn_settings
 
 
 @pytest.fixture(scope="session")
@@ -36,16 +39,15 @@ def photo_file(photo, tmp_path_factory):
 def model_folder(tmp_path_factory, tiny_settings):
     """An exported model for 64x44 with random parameters and carried paint."""
     chosen = tiny_settings(
-        size=(64, 44), model={**settings.BETTER_PICTURES, "parsing_multiples": (1, 2), "style_multiples": (1, 2)}
+        size=(64, 44), model={**scrn_settings.BETTER_PICTURES, "parsing_multiples": (1, 2), "style_multiples": (1, 2)}
     )
-    generator, inputs = networks.make_generator(chosen.model), networks.example_inputs(chosen.size)
-    shapes = jax.eval_shape(lambda: generator.init(jax.random.key(0), **inputs)["params"])
+    shapes = base.make(chosen).generator_shapes()
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda leaf: 0.1 * rng.standard_normal(leaf.shape).astype(np.float32), shapes)
     folder = tmp_path_factory.mktemp("exports") / "model"
     folder.mkdir()
-    exported.write_params(folder, params)
-    content = {"layout": exported.LAYOUT, "config": settings.to_config(chosen), "step": 1, "report": None}
-    content[exported.PARAMS_SHA256] = exported.params_sha256(folder / exported.PARAMS)
-    (folder / exported.MODEL_FILE).write_text(json.dumps(content))
+    folders.write_params(folder, params)
+    content = {"layout": folders.LAYOUT, "config": settings.to_config(chosen), "step": 1, "report": None}
+    content[folders.PARAMS_SHA256] = folders.params_sha256(folder / folders.PARAMS)
+    (folder / folders.MODEL_FILE).write_text(json.dumps(content))
     return folder

@@ -32,8 +32,8 @@ from scrn_jax.errors import UserError  # noqa: E402
 from scrn_jax.inference import web  # noqa: E402
 from scrn_jax.inference.estimators import Person  # noqa: E402
 from scrn_jax.inference.photo import PhotoTransfer  # noqa: E402
-from scrn_jax.person.joints import face_box_from_joints  # noqa: E402
-from scrn_jax.transfer import PoseTransfer  # noqa: E402
+from scrn_jax.inference.transfer import PoseTransfer  # noqa: E402
+from scrn_jax.person.face import face_box_from_joints  # noqa: E402
 
 PATIENCE = 300  # seconds, on a busy machine that compiles the first picture
 

@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import contextlib, io, json, sys
 from absl import flags
-from scrn_jax import console, main
+from scrn_jax import main
+from scrn_jax.runtime import console
 main.define_flags()
 outcomes = {}
 for name, arguments in json.load(open(sys.argv[1])).items():
@@ -40,7 +41,7 @@ def _run_all(cases: dict[str, list], folder: Path) -> dict[str, list]:
     path.write_text(json.dumps({name: [str(argument) for argument in case] for name, case in cases.items()}))
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, path], cwd=folder, env=environment, capture_output=True, text=True, timeout=400
+        [sys.executable, "-c", PROGRAM, path], cwd=folder, env=environment, capture_output=True, text=True, timeout=1200
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads((folder / "outcomes.json").read_text())

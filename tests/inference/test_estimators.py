@@ -85,7 +85,7 @@ def test_points_that_are_unsure_or_outside_are_missing():
     sure[12] = 0.1
     joints = estimators.openpose_joints(_body(visibility=sure), (300, 300))
     assert not present(joints)[[1, 2]].any() and present(joints)[5]
-    assert not present(estimators.openpose_joints(_body(), (300, 100)))[13]
+    assert not present(estimators.openpose_joints(_body(), (300, 80)))[13]
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from scrn_jax import convolutions, exported, networks, sharding
 from scrn_jax.errors import UserError
 from scrn_jax.inference import export_formats
+from scrn_jax.inference import model_folder as folders
+from scrn_jax.models import base
+from scrn_jax.models.ops import convolutions
+from scrn_jax.runtime import devices
 
 SIZE = (64, 44)
 NAMES = ("source_image", "source_parsing", "source_pose", "target_pose")
@@ -19,13 +22,13 @@ NAMES = ("source_image", "source_parsing", "source_pose", "target_pose")
 
 @pytest.fixture(scope="module")
 def settings(model_folder):
-    return exported.read_settings(model_folder)
+    return folders.read_settings(model_folder)
 
 
 @pytest.fixture(scope="module")
 def params(model_folder, settings):
-    mesh = sharding.make_mesh(jax.devices()[:1])
-    return jax.device_get(exported.read_params(model_folder, settings, sharding.replicated(mesh)))
+    mesh = devices.make_mesh(jax.devices()[:1])
+    return jax.device_get(folders.read_params(model_folder, settings, devices.replicated(mesh)))
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +44,11 @@ def people():
 @pytest.fixture(scope="module")
 def painted(settings, params, people):
     """What the Flax model paints, float32 in [-1, 1], by XLA's own convolutions."""
-    generator = networks.make_generator(settings.model)
+    model = base.make(settings)
 
     def paint(params, batch):
         with convolutions.computed("plain"):
-            return networks.generate(generator, params, batch)["image"]
+            return model.generate(params, batch)["image"]
 
     return np.asarray(jax.jit(paint)(params, people))
 
@@ -101,7 +104,7 @@ np.save({str(tmp_path / "out.npy")!r}, paint(params, *(people[name] for name in 
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=stablehlo_folder)
     assert done.returncode == 0, done.stderr[-2000:]
-    difference = np.abs(np.load(tmp_path / "out.npy").astype(int) - np.asarray(networks.to_uint8(painted)))
+    difference = np.abs(np.load(tmp_path / "out.npy").astype(int) - np.asarray(base.to_uint8(painted)))
     # One where the last bit decides to which side a half is rounded.
     assert difference.max() <= 1 and (difference > 0).mean() < 1e-3
 
@@ -124,7 +127,7 @@ np.save({str(tmp_path / "out.npy")!r}, np.concatenate(found))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tflite_folder)
     assert done.returncode == 0, done.stderr[-2000:]
-    found, expected = np.load(tmp_path / "out.npy"), np.asarray(networks.to_uint8(painted))
+    found, expected = np.load(tmp_path / "out.npy"), np.asarray(base.to_uint8(painted))
     assert found.dtype == np.uint8
     assert np.abs(found.astype(int) - expected).max() <= 1
 

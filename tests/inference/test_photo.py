@@ -9,8 +9,9 @@ from scrn_jax.inference import photo as photos
 from scrn_jax.inference import poses
 from scrn_jax.inference.estimators import Person
 from scrn_jax.inference.photo import PhotoTransfer
-from scrn_jax.person.joints import face_box_from_joints, present
-from scrn_jax.transfer import PoseTransfer
+from scrn_jax.inference.transfer import PoseTransfer
+from scrn_jax.person.face import face_box_from_joints
+from scrn_jax.person.joints import present
 
 SIZE = (64, 44)
 

@@ -17,8 +17,8 @@ from scrn_jax.errors import UserError
 from scrn_jax.inference import guard, poses, web
 from scrn_jax.inference.estimators import Person
 from scrn_jax.inference.photo import PhotoTransfer
-from scrn_jax.person.joints import face_box_from_joints
-from scrn_jax.transfer import PoseTransfer
+from scrn_jax.inference.transfer import LARGE, PoseTransfer
+from scrn_jax.person.face import face_box_from_joints
 
 BASE = "http://127.0.0.1:8765"
 
@@ -398,7 +398,7 @@ def test_the_server_is_ready_once_it_can_paint_and_warms_the_rest_behind(transfe
                 break
             time.sleep(0.05)
         assert client.get("/api/ready").json() == {"ready": True, "error": None}
-    assert Warm.calls == ["estimate", "paint 1", "paint 1 in style", "paint 16", "paint 16 in style"]
+    assert Warm.calls == ["estimate", "paint 1", "paint 1 in style", f"paint {LARGE}", f"paint {LARGE} in style"]
 
 
 def test_a_server_that_cannot_work_says_so_on_the_page(transfer):

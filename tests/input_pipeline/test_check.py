@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from input_pipeline import deepfashion
-from input_pipeline.check import check
-from input_pipeline.doctor import summary
-from input_pipeline.page import write_findings, write_page
+from input_pipeline.check.dataset import check, summary
+from input_pipeline.check.page import counted, write_findings, write_page
+from input_pipeline.prepare import builders
 from scrn_jax.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -254,7 +253,7 @@ def test_the_page_needs_nothing_else_and_escapes_what_it_shows(both, tmp_path):
 @pytest.fixture
 def prepared(both):
     output = both.root / "out"
-    deepfashion.prepare(both.root, output, deepfashion.FolderConfig(name="pairs", processes=0))
+    builders.prepare(both.root, output, builders.FolderConfig(name="pairs", processes=0))
     return output
 
 
@@ -301,6 +300,40 @@ def test_the_commands_refuse_an_absent_folder_in_one_line(tmp_path):
         assert done.stderr.count("\n") == 1 and done.stderr.startswith("error: ") and "none" in done.stderr
 
 
+def test_a_page_that_cannot_be_written_is_told_before_the_examination_and_names_the_flag(both, tmp_path):
+    (both.images / "a1.jpg").unlink()  # which an examination would tell
+    (tmp_path / "check.html").mkdir()
+    done = command("input_pipeline.check", "--data_dir", str(both.root), "--processes", "0", cwd=tmp_path)
+    assert done.returncode == 1 and "--page=FILE" in done.stderr and done.stderr.count("\n") == 1
+    assert "a1.jpg" not in done.stdout
+
+
+def test_a_set_whose_folder_is_no_text_is_examined(both, tmp_path):
+    place = os.fsencode(tmp_path / "b") + b"\xff"
+    os.rename(both.root, place) if both.root != tmp_path else None
+    odd = Path(os.fsdecode(place)) if both.root != tmp_path else both.root
+    done = command("input_pipeline.check", f"--data_dir={odd}", "--processes", "0", "--page", "c.html", cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_doctor_of_folders_needs_no_tensorflow():
-    lines = "import sys; sys.modules['tensorflow'] = None; import input_pipeline.check, input_pipeline.page"
+    lines = (
+        "import sys; sys.modules['tensorflow'] = None; import input_pipeline.check.__main__, input_pipeline.check.page"
+    )
     subprocess.run([sys.executable, "-c", lines], check=True, cwd=ROOT)
+
+
+def test_pictures_with_warnings_come_first_and_say_which(both, tmp_path):
+    """Also when nobody asked for them."""
+    both.write_image("a3.jpg", np.repeat(both.pictures["a3.jpg"][..., :1], 3, axis=2))
+    for asked in (0, 3):
+        write_page(tmp_path / "page.html", "page", check({"dir": str(both.root)}, processes=0, samples=asked))
+        samples = (tmp_path / "page.html").read_text().partition("<h2>Samples</h2>")[2]
+        first = samples.partition("</figure>")[0]
+        assert "a3.jpg" in first and "grey image" in first
+        assert asked <= samples.count("<figure>") <= asked + 1
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 warnings"), (1, "1 warning"), (2000, "2,000 warnings")])
+def test_one_warning_is_one_warning(count, text):
+    assert counted(count, "warning") == text

@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 import zipfile
@@ -21,9 +22,12 @@ import psutil
 import pytest
 from PIL import Image
 
-from input_pipeline import deepfashion, layout, pairs, record_folder, records, sources
+from input_pipeline import batches, record_folder, records, sources
+from input_pipeline.formats import deepfashion
 from input_pipeline.mannequins import lookalike
+from input_pipeline.prepare import builders, once
 from scrn_jax.errors import UserError
+from scrn_jax.person import image_files
 
 IMAGES = int(os.environ.get("LOOKALIKE_IMAGES", "20"))
 INLINE = {"processes": 0}
@@ -31,7 +35,7 @@ INLINE = {"processes": 0}
 
 def config(**options):
     layout_options = {key: options.pop(key) for key in ("annotation_width", "merge", "images") if key in options}
-    return deepfashion.FolderConfig(name="pairs", options=layout.Options(**layout_options), **INLINE | options)
+    return builders.FolderConfig(name="pairs", options=deepfashion.Options(**layout_options), **INLINE | options)
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +56,14 @@ def trees(shots, tmp_path_factory):
 def prepared(trees, tmp_path_factory):
     """Variant -> the folder of its records."""
     output = tmp_path_factory.mktemp("prepared")
-    return {name: deepfashion.prepare(trees / name, output / name, config())[0] for name in lookalike.VARIANTS}
+    return {name: builders.prepare(trees / name, output / name, config())[0] for name in lookalike.VARIANTS}
 
 
 def decoded(folder, split):
     """{(source, target): batch of one} at the records' own size."""
     source = records.RecordSource(folder, split)
     found = {}
-    for batch in pairs.eval_batches(source, batch_size=1, size=source.frame):
+    for batch in batches.eval_batches(source, batch_size=1, size=source.frame):
         key = batch.pop("source_name")[0], batch.pop("target_name")[0]
         found[key] = batch
     assert len(found) == len(source)
@@ -83,7 +87,7 @@ def decoded(folder, split):
     ],
 )
 def test_a_path_of_the_original_tree_gets_the_flat_name_of_the_lists(path, name):
-    assert layout.flat_name(path) == name
+    assert image_files.flat_name(path) == name
 
 
 @pytest.mark.parametrize(
@@ -96,7 +100,7 @@ def test_a_path_of_the_original_tree_gets_the_flat_name_of_the_lists(path, name)
     ],
 )
 def test_the_item_key_leaves_out_colour_and_view(name, key):
-    assert layout.item_key(name) == key
+    assert deepfashion.item_key(name) == key
 
 
 @pytest.mark.parametrize("variant", ["tree", "zip"])
@@ -105,7 +109,7 @@ def test_the_variants_with_side_bars_become_records_equal_to_the_flat_ones(prepa
     expected, found = (decoded(prepared[name], split) for name in ("flat", variant))
     assert expected.keys() == found.keys()
     for key, batch in expected.items():
-        for entry in pairs.KEYS:
+        for entry in batches.KEYS:
             assert np.array_equal(batch[entry], found[key][entry]), (key, entry)
 
 
@@ -113,7 +117,7 @@ def test_the_large_images_become_equal_records_but_for_the_colours_that_resizing
     expected, found = (decoded(prepared[name], "train") for name in ("flat", "highres"))
     assert expected.keys() == found.keys()
     for key, batch in expected.items():
-        for entry in pairs.KEYS:
+        for entry in batches.KEYS:
             if entry.endswith("image"):
                 assert np.abs(batch[entry].astype(int) - found[key][entry]).mean() < 3, key
             else:
@@ -156,8 +160,8 @@ def test_the_finer_classes_are_merged_by_the_table_that_was_named(trees, tmp_pat
     for file in source.glob("*SPL8/*.png"):
         Image.fromarray(finer[np.asarray(Image.open(file))]).save(file)
     with pytest.raises(UserError, match=r"label \d+ in a parsing map of 8 classes"):
-        deepfashion.prepare(source, tmp_path / "unmerged", config())
-    merged, _ = deepfashion.prepare(source, tmp_path / "merged", config(merge="lip"))
+        builders.prepare(source, tmp_path / "unmerged", config())
+    merged, _ = builders.prepare(source, tmp_path / "merged", config(merge="lip"))
     expected, found = decoded(prepared["flat"], "test"), decoded(merged, "test")
     for key, batch in expected.items():
         assert np.array_equal(batch["target_parsing"], found[key]["target_parsing"])
@@ -173,7 +177,7 @@ def test_a_broken_picture_is_refused_by_name_and_nothing_is_written(trees, tmp_p
     broken = sorted((source / "train").iterdir())[2]
     broken.write_bytes(broken.read_bytes()[:-900])
     with pytest.raises(UserError, match=f"{broken}: truncated.*skip_broken"):
-        deepfashion.prepare(source, tmp_path / "out", config())
+        builders.prepare(source, tmp_path / "out", config())
     assert not [path for path in (tmp_path / "out").rglob("*") if path.suffix != ".lock" and path.is_file()]
 
 
@@ -181,23 +185,72 @@ def test_skipping_leaves_out_the_pairs_of_broken_pictures_and_says_so(trees, tmp
     source = copied(trees / "flat", tmp_path / "source")
     broken = sorted((source / "train").iterdir())[2]
     broken.write_bytes(broken.read_bytes()[:-900])
-    folder, _ = deepfashion.prepare(source, tmp_path / "out", config(skip_broken=True))
+    folder, _ = builders.prepare(source, tmp_path / "out", config(skip_broken=True))
     whole, rest = decoded(prepared["flat"], "train"), decoded(folder, "train")
     assert rest.keys() == {key for key in whole if broken.name not in key}
     assert record_folder.metadata(folder)["skipped"] == {"train": [broken.name]}
 
 
+def test_the_metadata_name_every_picture_that_was_left_out_and_why(trees, tmp_path):
+    source = copied(trees / "flat", tmp_path / "source")
+    absent, broken = sorted((source / "train").iterdir())[1:3]
+    absent.unlink()
+    broken.write_bytes(broken.read_bytes()[:-900])
+    folder, _ = builders.prepare(source, tmp_path / "out", config(skip_broken=True))
+    said = record_folder.metadata(folder)
+    assert said["skipped"] == {"train": [absent.name, broken.name]}
+    assert said["skipped_for"] == {"image absent": 1, "unreadable image": 1}
+
+
+def test_nothing_is_written_where_records_are_prepared_already_nor_left_in_the_temporary_folder(
+    trees, tmp_path, monkeypatch
+):
+    """Read-only storage: no lock, no folder."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    source = copied(trees / "flat", tmp_path / "source")
+    first = sources.open_source({"name": "deepfashion", "dir": str(source)}, "train")
+    (source / "records" / "deepfashion.lock").unlink()
+    before = {path: path.stat().st_mtime_ns for path in source.rglob("*")}
+    monkeypatch.setattr(once, "_locked", None)  # is not come to
+    again = sources.open_source({"name": "deepfashion", "dir": str(source)}, "train")
+    assert len(again) == len(first) and {path: path.stat().st_mtime_ns for path in source.rglob("*")} == before
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+@pytest.mark.parametrize("place", ["/etc", "../elsewhere", "nowhere"])
+def test_images_outside_the_set_are_refused(trees, tmp_path, place):
+    source = copied(trees / "flat", tmp_path / "source")
+    (tmp_path / "elsewhere").mkdir()
+    with pytest.raises(UserError, match="no such folder or archive of images in .*; mend config.data.images"):
+        builders.prepare(source, tmp_path / "out", config(images=place))
+
+
+def test_archives_of_other_systems_are_read_with_their_companions_passed_over(trees, tmp_path, prepared):
+    source = copied(trees / "zip", tmp_path / "source")
+    with zipfile.ZipFile(source / "img.zip") as old, zipfile.ZipFile(tmp_path / "new.zip", "w") as new:
+        for name in old.namelist():
+            info = zipfile.ZipInfo("x")
+            info.filename = name.replace("/", "\\")
+            new.writestr(info, old.read(name))
+            folder, _, file = name.rpartition("/")
+            new.writestr(f"__MACOSX/{folder}/._{file}", b"\0\5\x16\7")
+    os.replace(tmp_path / "new.zip", source / "img.zip")
+    folder, _ = builders.prepare(source, tmp_path / "out", config())
+    assert decoded(folder, "test").keys() == decoded(prepared["zip"], "test").keys()
+
+
 def test_what_is_prepared_is_left_alone(prepared, trees):
     before = digests(prepared["flat"])
     output = prepared["flat"].parents[2]
-    assert deepfashion.prepare(trees / "flat", output, config()) == (prepared["flat"], None)
+    assert builders.prepare(trees / "flat", output, config()) == (prepared["flat"], None)
     assert digests(prepared["flat"]) == before
 
 
 def test_records_of_other_options_are_not_taken_for_these(prepared, trees):
     output = prepared["flat"].parents[2]
     with pytest.raises(UserError, match="other files or options"):
-        deepfashion.prepare(trees / "flat", output, config(merge="lip"))
+        builders.prepare(trees / "flat", output, config(merge="lip"))
 
 
 def _an_image(source):
@@ -226,7 +279,7 @@ def taken(tmp_path):
 
     def taken(source, **options):
         try:
-            deepfashion.prepare(source, tmp_path / "out", config(**options))
+            builders.prepare(source, tmp_path / "out", config(**options))
         except UserError as error:
             return str(error)
         return None
@@ -311,7 +364,7 @@ def test_an_archive_that_needs_a_password_is_named(trees, tmp_path):
         at = data.find(b"PK\x01\x02", at + 4)
     (source / "img.zip").write_bytes(data)
     with pytest.raises(UserError, match="img.zip.*encrypted.*password"):
-        deepfashion.prepare(source, tmp_path / "out", config())
+        builders.prepare(source, tmp_path / "out", config())
 
 
 def digests(folder):
@@ -329,20 +382,13 @@ def contents(folder):
     return digest.hexdigest()
 
 
-def test_a_beam_pipeline_writes_the_same_records(trees, tmp_path, prepared):
-    pytest.importorskip("apache_beam", reason="needs the extra `beam`")
-    options = ("--runner=DirectRunner", "--direct_num_workers=1")
-    folder, _ = deepfashion.prepare(trees / "zip", tmp_path, config(beam_options=options))
-    assert contents(folder) == contents(prepared["zip"])
-
-
 def test_killed_at_random_moments_and_run_again_it_equals_an_undisturbed_preparation(trees, tmp_path, prepared):
     program = f"""
         from pathlib import Path
-        from input_pipeline import deepfashion
+        from input_pipeline.prepare import builders
         print("ready", flush=True)
-        deepfashion.prepare(Path({str(trees / "zip")!r}), Path({str(tmp_path)!r}),
-                            deepfashion.FolderConfig(name="pairs", processes=1))
+        builders.prepare(Path({str(trees / "zip")!r}), Path({str(tmp_path)!r}),
+                         builders.FolderConfig(name="pairs", processes=1))
     """
     rng = np.random.default_rng(0)
     kills = int(os.environ.get("LOOKALIKE_KILLS", "2"))
@@ -362,6 +408,6 @@ def test_killed_at_random_moments_and_run_again_it_equals_an_undisturbed_prepara
             assert contents(record_folder.find_prepared(tmp_path)) == contents(prepared["zip"])
             shutil.rmtree(tmp_path / "deepfashion")
     assert unfinished
-    folder, _ = deepfashion.prepare(trees / "zip", tmp_path, config())
+    folder, _ = builders.prepare(trees / "zip", tmp_path, config())
     assert contents(folder) == contents(prepared["zip"])
     assert [path.name for path in folder.parent.iterdir()] == ["1.0.0"]

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from input_pipeline import pairs
-from input_pipeline.folder import FolderSource
+from input_pipeline import batches as batches_lib
+from input_pipeline.formats.folder import FolderSource
 from scrn_jax.errors import UserError
 
 
 def first_batch(source, **options):
-    return next(pairs.eval_batches(source, **{"batch_size": 2, "size": (256, 176), **options}))
+    return next(batches_lib.eval_batches(source, **{"batch_size": 2, "size": (256, 176), **options}))
 
 
 def test_pictures_maps_and_joints_arrive_as_they_were_written(folder):
@@ -31,7 +31,7 @@ def test_square_pictures_with_side_bars_read_like_cropped_ones(folder):
         Image.fromarray(np.pad(picture, ((0, 0), (40, 40), (0, 0)))).save(folder.images / name, "png")
         folder.write_labels(name, np.pad(folder.maps[name], ((0, 0), (40, 40))))
     barred = first_batch(FolderSource(folder.root, "train"))
-    for key in pairs.KEYS:
+    for key in batches_lib.KEYS:
         assert np.array_equal(cropped[key], barred[key]), key
 
 
@@ -105,7 +105,7 @@ def opening(folder, **options):
 
 def streaming(folder, cache_bytes=0):
     source = FolderSource(folder.root, "train")
-    batches = pairs.train_batches(source, batch_size=2, size=(64, 44), seed=0, cache_bytes=cache_bytes)
+    batches = batches_lib.train_batches(source, batch_size=2, size=(64, 44), seed=0, cache_bytes=cache_bytes)
     return [next(batches) for _ in range(4)]
 
 
@@ -183,7 +183,9 @@ def test_a_truncated_jpeg_met_while_streaming_is_named(folder, cache_bytes):
 def test_a_truncated_jpeg_met_in_evaluation_is_named(folder):
     file = folder.images / "a2.jpg"
     file.write_bytes(file.read_bytes()[:-2000])
-    refused(lambda: list(pairs.eval_batches(FolderSource(folder.root, "train"), batch_size=2, size=(64, 44))), file)
+    refused(
+        lambda: list(batches_lib.eval_batches(FolderSource(folder.root, "train"), batch_size=2, size=(64, 44))), file
+    )
 
 
 @pytest.mark.parametrize("cache_bytes", [0, 1 << 28])

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from input_pipeline import deepfashion, layout
-from input_pipeline.check import check
-from input_pipeline.collection import CollectionSource
-from input_pipeline.folder import read_folder
+from input_pipeline.check.dataset import check
+from input_pipeline.formats import deepfashion
+from input_pipeline.formats.collection import CollectionSource
+from input_pipeline.formats.folder import read_folder
+from input_pipeline.prepare import builders
 from scrn_jax.errors import UserError
 
 CASES = 200
@@ -31,7 +32,7 @@ def png(array, **options):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory, faced):
     """A small intact data set, to be copied and broken."""
     root = tmp_path_factory.mktemp("whole")
     rng = np.random.default_rng(0)
@@ -43,8 +44,9 @@ def whole(tmp_path_factory):
             picture = np.kron(rng.integers(0, 255, (16, 11, 3), np.uint8), np.ones((16, 16, 1), np.uint8))
             Image.fromarray(picture).save(root / split / name, quality=90)
             labels = np.kron(rng.integers(1, 8, (16, 11), np.uint8), np.ones((16, 16), np.uint8))
-            (root / f"{split}SPL8" / name.replace(".jpg", ".png")).write_bytes(png(labels))
             ys, xs = rng.integers(0, 256, 18).tolist(), rng.integers(0, 176, 18).tolist()
+            labels = faced(labels, np.stack([ys, xs], axis=-1))
+            (root / f"{split}SPL8" / name.replace(".jpg", ".png")).write_bytes(png(labels))
             lines.append(f"{name}: {json.dumps(ys)}: {json.dumps(xs)}")
         (root / f"fasion-annotation-{split}.csv").write_text("\n".join(lines) + "\n")
         (root / f"fasion-pairs-{split}.csv").write_text(f"from,to\n{names[0]},{names[1]}\n{names[1]},{names[0]}\n")
@@ -262,11 +264,11 @@ def opened_and_read(root):
     for split in collection.splits:
         CollectionSource(collection, split)
     collection.findings.raise_errors()
-    report = deepfashion.examine_collection(collection, processes=0)
-    deepfashion._without_broken(collection, report, skip=False)
+    report = builders.examine_collection(collection, processes=0)
+    builders._without_broken(collection, report, skip=False)
 
 
 def test_the_mutations_reach_every_kind_of_file_and_every_change():
     done = {mutation(case)[:2] for case in range(CASES)}
     assert {change for _, change in done} >= {*IMAGES, *MAPS, *PAIRS, *BOXES[:5], *ANNOTATIONS[:11]}
-    assert layout.SPLITS == ("train", "test")
+    assert deepfashion.SPLITS == ("train", "test")

@@ -14,9 +14,10 @@ import psutil
 import pytest
 from PIL import Image
 
-from input_pipeline import fitting, manifest
+from input_pipeline.formats import identities, manifest
 from scrn_jax.errors import UserError
-from scrn_jax.person.image_files import read_header
+from scrn_jax.person import fitting
+from scrn_jax.person.image_headers import read_header
 
 ROOT = Path(__file__).parents[2]
 MOST_BYTES = 1536 << 20
@@ -61,7 +62,7 @@ def hostile(tmp_path_factory):
             write_image(root / "images" / who / f"{kind}.png", kind)
             width, height = size_of(kind)
             labels = Image.new("L", (width, height))
-            labels.paste(2, (0, 0, width, height // 2))
+            labels.paste(5, (0, 0, width, height // 2))
             labels.save(root / "parsing" / who / f"{kind}.png")
             points = [number for _ in range(18) for number in (0.4 * width, 0.4 * height, 0.9)]
             people = {"people": [{"pose_keypoints_2d": points}]}
@@ -130,7 +131,7 @@ def test_bars_are_added_to_what_has_the_frames_length_already(tmp_path):
 
 
 def test_more_pairs_than_memory_holds_are_refused_before_they_are_made(tmp_path, monkeypatch):
-    monkeypatch.setattr(manifest, "MAX_PAIRS", 11)
+    monkeypatch.setattr(identities, "MAX_PAIRS", 11)
     for folder in ("images", "parsing"):
         (tmp_path / folder).mkdir()
         for number in range(4):

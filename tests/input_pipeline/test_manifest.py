@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from input_pipeline import deepfashion, pairs, sources
-from input_pipeline.check import check
-from input_pipeline.collection import CollectionSource
-from input_pipeline.fitting import Rules, fit_box, fit_pose, window
-from input_pipeline.manifest import read_manifest
+from input_pipeline import batches, sources
+from input_pipeline.check.dataset import check
+from input_pipeline.formats.collection import CollectionSource
+from input_pipeline.formats.manifest import read_manifest
+from input_pipeline.prepare import builders
 from scrn_jax.errors import UserError
+from scrn_jax.person.fitting import Rules, fit_box, fit_pose, window
 
 HEIGHT, WIDTH = 64, 44
 COCO_17 = [0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10]  # where COCO's points stand among the 18
@@ -21,7 +22,7 @@ COCO_17 = [0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10]  # where C
 class Own:
     """Pictures of anna (2), ben (2) and carl (3) in folders of their names, with a manifest that tests change."""
 
-    def __init__(self, root):
+    def __init__(self, root, faced):
         self.root = root
         rng = np.random.default_rng(0)
         self.names = [
@@ -33,7 +34,7 @@ class Own:
             pose[1] = (pose[2] + pose[5]) / 2
             pose[9] = -1
             self.poses[name] = pose
-            self.maps[name] = np.kron(rng.integers(1, 8, (8, 11), np.uint8), np.ones((8, 4), np.uint8))
+            self.maps[name] = faced(np.kron(rng.integers(1, 8, (8, 11), np.uint8), np.ones((8, 4), np.uint8)), pose)
             picture = np.kron(rng.integers(0, 255, (8, 11, 3), np.uint8), np.ones((8, 4, 1), np.uint8))
             self.save(root / "images" / name, picture, quality=95, subsampling=0)
             self.save(root / "parsing" / name.replace(".jpg", ".png"), self.maps[name])
@@ -99,8 +100,8 @@ class Own:
 
 
 @pytest.fixture
-def own(tmp_path):
-    return Own(tmp_path)
+def own(tmp_path, faced):
+    return Own(tmp_path, faced)
 
 
 def names(source):
@@ -153,7 +154,7 @@ def test_finer_classes_are_merged(own, merge, finer):
         table = np.array([0 if fine is None else fine for fine in finer], np.uint8)
         own.save(own.root / "parsing" / name.replace(".jpg", ".png"), table[labels])
     own.sections["parsing"]["merge"] = merge
-    batch = next(pairs.eval_batches(own.source(), batch_size=1, size=(HEIGHT, WIDTH)))
+    batch = next(batches.eval_batches(own.source(), batch_size=1, size=(HEIGHT, WIDTH)))
     assert np.array_equal(batch["source_parsing"][0], own.maps["anna/0.jpg"])
 
 
@@ -188,16 +189,16 @@ def test_face_boxes_move_with_the_picture(own):
 def test_streamed_pictures_equal_prepared_ones(own, tmp_path_factory):
     output = tmp_path_factory.mktemp("out")
     file = own.manifest()
-    config = deepfashion.FolderConfig(name="pairs", processes=0)
-    deepfashion.prepare(file.parent, output, config)
+    config = builders.FolderConfig(name="pairs", processes=0)
+    builders.prepare(file.parent, output, config)
     streamed = sources.open_source({"name": "folder", "dir": str(file.parent)}, "train")
     prepared = sources.open_source({"name": "records", "dir": str(output)}, "train")
     size = {"batch_size": 1, "size": (HEIGHT, WIDTH)}
-    expected = {(b["source_name"][0], b["target_name"][0]): b for b in pairs.eval_batches(streamed, **size)}
-    found = {(b["source_name"][0], b["target_name"][0]): b for b in pairs.eval_batches(prepared, **size)}
+    expected = {(b["source_name"][0], b["target_name"][0]): b for b in batches.eval_batches(streamed, **size)}
+    found = {(b["source_name"][0], b["target_name"][0]): b for b in batches.eval_batches(prepared, **size)}
     assert expected.keys() == found.keys()
     for key in expected:
-        for entry in pairs.KEYS:
+        for entry in batches.KEYS:
             assert np.array_equal(expected[key][entry], found[key][entry]), (key, entry)
 
 
@@ -219,7 +220,7 @@ def test_a_mark_painted_at_a_joint_is_found_at_the_fitted_joint(own, fit):
     own.poses["anna/0.jpg"][0] = 150, 230
     own.write_openpose()
     own.sections[""] |= {"fit": fit, "frame": [256, 176]}
-    batch = next(pairs.eval_batches(own.source(), batch_size=1, size=(256, 176)))
+    batch = next(batches.eval_batches(own.source(), batch_size=1, size=(256, 176)))
     y, x = batch["source_pose"][0, 0]
     bright = np.argwhere(batch["source_image"][0, ..., 0] > 128).mean(axis=0)
     marked = np.argwhere(batch["source_parsing"][0] == 5).mean(axis=0)
@@ -253,10 +254,10 @@ def refused(action, *expected):
         ("", {"pictures": "x"}, ("unknown key pictures", "images")),
         ("", {"images": 3}, ("images is 3", "text")),
         ("", {"images": "nowhere"}, ("nowhere", "no images")),
-        ("parsing", {"merge": "atr"}, ("'atr'", "cihp, lip")),
+        ("parsing", {"merge": "vest"}, ("'vest'", "cihp, lip")),
         ("parsing", {"merge": 3}, ("parsing.merge",)),
-        ("joints", {"format": "mediapipe"}, ("joints.format", "openpose")),
-        ("joints", {"min_confidence": 2}, ("min_confidence",)),
+        ("joints", {"format": "blazepose"}, ("joints.format", "openpose")),
+        ("joints", {"min_confidence": -1}, ("min_confidence",)),
         ("joints", {"path": "nowhere"}, ("nowhere", "no such folder")),
         ("identities", {"test": ["dora"]}, ("'dora'",)),
         ("identities", {"by": "colour"}, ("by =",)),

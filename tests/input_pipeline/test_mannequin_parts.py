@@ -7,12 +7,13 @@ import sys
 import numpy as np
 import pytest
 
-from input_pipeline.mannequins import asset as assets
-from input_pipeline.mannequins import cloth, drape, poses
-from input_pipeline.mannequins.body import pose_bones, rotation, vertex_normals
+from input_pipeline.mannequins.body import asset as assets
+from input_pipeline.mannequins.body import poses
+from input_pipeline.mannequins.body.skinning import pose_bones, rotation, vertex_normals
+from input_pipeline.mannequins.clothes import cloth, drape
+from input_pipeline.mannequins.clothes.wardrobe import Skirt
 from input_pipeline.mannequins.people import Person
-from input_pipeline.mannequins.render import covers, rasterise
-from input_pipeline.mannequins.wardrobe import Skirt
+from input_pipeline.mannequins.rendering.rasterise import covers, rasterise
 from scrn_jax.errors import UserError
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from input_pipeline.mannequins.people import FACINGS, Person
-from input_pipeline.mannequins.surface import BACKGROUND, FACE, HAIR_LABEL, LEG, PANTS
+from input_pipeline.mannequins.rendering.surface import BACKGROUND, FACE, HAIR_LABEL, LEG, PANTS
 from scrn_jax.person.joints import present
 
 SIZE = (128, 88)

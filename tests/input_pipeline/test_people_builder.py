@@ -123,7 +123,7 @@ def test_leftovers_are_removed_by_the_next_preparation(tmp_path):
 def test_rendering_processes_import_neither_tensorflow_nor_the_main_program():
     program = """
         import sys
-        import input_pipeline.mannequins.workers
+        import input_pipeline.mannequins.people
         assert not {"tensorflow", "tensorflow_datasets", "jax"} & set(sys.modules)
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True)

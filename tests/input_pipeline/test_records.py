@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from input_pipeline import pairs, records, sources
+from input_pipeline import batches, records, sources
 from scrn_jax.errors import UserError
 
 
@@ -60,9 +60,9 @@ def test_records_and_their_source_make_equal_batches(written):
     folder, source = written
     opened = sources.open_source({"name": "records", "dir": str(folder)}, "train")
     order = [int(opened.names(index)[0].removeprefix("source")) for index in range(7)]
-    stored = next(pairs.eval_batches(opened, batch_size=7, size=(8, 6)))
-    direct = next(pairs.eval_batches(source, batch_size=7, size=(8, 6)))
-    for key in pairs.KEYS:
+    stored = next(batches.eval_batches(opened, batch_size=7, size=(8, 6)))
+    direct = next(batches.eval_batches(source, batch_size=7, size=(8, 6)))
+    for key in batches.KEYS:
         assert np.array_equal(stored[key], direct[key][order]), key
 
 
@@ -80,7 +80,7 @@ def test_an_incomplete_folder_never_counts_as_prepared(written, tmp_path):
 def refused(folder, split, *expected):
     with pytest.raises(UserError) as caught:
         source = records.RecordSource(folder, split)
-        list(pairs.eval_batches(source, batch_size=2, size=source.frame))
+        list(batches.eval_batches(source, batch_size=2, size=source.frame))
     for part in expected:
         assert str(part) in str(caught.value)
 
@@ -216,4 +216,4 @@ def test_a_broken_picture_in_a_record_is_named_by_its_number(tmp_path, memory_so
     pair = source.read(1)
     source._pairs[1] = dataclasses.replace(pair, target_image=pair.target_image[:-40])
     with pytest.raises(UserError, match="pair 1, target_image: truncated"):
-        list(pairs.eval_batches(source, batch_size=2, size=source.frame))
+        list(batches.eval_batches(source, batch_size=2, size=source.frame))

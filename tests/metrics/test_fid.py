@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from scrn_jax.errors import UserError
-from scrn_jax.features import convert, weights
-from scrn_jax.features.inception import Inception
 from scrn_jax.metrics import fid
 from scrn_jax.metrics.fid import Gaussian, Moments
+from scrn_jax.models.pretrained import convert, weights
+from scrn_jax.models.pretrained.inception import Inception
 
 RNG = np.random.default_rng(0)
 

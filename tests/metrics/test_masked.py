@@ -7,7 +7,7 @@ import numpy as np
 from skimage.metrics import structural_similarity
 
 from scrn_jax.metrics import lpips
-from scrn_jax.metrics.masked import masked
+from scrn_jax.metrics.metric import masked
 from scrn_jax.metrics.ssim import ssim
 
 
@@ -44,3 +44,12 @@ def test_what_is_outside_the_mask_does_not_count(pictures):
     distance = jax.jit(masked(functools.partial(lpips.LPIPS("alex").apply, {"params": params})))
     assert np.array_equal(distance(a, b, mask), distance(a, other, mask))
     assert np.array_equal(masked(ssim)(a, b, mask), masked(ssim)(a, other, mask))
+
+
+def test_an_empty_mask_has_no_figure(pictures):
+    """Two black pictures are equal, and would be a person without fault."""
+    a, b = pictures
+    mask = _mask(a)
+    mask[0] = 0
+    found = np.asarray(masked(ssim)(a, b, mask))
+    assert np.isnan(found[0]) and np.isfinite(found[1:]).all() and (found[1:] < 1).all()

@@ -8,7 +8,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from scrn_jax.errors import UserError
 from scrn_jax.metrics import lpips, protocols
-from scrn_jax.metrics.published import TABLE_1
+from scrn_jax.metrics.metric import TABLE_1
 
 WANG = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 
@@ -139,3 +139,21 @@ def test_the_papers_own_row_is_the_best_of_its_table():
     best = {"ssim": max, "psnr": max, "lpips_alex": min}
     for figure, choose in best.items():
         assert choose(TABLE_1, key=lambda method, figure=figure: TABLE_1[method][figure]) == "SCRN"
+
+
+@pytest.mark.parametrize(("name", "frame"), [("patn@128x64", (128, 64)), ("cfld@512x352", (512, 352))])
+def test_a_protocol_may_measure_in_another_frame_without_padding(name, frame):
+    chosen, base = protocols.protocol(name), protocols.protocol(name.partition("@")[0])
+    assert chosen.frame == frame and chosen.padding == 0 and chosen.name == name and chosen.ssim == base.ssim
+    rng = np.random.default_rng(0)
+    pair = rng.integers(0, 256, (2, 1, *frame, 3), np.uint8)
+    expected = 10 * np.log10(255**2 / np.mean((pair[0].astype(float) - pair[1]) ** 2))
+    assert protocols.make_measure(chosen)(*pair)["psnr"][0] == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "name", ["scrn@", "scrn@128", "scrn@128x", "scrn@50x64", "scrn@9999x64", "scrn@-1x64", "x@128x64"]
+)
+def test_a_frame_that_is_none_is_refused(name):
+    with pytest.raises(UserError, match="HEIGHTxWIDTH|no protocol is called x"):
+        protocols.protocol(name)

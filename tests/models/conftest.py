@@ -55,3 +55,41 @@ def random_variables():
 def run(quick_compile):
     """`run(function)(*arguments)`: jitted, compiled in little time."""
     return lambda function: jax.jit(function, compiler_options=quick_compile)
+
+
+@pytest.fixture(scope="session")
+def fill():
+    """`fill(module, leaves)`: gives a PyTorch convolution, transposed convolution or linear layer our parameters."""
+
+    def fill(module: torch.nn.Module, leaves) -> None:
+        kernel = np.asarray(leaves["kernel"])
+        match module:
+            case torch.nn.Linear():
+                kernel = kernel.T
+            case torch.nn.ConvTranspose2d():
+                kernel = kernel.transpose(2, 3, 0, 1)
+            case _:
+                kernel = kernel.transpose(3, 2, 0, 1)
+        assert module.weight.shape == kernel.shape
+        module.weight = torch.nn.Parameter(_tensor(kernel))
+        if module.bias is not None:
+            module.bias = torch.nn.Parameter(_tensor(leaves["bias"]))
+
+    return fill
+
+
+@pytest.fixture(scope="session")
+def person_batch():
+    """`person_batch(height, width)`: two pairs as the input pipeline gives them, with joints inside the frame."""
+
+    def make(height: int, width: int, seed: int = 0) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        batch = {}
+        for side in ("source", "target"):
+            batch[f"{side}_image"] = rng.integers(0, 256, (2, height, width, 3), dtype=np.uint8)
+            batch[f"{side}_parsing"] = rng.integers(0, 8, (2, height, width), dtype=np.uint8)
+            batch[f"{side}_pose"] = (rng.uniform(0, 1, (2, 18, 2)) * (height - 1, width - 1)).astype(np.float32)
+        batch["face_box"] = np.array([[2, 2, 8, 8], [0, 0, 0, 0]], np.float32)
+        return batch
+
+    return make

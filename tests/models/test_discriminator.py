@@ -18,8 +18,8 @@ IMAGES = np.random.default_rng(0).uniform(-1, 1, (2, 32, 44, 3)).astype(np.float
 def discriminator(random_variables, run):
     """(apply(variables, images) -> (logits, moved statistics), variables)."""
     module = Discriminator(base_width=4)
-    apply = run(lambda variables, images: module.apply(variables, images, update_stats=True, mutable=["spectral"]))
-    return apply, random_variables(module, IMAGES, update_stats=True)
+    apply = run(lambda variables, images: module.apply(variables, images, mutable=["spectral"]))
+    return apply, random_variables(module, IMAGES)
 
 
 def _kernels(variables):
@@ -27,7 +27,7 @@ def _kernels(variables):
 
 
 def test_nine_main_convolutions_and_four_shortcuts():
-    shapes = jax.eval_shape(lambda: Discriminator().init(jax.random.key(0), IMAGES, update_stats=True))
+    shapes = jax.eval_shape(lambda: Discriminator().init(jax.random.key(0), IMAGES))
     found = sorted(leaf.shape for leaf in _kernels(shapes).values())
     steps = list(zip((3, 32, 64, 128), (32, 64, 128, 128), strict=True))
     main = [shape for i, o in steps for shape in ((3, 3, i, o), (4, 4, o, o))] + [(1, 1, 128, 1)]

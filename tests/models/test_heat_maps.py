@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from scrn_jax.models.pose_conv import PoseConv, heat_map_conv
+from scrn_jax.models.layers import PoseConv, heat_map_conv
 from scrn_jax.person import heatmaps
 
 HEIGHT, WIDTH = 24, 18

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from scrn_jax.errors import UserError
-from scrn_jax.person.image_files import in_turn, open_image, read_header
+from scrn_jax.person.image_files import in_turn, open_image
+from scrn_jax.person.image_headers import read_header
 from scrn_jax.person.regions import label_map_from_bytes
 
 

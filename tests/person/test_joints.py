@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scrn_jax.person import joints
+from scrn_jax.person import face, joints
 
 
 def pose(**at):
@@ -66,25 +66,25 @@ def test_nan_counts_as_missing():
 
 
 def test_a_box_scales_by_its_edges():
-    assert joints.move_box(np.array([8, 4, 16, 12]), (64, 44), (0.5, 0.25), (0, -4)).tolist() == [4, 0, 8, 2]
+    assert face.move_box(np.array([8, 4, 16, 12]), (64, 44), (0.5, 0.25), (0, -4)).tolist() == [4, 0, 8, 2]
 
 
 def test_a_box_cut_off_by_the_frame_becomes_zeros():
-    assert joints.move_box(np.array([8, 4, 16, 12]), (64, 44), offset=(0, -40)).tolist() == [0, 0, 0, 0]
+    assert face.move_box(np.array([8, 4, 16, 12]), (64, 44), offset=(0, -40)).tolist() == [0, 0, 0, 0]
 
 
 def test_flipped_boxes_are_half_open_and_no_face_stays_zeros():
     boxes = np.array([[8, 4, 16, 12], [0, 0, 0, 0]], np.float32)
-    assert joints.flip_box(boxes, 44).tolist() == [[8, 32, 16, 40], [0, 0, 0, 0]]
+    assert face.flip_box(boxes, 44).tolist() == [[8, 32, 16, 40], [0, 0, 0, 0]]
 
 
 def test_ears_without_nose_and_eyes_are_no_face():
-    assert not joints.face_box_from_joints(pose(left_ear=(30, 80), right_ear=(30, 95)), 256, 176).any()
+    assert not face.face_box_from_joints(pose(left_ear=(30, 80), right_ear=(30, 95)), 256, 176).any()
 
 
 def test_the_face_box_is_a_square_around_all_face_joints():
     head = pose(nose=(31, 77), neck=(54, 90), right_eye=(29, 72), left_eye=(26, 85), left_ear=(33, 90))
-    y0, x0, y1, x1 = joints.face_box_from_joints(head, 256, 176)
+    y0, x0, y1, x1 = face.face_box_from_joints(head, 256, 176)
     assert y0 <= 26 and y1 > 33 and x0 <= 72 and x1 > 90
     assert abs((y1 - y0) - (x1 - x0)) <= 1
     assert abs((x1 - x0) - 1.3 * 18) <= 1

@@ -83,9 +83,23 @@ def test_cihp_differs_from_lip_in_class_ten_alone():
     assert np.flatnonzero(regions.merge_table("cihp") != regions.merge_table("lip")).tolist() == [10]
 
 
+def test_the_released_eight_classes_merge_by_their_authors_order():
+    """ADGAN's issue 10 and PISE's issue 20: the classes in turn are named there."""
+    adgan = [regions.NAMES[region] for region in regions.merge_table("adgan")]
+    assert adgan == ["background", "pants", "hair", "pants", "face", "upper clothes", "upper skin", "leg"]
+    pise = [regions.NAMES[region] for region in regions.merge_table("pise")]
+    assert pise == ["background", "hair", "hair", "upper clothes", "pants", "pants", "upper skin", "face"]
+
+
+def test_atr_has_its_faces_at_eleven_and_its_legs_at_twelve_and_thirteen():
+    table = regions.merge_table("atr")
+    assert len(table) == 18 and np.flatnonzero(table == 5).tolist() == [3, 11]
+    assert [regions.NAMES[region] for region in table[[12, 13, 9, 10]]] == ["leg"] * 4
+
+
 def test_an_unknown_merge_is_refused():
     with pytest.raises(UserError, match="cihp, lip"):
-        regions.merge_table("atr")
+        regions.merge_table("vest")
 
 
 def test_a_table_of_ones_own_may_have_a_twenty_first_class():

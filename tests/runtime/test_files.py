@@ -1,11 +1,13 @@
 """Files from outside are read within bounds: no pipe is waited for, no size believed, no text unfolds without end."""
 
+import errno
 import io
 import os
 import socket
 import stat
 import struct
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -152,3 +154,42 @@ def test_an_archive_that_was_replaced_is_opened_anew(tmp_path):
     assert member(path) == b"old"
     os.replace(archive(tmp_path / "b.zip", b"new"), path)
     assert member(path) == b"new"
+
+
+def full(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_disk_that_fills_while_a_file_is_written_is_told_and_leaves_nothing(tmp_path, monkeypatch):
+    (tmp_path / "a.json").write_text("before")
+    said = r"a\.json: cannot be written \(No space left.*give another place"
+    with pytest.raises(UserError, match=said), files.written_whole(tmp_path / "a.json"):
+        full()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        with (
+            pytest.raises(UserError, match=r"a\.json: cannot be written"),
+            files.written_whole(tmp_path / "a.json") as file,
+        ):
+            file.write_text("after")
+    assert [file.name for file in tmp_path.iterdir()] == ["a.json"] and (tmp_path / "a.json").read_text() == "before"
+
+
+@pytest.mark.parametrize("look", [files.check_writable, lambda path: files.written_whole(path).__enter__()])
+@pytest.mark.parametrize("place", ["folder", "file/below", "a\0b"])
+def test_a_place_that_cannot_be_written_is_told_before_any_work(tmp_path, look, place):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="cannot be written"):
+        look(tmp_path / place)
+    assert {path.name for path in tmp_path.rglob("*")} == {"folder", "file"}
+
+
+def test_looking_leaves_nothing_behind(tmp_path):
+    files.check_writable(tmp_path / "new" / "page.html")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_fault_of_another_file_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError), files.written_whole(tmp_path / "a.json"):
+        (tmp_path / "absent").read_bytes()

@@ -1,0 +1,1 @@
+"""The body: its mesh, how it bends, how it stands."""

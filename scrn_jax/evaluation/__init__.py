@@ -1,0 +1,1 @@
+"""How good pictures are: a run on held-out people, and any two folders of pictures."""

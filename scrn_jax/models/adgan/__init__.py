@@ -1,0 +1,1 @@
+"""ADGAN, the Attribute-Decomposed GAN."""

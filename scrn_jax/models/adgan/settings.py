@@ -1,0 +1,70 @@
+"""What a config says of ADGAN: its size, its losses and their frozen network."""
+
+import dataclasses
+from typing import Any
+
+from scrn_jax.errors import UserError, require_at_most, require_not_negative, require_one_of
+from scrn_jax.models.base import DTYPES
+from scrn_jax.models.ops import convolutions
+from scrn_jax.models.patn.settings import check_dropout
+from scrn_jax.person.regions import NUM_REGIONS
+
+MAX_BLOCKS, MAX_WIDTH, MAX_CODE = 64, 512, 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class LossWeights:
+    """Weights of the terms: both discriminators', L1, L1 of VGG19's relu1_2, and the contextual loss."""
+
+    adv: float = 5.0
+    l1: float = 1.0
+    per: float = 1.0
+    cx: float = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """The networks' sizes, the authors' by default; see `generator.ADGAN`. `dropout` is the discriminators'."""
+
+    name: str = "adgan"
+    width: int = 64
+    blocks: int = 8
+    style: int = 512
+    hidden: int = 256
+    dropout: float = 0.5
+    discriminator_width: int = 64
+    discriminator_blocks: int = 3
+    dtype: str = "float32"
+    convolutions: str = "auto"
+
+    def __post_init__(self):
+        require_one_of(self, "model", "name", ("adgan",))
+        require_at_most(
+            self, "model", width=MAX_WIDTH, blocks=MAX_BLOCKS, style=MAX_CODE, hidden=MAX_CODE,
+            discriminator_width=MAX_WIDTH,
+        )  # fmt: skip
+        require_not_negative(self, "model", "discriminator_blocks")
+        require_one_of(self, "model", "dtype", DTYPES)
+        require_one_of(self, "model", "convolutions", convolutions.CHOICES)
+        check_dropout(self.dropout)
+        if self.style % NUM_REGIONS:
+            raise UserError(f"config.model.style must be a multiple of the {NUM_REGIONS} regions, got {self.style}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """The frozen network of the losses and of the generator, and where its weights come from."""
+
+    perceptual: str = "vgg19"
+    perceptual_source: str = "auto"
+
+    def __post_init__(self):
+        require_one_of(self, "features", "perceptual", ("vgg19", "vgg16"))
+
+
+def check(settings: Any) -> None:
+    """What the sections of a config ask of each other: raises UserError."""
+    if settings.train.parsing_steps:
+        raise UserError(
+            "config.train.parsing_steps is for models with a parsing block, and ADGAN has none; set it to 0"
+        )

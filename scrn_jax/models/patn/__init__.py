@@ -1,0 +1,1 @@
+"""PATN, the Pose Attentional Transfer Network."""

@@ -1,0 +1,74 @@
+"""PATN as a model that can be trained, see `base.TrainableModel`."""
+
+import dataclasses
+
+import jax
+
+from scrn_jax.models import base, conditioned
+from scrn_jax.models.patn import objective
+from scrn_jax.models.patn import settings as settings_lib
+from scrn_jax.models.patn.generator import PATN
+from scrn_jax.models.pretrained import weights
+from scrn_jax.models.pretrained.vgg import DEPTHS, VGG, as_deep_as
+
+INPUTS = ("source_image", "source_pose", "target_pose")
+
+
+class Patn(base.TrainableModel):
+    """A generator with dropout, and two discriminators with it."""
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        model: settings_lib.Model,
+        loss: settings_lib.LossWeights,
+        features: settings_lib.Features,
+        adversarial: str,
+    ):
+        dtype = base.DTYPES[model.dtype]
+        self.size, self.features = size, features
+        self.summary = f"a PATN generator of width {model.width} with {model.blocks} transfer blocks"
+        self.weights = {name: weight for name, weight in dataclasses.asdict(loss).items() if weight}
+        self.generator = PATN(model.width, model.blocks, model.dropout, dtype)
+        network = conditioned.ResidualDiscriminator(
+            model.discriminator_width, model.discriminator_blocks, model.dropout, dtype
+        )
+        self.pair = conditioned.Pair(network, size, adversarial)
+        self.vgg = VGG(DEPTHS[features.perceptual], (objective.VGG_TAP,), dtype)
+
+    def init(self, key):
+        generator_key, discriminator_key = jax.random.split(key)
+        inputs = base.example_inputs(self.size)
+        generator = self.generator.init(generator_key, *(inputs[name] for name in INPUTS))["params"]
+        return generator, self.pair.init(discriminator_key), {}
+
+    def _paint(self, params, batch, **options):
+        image, *poses = (batch[name] for name in INPUTS)
+        return self.generator.apply({"params": params}, base.to_float(image), *poses, **options)
+
+    def generate(self, params, batch):
+        return {"image": self._paint(params, batch)}
+
+    def generator_terms(self, params, judges, frozen, batch, key):
+        own, discriminators = jax.random.split(key)
+        image = self._paint(params, batch, deterministic=False, rngs={"dropout": own})
+        terms = objective.generator_terms(
+            self.pair, self.vgg, judges[0], frozen, batch, image, self.weights, discriminators
+        )
+        return terms, {"image": image}
+
+    def discriminator_loss(self, params, statistics, batch, outputs, key):
+        loss, accuracy = self.pair.loss(params, batch, outputs["image"], jax.random.split(key)[1])
+        return loss, (statistics, accuracy)
+
+    def pretrained(self):
+        """{"vgg": parameters}, where the perceptual loss has a weight."""
+        if "per" not in self.weights:
+            return {}
+        whole = weights.load(self.features.perceptual, self.features.perceptual_source)
+        return {"vgg": as_deep_as(whole, self.vgg.depth, self.vgg.taps)}
+
+
+def make(size, model, loss, features, adversarial: str, **others) -> Patn:
+    """PATN of these sections of a config, see `base.make`; it has no parsing block that `others` could speak of."""
+    return Patn(size, model, loss, features, adversarial)

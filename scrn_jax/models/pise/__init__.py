@@ -1,0 +1,1 @@
+"""PISE, Person Image Synthesis and Editing with a decoupled GAN."""

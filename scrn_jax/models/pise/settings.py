@@ -1,0 +1,59 @@
+"""What a config says of PISE: its size, its losses and their frozen network."""
+
+import dataclasses
+from typing import Any
+
+from scrn_jax.errors import UserError, require_at_most, require_one_of
+from scrn_jax.models.base import DTYPES
+from scrn_jax.models.ops import convolutions
+
+MAX_WIDTH = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class LossWeights:
+    """Weights of the terms, see `objective.generator_terms`; the defaults are the authors'."""
+
+    l1: float = 5.0
+    adv: float = 2.0
+    style: float = 200.0
+    content: float = 0.5
+    cor: float = 30.0
+    par: float = 1.0
+    map: float = 100.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """The networks' sizes, the authors' by default; see `generator.PISE`."""
+
+    name: str = "pise"
+    width: int = 64
+    parsing_width: int = 32
+    discriminator_width: int = 32
+    dtype: str = "float32"
+    convolutions: str = "auto"
+
+    def __post_init__(self):
+        require_one_of(self, "model", "name", ("pise",))
+        sizes = {"width": MAX_WIDTH, "parsing_width": MAX_WIDTH, "discriminator_width": MAX_WIDTH}
+        require_at_most(self, "model", **sizes)
+        require_one_of(self, "model", "dtype", DTYPES)
+        require_one_of(self, "model", "convolutions", convolutions.CHOICES)
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """The frozen network of the losses and of the generator, and where its weights come from."""
+
+    perceptual: str = "vgg19"
+    perceptual_source: str = "auto"
+
+    def __post_init__(self):
+        require_one_of(self, "features", "perceptual", ("vgg19", "vgg16"))
+
+
+def check(settings: Any) -> None:
+    """What the sections of a config ask of each other: raises UserError."""
+    if settings.train.parsing_steps:
+        raise UserError("config.train.parsing_steps is SCRN's; PISE learns its parsing map along with the rest: set 0")

@@ -1,0 +1,1 @@
+"""SCRN, the Stepwise Change and Refine Network."""

@@ -1,0 +1,120 @@
+"""What a config says of SCRN: its size, its losses and their frozen networks."""
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from typing import Any
+
+from scrn_jax.errors import UserError, require_at_most, require_one_of
+from scrn_jax.models import losses
+from scrn_jax.models.base import DTYPES
+from scrn_jax.models.ops import convolutions
+
+# Beyond these no model of this kind is meant; a file that says more would have its reader build for hours.
+MAX_BLOCKS, MAX_WIDTH, MAX_MULTIPLE, MAX_LEVELS = 64, 512, 64, 8
+
+# What we found better than the paper's letter, as config.model has it; docs/pictures.md has the figures of each.
+BETTER_PICTURES: Mapping[str, Any] = types.MappingProxyType({
+    "upsampling": "nearest", "parsing_detail": True, "parsing_hints": True, "parsing_alone": True, "paint": "carried",
+    "style_norm": "region", "style_bounded": False,
+})  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class LossWeights:
+    """Weights lambda of Eq. 4; the defaults are section IV-A3's. A weight of 0 leaves the term out."""
+
+    cor: float = 300.0
+    l1: float = 5.0
+    adv: float = 2.0
+    per: float = 3.0
+    par: float = 1.0
+    face: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """The generator's and the discriminator's size; see `generator.SCRN` for the fields.
+
+    The defaults are the paper's. A new field's default is what models did before it came, so that older configs,
+    checkpoints and exports, which lack it, mean what they meant.
+    dtype, remat and convolutions (the step's: own, plain or auto, see `models.ops.convolutions`) say how it is
+    computed; they may change between two starts of a run.
+    """
+
+    name: str = "scrn"
+    width: int = 64
+    blocks: int = 6
+    refine_area: bool = True
+    parsing_multiples: tuple[int, ...] = (1, 2, 4, 8)
+    style_multiples: tuple[int, ...] = (1, 2, 4, 4, 4)
+    upsampling: str = "transposed"
+    parsing_detail: bool = False
+    parsing_hints: bool = False
+    parsing_alone: bool = False
+    paint: str = "none"
+    style_norm: str = "frame"
+    style_bounded: bool = True
+    discriminator_width: int = 32
+    dtype: str = "float32"
+    remat: bool = False
+    convolutions: str = "auto"
+
+    def __post_init__(self):
+        require_one_of(self, "model", "name", ("scrn",))
+        require_at_most(self, "model", width=MAX_WIDTH, blocks=MAX_BLOCKS, discriminator_width=MAX_WIDTH)
+        require_one_of(self, "model", "dtype", DTYPES)
+        require_one_of(self, "model", "convolutions", convolutions.CHOICES)
+        require_one_of(self, "model", "upsampling", ("transposed", "nearest"))
+        require_one_of(self, "model", "paint", ("none", "flat", "carried"))
+        require_one_of(self, "model", "style_norm", ("frame", "region"))
+        # The style encoder doubles its grid twice afterwards.
+        for name, least in (("parsing_multiples", 1), ("style_multiples", 2)):
+            multiples = getattr(self, name)
+            whole = all(isinstance(n, int) and 1 <= n <= MAX_MULTIPLE for n in multiples)
+            if not whole or not least <= len(multiples) <= MAX_LEVELS:
+                raise UserError(
+                    f"config.model.{name} must be {least} to {MAX_LEVELS} whole numbers from 1 to {MAX_MULTIPLE}, got "
+                    f"{multiples}"
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """The frozen networks of Eq. 5 and Eq. 8, and where their weights come from (`features.weights.load`).
+
+    perceptual_scale: how many times enlarged Eq. 8's AlexNet sees pictures; its first layer has a stride of 4, so that
+    it overlooks much of a small frame.
+    """
+
+    correspondence: str = "vgg19"
+    correspondence_source: str = "auto"
+    perceptual_source: str = "auto"
+    perceptual_scale: int = 1
+
+    def __post_init__(self):
+        if not 1 <= self.perceptual_scale <= 8:
+            raise UserError(f"config.features.perceptual_scale must be 1 to 8, got {self.perceptual_scale}")
+        require_one_of(self, "features", "correspondence", ("vgg19", "vgg16"))
+
+
+def of_generator(model: Model) -> dict[str, Any]:
+    """The fields of a `Model` that `generator.SCRN` has under the same names."""
+    others = ("name", "discriminator_width", "dtype", "convolutions")
+    return {name: value for name, value in vars(model).items() if name not in others}
+
+
+def check(settings) -> None:
+    """What the sections of a config ask of each other: raises UserError."""
+    require_one_of(settings, "", "parsing", losses.PARSING_FORMS)
+    if settings.train.parsing_steps and not settings.loss.par:
+        raise UserError(
+            "config.train.parsing_steps trains the parsing block by config.loss.par alone, which is 0; give it a "
+            "weight, or set parsing_steps to 0"
+        )
+    if max(settings.size) <= (stride := 2 ** len(settings.model.style_multiples)):
+        # An instance norm over one cell is 0 whatever the image.
+        raise UserError(
+            f"config.size {settings.size} leaves the style encoder a grid of one cell; make a side longer than "
+            f"{stride} or shorten config.model.style_multiples"
+        )

@@ -1,0 +1,1 @@
+"""Training: the loop, the step, what a run keeps and says."""

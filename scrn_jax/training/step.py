@@ -1,0 +1,225 @@
+"""One training step, a pure function that updates G and D from one forward pass; the norms of single terms beside it;
+and how both are compiled."""
+
+import logging
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from scrn_jax import settings as settings_lib
+from scrn_jax.models import base
+from scrn_jax.models.ops import convolutions
+from scrn_jax.runtime import devices
+from scrn_jax.settings import Settings
+from scrn_jax.training import monitor, stages
+from scrn_jax.training import state as state_lib
+from scrn_jax.training.state import TrainState
+
+log = logging.getLogger(__name__)
+
+_STEPS = 0x57E9  # sets the steps' keys apart from those that parameters were drawn from
+
+
+def key_of(settings: settings_lib.Settings, step):
+    """The random key of a step (counted from 0), which (seed, step) alone determine: a resumed run draws the same."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(settings.seed), _STEPS), step)
+
+
+def mean_over_parts(gradients, parts: int, state: TrainState, frozen, batch, key):
+    """`gradients(state, frozen, batch, key)` with its second result averaged over `parts` equal parts of the batch.
+
+    The first result does not depend on the batch. Part i holds every `parts`-th sample from i, so that each device
+    finds its share of every part in its share of the batch. Means of per-sample means are the whole batch's; the face
+    loss, which averages over the samples with a face, is then the mean of the parts' means. Every part has its own key.
+    """
+    if parts == 1:
+        return gradients(state, frozen, batch, key)
+    batches = jax.tree.map(lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), batch)
+    first = jax.tree.map(lambda x: x[0], batches)
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(gradients, state, frozen, first, key))
+
+    def add(carried, part):
+        constant, means = gradients(state, frozen, *part)
+        return (constant, jax.tree.map(lambda total, mean: total + mean / parts, carried[1], means)), None
+
+    return jax.lax.scan(add, zeros, (batches, jax.random.split(key, parts)))[0]
+
+
+def _finite_or(new, old, finite):
+    return jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, old)
+
+
+def _update(optimizer, gradient, optimizer_state, params, learning_rate):
+    direction, optimizer_state = optimizer.update(gradient, optimizer_state, params)
+    return optax.apply_updates(params, jax.tree.map(lambda d: -learning_rate * d, direction)), optimizer_state
+
+
+def make_train_step(settings: settings_lib.Settings, gather=lambda state: state):
+    """Build step(state, frozen, batch) -> (state, metrics), pure and ready for `jax.jit` with the state donated.
+
+    `frozen` are the model's pretrained parameters, an argument so that its 60 MB do not become constants.
+    Metrics are float32 scalars: `loss/*` raw terms, `weighted/*` times their weights, gradient norms, D's accuracy,
+    and the model's gauges. With `train.accumulate` above 1 the batch is worked on in so many parts.
+    `gather` gives the state that the networks compute with, from one whose parameters lie in parts on several devices.
+    """
+    model, optim = base.make(settings), settings.optim
+    g_direction, d_direction = state_lib.make_optimizers(optim)
+    constant, steps = optim.constant_steps, settings.train.steps
+    schedule = optax.linear_schedule(optim.learning_rate, 0.0, max(1, steps - constant), transition_begin=constant)
+
+    def generator_loss(params, state, frozen, batch, key):
+        terms, outputs = model.generator_terms(params, (state.discriminator, state.spectral), frozen, batch, key)
+        weights = stages.weights_at(model, state.step)
+        return sum(weights[name] * value for name, value in terms.items()), (terms, outputs)
+
+    def gradients(state: TrainState, frozen, batch, key) -> tuple[Any, dict[str, Any]]:
+        """D's moved spectral statistics, and what is a mean over the batch: gradients, losses, accuracies."""
+        (g_loss, (terms, outputs)), g_gradient = jax.value_and_grad(generator_loss, has_aux=True)(
+            state.generator, state, frozen, batch, key
+        )
+        # The images are constants to D. Its forward pass here equals the one above, so XLA runs it once.
+        (d_loss, (spectral, accuracy)), d_gradient = jax.value_and_grad(model.discriminator_loss, has_aux=True)(
+            state.discriminator, state.spectral, batch, jax.lax.stop_gradient(outputs), key
+        )
+        return spectral, {
+            "generator": g_gradient,
+            "discriminator": d_gradient,
+            "losses": {**terms, "generator": g_loss, "discriminator": d_loss},
+            "accuracy": accuracy,
+        }
+
+    def step(state: TrainState, frozen, batch) -> tuple[TrainState, dict[str, Any]]:
+        state = stages.begin(model, g_direction, state)
+        weights = stages.weights_at(model, state.step)
+        with convolutions.computed(settings.model.convolutions):
+            spectral, means = mean_over_parts(
+                gradients, settings.train.accumulate, gather(state), frozen, batch, key_of(settings, state.step)
+            )
+        g_gradient, d_gradient = means["generator"], means["discriminator"]
+        g_loss, d_loss = means["losses"]["generator"], means["losses"]["discriminator"]
+        g_norm, d_norm = optax.tree.norm(g_gradient), optax.tree.norm(d_gradient)
+        finite = jnp.isfinite(g_loss) & jnp.isfinite(d_loss) & jnp.isfinite(g_norm) & jnp.isfinite(d_norm)
+
+        rate = schedule(state.step)
+        d_rate = rate * optim.discriminator_ratio
+        generator, g_optimizer = _update(g_direction, g_gradient, state.generator_optimizer, state.generator, rate)
+        discriminator, d_optimizer = _update(
+            d_direction, d_gradient, state.discriminator_optimizer, state.discriminator, d_rate
+        )
+        # Short at first, so that the average forgets the random start.
+        age = stages.steps_in_stage(model, state.step)
+        decay = jnp.minimum(optim.ema_decay, (1.0 + age) / (10.0 + age))
+        ema = jax.tree.map(lambda average, new: decay * average + (1 - decay) * new, state.ema, generator)
+        moved = state.replace(
+            generator=generator,
+            discriminator=discriminator,
+            spectral=spectral,
+            generator_optimizer=g_optimizer,
+            discriminator_optimizer=d_optimizer,
+            ema=ema,
+            skipped_in_row=jnp.zeros_like(state.skipped_in_row),
+        )
+        moved = stages.hold(model, state, moved)
+        stayed = state.replace(skipped=state.skipped + 1, skipped_in_row=state.skipped_in_row + 1)
+        state = _finite_or(moved, stayed, finite).replace(step=state.step + 1)
+        metrics = {
+            **{f"loss/{name}": value for name, value in means["losses"].items()},
+            **{f"weighted/{name}": weight * means["losses"][name] for name, weight in weights.items()},
+            **{f"discriminator_accuracy/{name}": value for name, value in means["accuracy"].items()},
+            "gradient_norm/generator": g_norm,
+            "gradient_norm/discriminator": d_norm,
+            "learning_rate": rate,
+            "skipped": state.skipped.astype(jnp.float32),
+            "skipped_in_row": state.skipped_in_row.astype(jnp.float32),
+            **model.gauges(state.generator),
+        }
+        return state, metrics
+
+    return step
+
+
+def jit_step(settings: Settings, mesh, compiler_options=None):
+    """The training step: state donated and placed by `devices.parameters`, batch split over the devices."""
+    placement, replicated = devices.parameters(state_lib.shapes(settings), mesh), devices.replicated(mesh)
+    return jax.jit(
+        make_train_step(settings, _gather(mesh)),
+        in_shardings=(placement, replicated, devices.data(mesh)),
+        out_shardings=(placement, replicated),
+        donate_argnums=0,
+        compiler_options=compiler_options,
+    )
+
+
+def compile_step(settings: Settings, mesh, state, frozen, batch):
+    """The step for a state and a placed batch like these, with a line on the memory that it needs."""
+    log.info("compiling the training step, once; then the first lines appear")
+    compiled = jit_step(settings, mesh).lower(state, frozen, batch).compile()
+    monitor.describe_memory(compiled)
+    return compiled
+
+
+def jit_term_norms(settings: Settings, mesh):
+    """The term norms of a state and a batch placed as the step's."""
+    placement, replicated = devices.parameters(state_lib.shapes(settings), mesh), devices.replicated(mesh)
+    return jax.jit(
+        make_term_norms(settings, _gather(mesh)),
+        in_shardings=(placement, replicated, devices.data(mesh)),
+        out_shardings=replicated,
+    )
+
+
+def _gather(mesh):
+    """Makes the networks' parameters whole on every device before anything is computed with them.
+
+    Left to itself, XLA splits convolutions by channels where their parameters are, and moves features instead, which
+    are many more numbers.
+    """
+    if mesh.shape[devices.FSDP_AXIS] == 1:
+        return lambda state: state
+
+    def gather(state):
+        parts = {name: getattr(state, name) for name in ("generator", "discriminator", "spectral")}
+        return state.replace(**jax.lax.with_sharding_constraint(parts, devices.replicated(mesh)))
+
+    return gather
+
+
+def make_term_gradient(settings: settings_lib.Settings, gather=lambda state: state):
+    """Build gradient(shares, state, frozen, batch): of the sum of weight * share * term, by G's parameters.
+
+    `shares` is a vector, an entry for each of the model's `weights`; ones give the training step's own gradient.
+    The batch is worked on in `train.accumulate` parts, and `gather` used, as in the step.
+    """
+    model = base.make(settings)
+
+    def gradient(shares, state, frozen, batch):
+        def loss(params, state, frozen, batch, key):
+            terms, _ = model.generator_terms(params, (state.discriminator, state.spectral), frozen, batch, key)
+            parts = zip(shares, stages.weights_at(model, state.step).items(), strict=True)
+            return sum(share * weight * terms[name] for share, (name, weight) in parts)
+
+        def of_part(state, frozen, batch, key):
+            return jnp.zeros(()), jax.grad(loss)(state.generator, state, frozen, batch, key)
+
+        with convolutions.computed(settings.model.convolutions):
+            key = key_of(settings, state.step)
+            return mean_over_parts(of_part, settings.train.accumulate, gather(state), frozen, batch, key)[1]
+
+    return gradient
+
+
+def make_term_norms(settings: settings_lib.Settings, gather=lambda state: state):
+    """Build norms(state, frozen, batch) -> {"gradient_norm/terms/NAME": float32 scalar}, pure and ready for `jax.jit`.
+
+    Norms over all of G's parameters, before any clipping; a term of weight 0 has none. One term after the other is
+    worked on, so that it needs the memory of one step and, for six terms, the time of about six.
+    """
+    gradient, names = make_term_gradient(settings, gather), list(base.make(settings).weights)
+
+    def norms(state, frozen, batch):
+        each = jax.lax.map(lambda shares: optax.tree.norm(gradient(shares, state, frozen, batch)), jnp.eye(len(names)))
+        return {f"gradient_norm/terms/{name}": norm for name, norm in zip(names, each, strict=True)}
+
+    return norms

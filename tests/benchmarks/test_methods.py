@@ -1,0 +1,76 @@
+"""The comparison of methods: equal pairs for all, what a table says, what the page admits."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import methods, methods_page
+
+FLAGS = argparse.Namespace(folder=Path("runs"), people={}, steps=100, pairs=0)
+
+
+@pytest.mark.parametrize("run", methods.RUNS)
+def test_every_run_sees_the_same_pairs(run):
+    """The same people, frame, seed, steps, batches and mirroring: batches depend on nothing else."""
+    settings, other = (methods.settings_of(each, 1, FLAGS) for each in (run, "best"))
+    for name in ("data", "size", "seed"):
+        assert getattr(settings, name) == getattr(other, name)
+    for name in ("steps", "batch_size", "flip", "accumulate"):
+        assert getattr(settings.train, name) == getattr(other.train, name)
+
+
+@pytest.mark.parametrize(
+    ("run", "section", "key", "value"),
+    [
+        ("3cb", "model", "blocks", 3),
+        ("no_refine_area", "model", "refine_area", False),
+        ("no_face", "loss", "face", 0.0),
+    ],
+)
+def test_an_ablation_differs_from_scrn_in_one_key(run, section, key, value):
+    full, ablation = methods.config_of("full"), methods.config_of(run)
+    assert ablation[section][key] == value != full[section][key]
+    full[section][key] = value
+    assert ablation == full
+
+
+def _report(lpips: float, **figures) -> dict:
+    row = dict.fromkeys(methods_page.JUDGES, 0.5) | {"lpips_vgg": lpips} | figures
+    copied = dict.fromkeys(methods_page.JUDGES, 0.5) | {"lpips_vgg": 0.3}
+    groups = {"clothes": {"plain": {"count": 7, "lpips_vgg": lpips}}}
+    return {"pairs": 7, "groups": groups, "rows": {"generated": row, "copy_source": copied, "mean_image": copied}}
+
+
+RUNS = {
+    "patn": {"0": _report(0.25, ssim=0.70), "1": _report(0.27, ssim=0.72)},
+    "pise": {"0": _report(0.20, ssim=0.80), "1": _report(0.20, ssim=0.80)},
+    "full": {"0": _report(0.35, ssim=0.75), "1": _report(0.35, ssim=0.75)},
+}
+
+
+def test_a_cell_is_mean_and_deviation():
+    """0.25 and 0.27: mean 0.26, deviation 0.02 / sqrt(2)."""
+    row = methods_page.summary(RUNS)[0]
+    assert row["LPIPS (VGG) ↓"] == "0.2600 ± 0.0141" and row["seeds"] == 2
+
+
+def test_orders_are_compared_metric_by_metric():
+    """SSIM here: PISE, SCRN, PATN; in the paper SCRN is first."""
+    ssim = methods_page.agreement(RUNS, ("patn", "pise", "full"))[0]
+    assert (ssim["the paper"], ssim["here"], ssim["the same"]) == ("SCRN, PISE, PATN", "PISE, SCRN, PATN", "no")
+
+
+def test_a_run_that_does_not_beat_copying_the_source_is_named():
+    assert methods_page.beats_copying(RUNS) == {"patn": True, "pise": True, "full": False}
+    cost = {"parameters": 1, "GFLOP": 1.0, "ms": 1.0, "memory MB": 1.0}
+    results = {"steps": 5, "few": True, "runs": RUNS, "costs": dict.fromkeys(RUNS, cost)}
+    page = methods_page.page({"results": results, "machine": {"name": "x", "date": "y"}}, "images/methods.png")
+    assert "Worse than copying the source: SCRN." in page and "says nothing of any method" in page
+    assert "| clothes: plain | 7 | 0.2600 | 0.2000 | 0.3500 |" in page
+
+
+def test_only_what_is_learned_is_counted():
+    leaf = np.zeros((3, 4))
+    assert methods.parameters({"encoder": {"kernel": leaf}, "vgg": {"conv1_1": {"kernel": leaf}}}) == 12

@@ -1,0 +1,151 @@
+"""Paint: region colours, flat paint, and pixels carried by the body, on figures whose answer is known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from scrn_jax.models.scrn import paint
+from scrn_jax.person import joints
+
+HEIGHT, WIDTH = 64, 48
+UPPER, FACE, SKIN, LEG = 2, 5, 6, 7
+# Somebody upright in the middle of the frame, seen from the front; (y, x).
+FRONT = np.array(
+    [[12, 24], [18, 24], [18, 18], [26, 16], [34, 15], [18, 30], [26, 32], [34, 33], [36, 20], [46, 20], [56, 20],
+     [36, 28], [46, 28], [56, 28], [11, 23], [11, 25], [12, 21], [12, 27]],
+    np.float32,
+)  # fmt: skip
+
+
+def _one_hot(labels):
+    return jax.nn.one_hot(labels, 8)
+
+
+def _moved(offset, scale=1.0):
+    return joints.move(FRONT, scale=(scale, scale), offset=offset)
+
+
+def test_a_regions_colour_is_its_mean_under_soft_masks():
+    image = jnp.array([[[[1.0, 0, 0], [0, 0, 0], [0, 1, 0]]]])
+    masks = np.zeros((1, 1, 3, 8), np.float32)
+    masks[0, 0, :, 0], masks[0, 0, :, UPPER] = [0, 0, 1], [1, 0.5, 0]
+    np.testing.assert_allclose(paint.region_colours(image, masks)[0, [0, UPPER]], [[0, 1, 0], [2 / 3, 0, 0]], rtol=1e-6)
+
+
+def test_an_absent_face_takes_the_skins_colour_and_absent_clothes_the_foregrounds():
+    labels = np.array([[[0, UPPER, UPPER, SKIN]]])
+    image = jnp.array([[[[0.9] * 3, [0.2] * 3, [0.4] * 3, [-0.3] * 3]]])
+    colours = paint.region_colours(image, _one_hot(labels))[0, :, 0]
+    np.testing.assert_allclose(colours[FACE], -0.3, rtol=1e-6)
+    np.testing.assert_allclose(colours[1], (0.2 + 0.4 - 0.3) / 3, rtol=1e-5)
+
+
+def test_without_any_foreground_every_region_has_the_whole_pictures_mean():
+    image = jnp.array([[[[0.5] * 3, [0.1] * 3]]])
+    np.testing.assert_allclose(paint.region_colours(image, _one_hot(np.zeros((1, 1, 2), int))), 0.3, rtol=1e-6)
+
+
+def test_flat_paint_mixes_the_colours_as_the_distribution_says():
+    colours, parsing = jnp.array([[[1.0, 0, 0], [0, 0.5, 0]]]), jnp.array([[[[0.25, 0.75]]]])
+    np.testing.assert_allclose(paint.flat_paint(colours, parsing), [[[[0.25, 0.375, 0]]]], rtol=1e-6)
+
+
+def test_sharpened_doubt_is_squared_and_still_a_distribution():
+    np.testing.assert_allclose(paint.sharpen(np.array([0.75, 0.25, 0.0]), 2), [0.9, 0.1, 0], rtol=1e-6)
+
+
+def test_the_same_pose_maps_every_pixel_to_itself_by_whatever_part():
+    positions, distances = paint.part_map(FRONT[None], FRONT[None], HEIGHT, WIDTH)
+    grid = np.stack(np.meshgrid(np.arange(HEIGHT), np.arange(WIDTH), indexing="ij"), -1)
+    expected = np.broadcast_to(grid[None, :, :, None], positions.shape)
+    np.testing.assert_allclose(positions, expected, atol=0.05)
+    assert distances.shape == (1, HEIGHT, WIDTH, paint.PARTS)
+
+
+def test_a_person_who_is_shifted_and_half_as_large_is_found_where_the_joints_say():
+    source = _moved((4, -3), 0.5)
+    positions, _ = paint.part_map(source[None], FRONT[None], HEIGHT, WIDTH)
+    for part, (inner, _, _) in enumerate(paint.LIMBS, 1):
+        y, x = FRONT[inner].astype(int)
+        np.testing.assert_allclose(positions[0, y, x, part], source[inner], atol=0.1)
+    # A limb's width shrinks with the body: 2 pixels beside the shin are 1 in the source.
+    np.testing.assert_allclose(positions[0, 51, 22, 7] - positions[0, 51, 20, 7], [0, 1], atol=0.02)
+
+
+def test_a_raised_forearm_turns_its_pixels_with_it():
+    target = FRONT.copy()
+    target[4] = [18, 16]  # the wrist straight above the elbow, where it was 8 below it
+    positions, distances = paint.part_map(FRONT[None], target[None], HEIGHT, WIDTH)
+    assert distances[0, 22, 16, 3] < 0.1
+    source_elbow, source_wrist = FRONT[3], FRONT[4]
+    np.testing.assert_allclose(positions[0, 22, 16, 3], (source_elbow + source_wrist) / 2, atol=0.1)
+
+
+def test_a_part_that_a_pose_lacks_is_far_from_every_pixel():
+    source = FRONT.copy()
+    source[10] = joints.MISSING
+    distances = np.asarray(paint.part_map(source[None], FRONT[None], HEIGHT, WIDTH)[1])
+    shin = 1 + [limb[:2] for limb in paint.LIMBS].index((9, 10))
+    assert (distances[..., shin] == 1e6).all() and (np.delete(distances, shin, -1) < 1e6).all()
+
+
+def test_sampling_is_bilinear_and_goes_on_beyond_the_edge():
+    maps = jnp.array([[[[0.0], [1.0]], [[2.0], [3.0]]]])
+    at = jnp.array([[[[0.0, 0.25], [0.5, 0.5], [-3.0, 9.0]]]])
+    np.testing.assert_allclose(paint.sample(maps, at)[0, 0, :, 0], [0.25, 1.5, 1.0], rtol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def striped():
+    """A person of upper clothes, face and legs with horizontal stripes, on white; (image, masks)."""
+    labels = np.zeros((1, HEIGHT, WIDTH), int)
+    labels[:, 8:16, 20:29], labels[:, 16:36, 14:35], labels[:, 36:58, 17:31] = FACE, UPPER, LEG
+    image = np.where(np.arange(HEIGHT)[:, None, None] // 2 % 2, 0.8, -0.6) * np.array([1, 0.5, 0.25])
+    image = np.where(labels[0, ..., None] > 0, np.broadcast_to(image, (HEIGHT, WIDTH, 3)), 0.9)
+    return image[None].astype(np.float32), _one_hot(labels)
+
+
+def test_carried_to_the_same_pose_the_person_is_as_before(striped):
+    image, masks = striped
+    flat = jnp.zeros_like(image)
+    picture, weight = paint.carry(image, masks, FRONT[None], FRONT[None], masks, flat)
+    foreground = np.asarray(masks.argmax(-1) > 0)
+    np.testing.assert_allclose(weight[..., 0], foreground, atol=0.05)
+    assert np.abs(picture - image)[foreground].mean() < 0.02
+    np.testing.assert_allclose(picture[~foreground], 0, atol=0.05)
+
+
+def test_stripes_follow_a_person_who_moves_by_whole_pixels(striped):
+    image, masks = striped
+    moved = [np.roll(array, (3, -5), (1, 2)) for array in (image, masks)]
+    picture, _ = paint.carry(image, masks, FRONT[None], _moved((3, -5))[None], moved[1], jnp.zeros_like(image))
+    foreground = moved[1].argmax(-1) > 0
+    assert np.abs(picture - moved[0])[foreground].mean() < 0.02
+
+
+def test_where_the_source_does_not_show_the_region_flat_paint_stays(striped):
+    image, masks = striped
+    wanted = _one_hot(np.where(masks.argmax(-1) > 0, 3, 0))  # a dress, of which the source has nothing
+    flat = jnp.full_like(image, 0.125)
+    picture, weight = paint.carry(image, masks, FRONT[None], FRONT[None], wanted, flat)
+    np.testing.assert_array_equal(weight, 0)
+    np.testing.assert_array_equal(picture, flat)
+
+
+def test_without_any_joint_nothing_is_carried_and_nothing_is_undefined(striped):
+    image, masks = striped
+    nobody = np.full((1, 18, 2), joints.MISSING, np.float32)
+    flat = jnp.full_like(image, 0.125)
+    for source, target in ((nobody, FRONT[None]), (FRONT[None], nobody), (nobody, nobody)):
+        picture, weight = paint.carry(image, masks, source, target, masks, flat)
+        np.testing.assert_array_equal(weight, 0)
+        np.testing.assert_array_equal(picture, flat)
+        assert not paint.carry_labels(masks, *paint.part_map(source, target, HEIGHT, WIDTH)).any()
+
+
+def test_regions_are_carried_with_the_nearest_part(striped):
+    _, masks = striped
+    carried = paint.carry_labels(masks, *paint.part_map(FRONT[None], _moved((3, -5))[None], HEIGHT, WIDTH))
+    expected = np.roll(masks, (3, -5), (1, 2))
+    assert (carried.argmax(-1) == expected.argmax(-1))[:, 8:60, 8:36].mean() > 0.97
