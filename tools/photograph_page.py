@@ -53,15 +53,15 @@ def visit(browser, address: str, pose: str) -> None:
     """The page with the example's person in a pose of the gallery. Prints how long the page took."""
     started = time.monotonic()
     browser.get(address)
-    _until(lambda: browser.execute_script("return document.body.dataset.ready") == "yes")
+    _until(browser, lambda: browser.execute_script("return document.body.dataset.ready") == "yes")
     print(f"ready after {time.monotonic() - started:.1f} s")
     browser.find_element(By.ID, "example").click()
-    _until(lambda: _painted(browser) > 0)
+    _until(browser, lambda: _painted(browser) > 0)
     button = browser.find_elements(By.CSS_SELECTOR, "#gallery button")[poses.names().index(pose)]
     browser.execute_script("arguments[0].parentNode.scrollLeft = arguments[0].offsetLeft - 400", button)
     before = _painted(browser)
     button.click()
-    _until(lambda: _painted(browser) > before)
+    _until(browser, lambda: _painted(browser) > before)
     print(f"painted in {browser.find_element(By.ID, 'took').text}")
     time.sleep(0.5)
 
@@ -70,9 +70,11 @@ def _painted(browser) -> int:
     return int(browser.execute_script("return document.getElementById('result').dataset.painted || 0"))
 
 
-def _until(condition) -> None:
+def _until(browser, condition) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
+        if problem := browser.find_element(By.ID, "problem").text:
+            raise SystemExit(f"error: the page says: {problem}")
         if time.monotonic() > deadline:
             raise TimeoutError("the page does not answer")
         time.sleep(0.1)

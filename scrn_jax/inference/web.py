@@ -76,7 +76,7 @@ class Service:
     def __init__(self, transfer: PhotoTransfer, limits: Limits):
         self.transfer, self.limits = transfer, limits
         self.ready, self.problem = False, None
-        self._worker = ThreadPoolExecutor(1, "paint")
+        self._worker, self._behind = ThreadPoolExecutor(1, "paint"), ThreadPoolExecutor(1, "warm")
         self._waiting = 0
 
     async def do(self, function: Callable, *arguments) -> Any:
@@ -99,7 +99,8 @@ class Service:
     def warm_up(self) -> None:
         """Begin, in the background, to compile and load all that a visitor will use, on the example's picture.
 
-        Ready as soon as a picture can be painted; clothes and films follow one by one, so that requests come between.
+        Ready as soon as a picture can be painted; clothes and films follow in a thread of their own, so that nobody
+        waits for what is compiled meanwhile.
         """
         self._worker.submit(self._warm_up, time.monotonic())
 
@@ -118,7 +119,7 @@ class Service:
             for pictures, worn in ((1, style), (2, None), (2, style)):
                 targets = np.repeat(person.joints_Jx2[None], pictures, 0)
                 with contextlib.suppress(RuntimeError):  # it is being closed
-                    self._worker.submit(self.paint, parts, targets, worn)
+                    self._behind.submit(self.paint, parts, targets, worn)
 
     def paint(self, person: tuple[np.ndarray, ...], targets: np.ndarray, style) -> np.ndarray:
         """`PhotoTransfer.paint` by the programs that `warm_up` compiles: for one picture, and for whole batches."""
@@ -128,8 +129,9 @@ class Service:
         return self.transfer.paint(*person, padded, style)[:count]
 
     def close(self) -> None:
-        """Give the thread back."""
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        """Give the threads back."""
+        for threads in (self._worker, self._behind):
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 def page_file(name: str) -> bytes:
