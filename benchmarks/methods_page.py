@@ -140,7 +140,8 @@ def page(saved: Mapping[str, Any], picture: str) -> str:
     lines += ["## What any method has to beat", "", *table(baselines), "", f"{verdict} By the mean LPIPS on VGG16.", ""]
     lines += ["## What a training step takes", "", "On random data; the steps took turns.", ""]
     lines += [*table(cost_rows(results["costs"])), "", "## By group of pairs (LPIPS on VGG16)", ""]
-    lines += [*table(group_rows(runs)), "", "## The same people under every method", "", f"![{picture}]({picture})", ""]
+    lines += [*table(group_rows(runs)), "", "## The same people under every method", ""]
+    lines += [f"![One row a person, one column a method]({picture})", ""]
     return "\n".join(lines)
 
 
