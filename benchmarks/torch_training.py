@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from benchmarks import torch_refine, torch_weights
+from scrn_jax.training.state import FEWEST_OUTPUTS
 
 
 def face_error(image, target, box):
@@ -65,7 +66,22 @@ class Mirror:
         betas = settings.optim.b1, settings.optim.b2
         rate, ratio = settings.optim.learning_rate, settings.optim.discriminator_ratio
         self.generator_adam = torch.optim.Adam(self.generator.parameters(), rate, betas)
+        self.muon_views: dict[torch.nn.Parameter, torch.nn.Parameter] = {}
+        if settings.optim.muon_learning_rate:
+            self._share_with_muon(settings.optim)
         self.discriminator_adam = torch.optim.Adam(self.discriminator.parameters(), rate * ratio, betas)
+
+    def _share_with_muon(self, optim) -> None:
+        """Give PyTorch's Muon, which works in bfloat16, the inner kernels as matrices.
+
+        For timing: a gated layer's two kernels are one matrix in ours and two here.
+        """
+        for parameter in self.generator.parameters():
+            if parameter.ndim == 4 and parameter.shape[0] > FEWEST_OUTPUTS:
+                self.muon_views[parameter] = torch.nn.Parameter(parameter.detach().reshape(len(parameter), -1))
+        others = [parameter for parameter in self.generator.parameters() if parameter not in self.muon_views]
+        self.generator_adam = torch.optim.NAdam(others, optim.learning_rate, (optim.b1, optim.b2), momentum_decay=0)
+        self.muon = torch.optim.Muon(list(self.muon_views.values()), optim.muon_learning_rate, weight_decay=0)
 
     def put(self, batch: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
         """A batch as the input pipeline gives it, on the device."""
@@ -130,6 +146,12 @@ class Mirror:
             for parameter, gradient in zip(network.parameters(), gradients, strict=True):
                 parameter.grad = gradient
             adam.step()
+        if self.muon_views:
+            for parameter, matrix in self.muon_views.items():
+                matrix.grad = parameter.grad.reshape(matrix.shape)
+            self.muon.step()
+            for parameter, matrix in self.muon_views.items():
+                parameter.data.copy_(matrix.data.reshape(parameter.shape))
         parameters = [parameter.detach() for parameter in self.generator.parameters()]
         torch._foreach_lerp_(self.average, parameters, 1 - self.settings.optim.ema_decay)
         return {name: term.detach() for name, term in terms.items()}

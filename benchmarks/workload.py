@@ -26,13 +26,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "model": {"width": 16, "blocks": 3, "discriminator_width": 8, "parsing_multiples": (2, 4),
                   "style_multiples": (2, 4, 4, 4), **scrn_settings.BETTER_PICTURES},
         "features": {"correspondence": "vgg16", "perceptual_scale": 2}, "steps": 2400,
-        "optim": {"learning_rate": 2e-3, "discriminator_ratio": 0.1, "ema_decay": 0.99},
+        "optim": {"learning_rate": 2e-3, "muon_learning_rate": 0.02, "discriminator_ratio": 0.1, "ema_decay": 0.99},
     },
     "full": {"size": (256, 176), "batch_size": 2, "loss": {}, "parsing": "l1", "model": PAPERS_SIZE, "features": {},
              "steps": 120_000, "optim": PAPERS_OPTIM},
     "best": {"size": (256, 176), "batch_size": 2, "loss": BEST_LOSSES, "parsing": "cross_entropy",
              "model": {**PAPERS_SIZE, **scrn_settings.BETTER_PICTURES}, "features": {}, "steps": 120_000,
-             "optim": PAPERS_OPTIM},
+             "optim": {**PAPERS_OPTIM, "muon_learning_rate": 0.02}},
 }  # fmt: skip
 
 

@@ -226,7 +226,8 @@ def test_a_bad_photo_is_said_on_the_page_in_one_line(page, tmp_path):
     page.get("#file").send_keys(str(bad))
     problem = page.get("#problem")
     _until(problem.is_displayed, "the error")
-    assert problem.text == "the photo: neither a JPEG nor a PNG (10 bytes); save the image as one of them"
+    found = "neither a JPEG nor a PNG (10 bytes), nor WebP, TIFF or BMP"
+    assert problem.text == f"the photo: {found}; save the image as one of them"
 
 
 def test_nothing_was_asked_of_another_machine_and_no_script_failed(page, address):

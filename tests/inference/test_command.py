@@ -75,7 +75,7 @@ def _bad_photos(folder: Path, good: Path) -> dict[str, str]:
     jpeg = (folder / "whole.jpg").read_bytes()
     for kind in ("gif", "webp", "bmp", "tiff"):
         plain.save(folder / f"{kind}.jpg", kind)
-        said[f"{kind}.jpg"] = "neither a JPEG nor a PNG"
+        said[f"{kind}.jpg"] = "neither a JPEG nor a PNG" if kind == "gif" else "nobody is found"
     plain.save(folder / "animated.png", save_all=True, append_images=[noise])
     raw = {
         "empty.jpg": (b"", "neither a JPEG nor a PNG"),

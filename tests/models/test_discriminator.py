@@ -71,7 +71,7 @@ def spectral_conv():
     start = rng.standard_normal((1, 4)).astype(np.float32)
     start /= np.linalg.norm(start)
     module = SpectralConv(layers.conv3(4))
-    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), x, True))
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), x))
     params = {name: {"kernel": kernel, "bias": bias} for name in shapes["params"]}
     spectral = jax.tree.map(lambda leaf: start if leaf.shape else jnp.ones(()), shapes["spectral"])
     return x, module, params, spectral
@@ -96,7 +96,7 @@ def test_two_training_calls_equal_pytorchs_hook(spectral_conv, nchw, nhwc, oihw)
     reference.weight_u.copy_(torch.tensor(np.array(_u_and_sigma(spectral)[0][0])))
     reference.train()
     for _ in range(2):
-        y, moved = module.apply({"params": params, "spectral": spectral}, x, True, mutable=["spectral"])
+        y, moved = module.apply({"params": params, "spectral": spectral}, x, mutable=["spectral"])
         spectral = moved["spectral"]
         np.testing.assert_allclose(y, nhwc(reference(nchw(x))), atol=1e-4)
         np.testing.assert_allclose(_u_and_sigma(spectral)[0][0], reference.weight_u.numpy(), atol=1e-5)
@@ -111,7 +111,7 @@ def test_the_kernels_gradient_equals_pytorchs(spectral_conv, nchw, oihw, hwio, r
 
     def loss(params):
         variables = {"params": params, "spectral": spectral}
-        return jnp.mean(module.apply(variables, x, True, mutable=["spectral"])[0] ** 2)
+        return jnp.mean(module.apply(variables, x, mutable=["spectral"])[0] ** 2)
 
     (gradient,) = run(jax.grad(loss))(params).values()
     np.testing.assert_allclose(gradient["kernel"], hwio(reference.weight_orig.grad), atol=1e-4)
@@ -121,7 +121,7 @@ def test_after_many_calls_it_equals_pytorchs_parametrisation(spectral_conv, nchw
     """Its single steps differ from ours by half an iteration; both settle on the largest singular value."""
     x, module, params, spectral = spectral_conv
     reference = nn.utils.parametrizations.spectral_norm(_torch_conv(params, oihw))
-    apply = run(lambda spectral: module.apply({"params": params, "spectral": spectral}, x, True, mutable=["spectral"]))
+    apply = run(lambda spectral: module.apply({"params": params, "spectral": spectral}, x, mutable=["spectral"]))
     for _ in range(60):
         (y, moved), expected = apply(spectral), reference(nchw(x))
         spectral = moved["spectral"]
@@ -129,9 +129,3 @@ def test_after_many_calls_it_equals_pytorchs_parametrisation(spectral_conv, nchw
     (weights,) = params.values()
     largest = np.linalg.svd(weights["kernel"].reshape(-1, 4), compute_uv=False)[0]
     np.testing.assert_allclose(_u_and_sigma(spectral)[1], largest, rtol=1e-4)
-
-
-def test_the_estimate_stays_when_not_updated(spectral_conv):
-    x, module, params, spectral = spectral_conv
-    _, moved = module.apply({"params": params, "spectral": spectral}, x, False, mutable=["spectral"])
-    np.testing.assert_array_equal(_u_and_sigma(moved["spectral"])[0], _u_and_sigma(spectral)[0])

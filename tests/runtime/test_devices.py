@@ -9,6 +9,7 @@ import pytest
 
 from scrn_jax.errors import UserError
 from scrn_jax.evaluation import samples
+from scrn_jax.models import base
 from scrn_jax.runtime import devices
 from scrn_jax.training import checkpoints as checkpoints_lib
 from scrn_jax.training import monitor
@@ -143,7 +144,7 @@ def test_a_sheet_is_drawn_from_shared_parameters(
     monkeypatch.setattr(samples.data, "spread_batch", lambda *_: make_batch(0))
     average = jax.device_put(first_state.ema, devices.parameters(first_state.ema, two_by_two.mesh))
     drawn = [
-        samples.Samples(tiny_settings(), two_by_two.mesh, [0], 1).draw(params)
+        samples.Samples(base.make(tiny_settings()), two_by_two.mesh, [0], 1).draw(params)
         for params in (average, devices.gathered(average, two_by_two.mesh))
     ]
     difference = np.abs(np.subtract(*(np.asarray(page, np.int16) for page in drawn)))
@@ -213,6 +214,7 @@ def test_options_of_the_cpus_compiler_are_for_the_cpu_only(monkeypatch, tiny_set
     with checkpoints_lib.open_checkpoints(tiny_settings(), tmp_path) as checkpoints:
         mesh = devices.make_mesh(jax.devices()[:1])
         monkeypatch.setattr(checkpoints_lib.jax, "jit", jit)
+        monkeypatch.setattr(checkpoints_lib.state, "filled", lambda settings, fresh, placement: fresh)
         for backend in ("cpu", "gpu"):
             monkeypatch.setattr(checkpoints_lib.jax, "default_backend", lambda backend=backend: backend)
             assert checkpoints_lib.newest_or_fresh(tiny_settings(), mesh, checkpoints) == "state"

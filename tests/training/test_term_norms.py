@@ -57,7 +57,7 @@ def test_a_norm_worked_out_by_hand(tiny_settings, replace_terms):
     replace_terms(terms)
     batch = {"ones": np.ones((2, 3), np.float32)}
     blank = jax.tree.map(lambda _: None, jax.eval_shape(lambda: state.init_state(settings)))
-    two = blank.replace(generator={"a": jnp.float32(0.3), "b": jnp.float32(-2.0)})
+    two = blank.replace(step=0, generator={"a": jnp.float32(0.3), "b": jnp.float32(-2.0)})
     norms = step_lib.make_term_norms(settings)(two, {}, batch)
     assert {name: float(norm) for name, norm in norms.items()} == {
         "gradient_norm/terms/l1": 25.0, "gradient_norm/terms/par": 2.0}  # fmt: skip
@@ -70,5 +70,5 @@ def test_parts_of_a_batch_give_the_gradient_of_their_mean(tiny_settings, replace
     replace_terms(lambda params, judges, frozen, batch, key: ({"l1": params["a"] * batch["slope"].sum()}, {}))
     batch = {"slope": np.array([1.0, -1.0, 1.0, -1.0], np.float32)}
     blank = jax.tree.map(lambda _: None, jax.eval_shape(lambda: state.init_state(settings)))
-    norms = step_lib.make_term_norms(settings)(blank.replace(generator={"a": jnp.float32(1)}), {}, batch)
+    norms = step_lib.make_term_norms(settings)(blank.replace(step=0, generator={"a": jnp.float32(1)}), {}, batch)
     assert float(norms["gradient_norm/terms/l1"]) == 0

@@ -140,16 +140,16 @@ import os, signal, sys
 from pathlib import Path
 import jax
 jax.config.update("jax_num_cpu_devices", 4)
-from scrn_jax.evaluation.folders import evaluation, measuring, resume
+from scrn_jax.evaluation.folders import evaluate, passes
 from scrn_jax.metrics import protocols
-measuring.CHUNK = 4
-save = resume.Shelf.save
+passes.CHUNK = 4
+save = passes.Shelf.save
 def save_and_die(*arguments):
     save(*arguments)
     os.kill(os.getpid(), signal.SIGKILL)
-resume.Shelf.save = save_and_die
+passes.Shelf.save = save_and_die
 made, true, output = map(Path, sys.argv[1:])
-evaluation.evaluate(evaluation.Request({"generated": made}, true, protocols.protocol("patn"), output, batch_size=4))
+evaluate.evaluate(evaluate.Request({"generated": made}, true, protocols.protocol("patn"), output, batch_size=4))
 """
 
 

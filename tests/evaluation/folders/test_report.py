@@ -214,7 +214,7 @@ def test_psnr_has_two_decimals(single):
 
 
 def _with_empty_masks(allow_missing):
-    pairs, seen = tuple(Pair(f"g{i}", f"r{i}") for i in range(3)), Survey(3, "")
+    pairs, seen = tuple(Pair(f"g{i}", f"r{i}", "") for i in range(3)), Survey(3, "")
     method = evaluate_lib.Method("ours", Path(), Matched(pairs, (), ()), seen, seen)
     evaluate_lib._put_mean(method, "mask_ssim", np.array([0.5, np.nan, 0.7]), allow_missing)
     return method

@@ -84,7 +84,7 @@ def test_a_path_with_another_digest_is_refused(tmp_path):
     ("file", "message"),
     [
         ("none.npz", "no such weights file for vgg19"),
-        ("x.pth", r"convert.*python -m scrn_jax\.features\.convert x\.pth"),
+        ("x.pth", r"convert.*python -m scrn_jax\.models\.pretrained\.convert x\.pth"),
     ],
 )
 def test_a_path_that_cannot_be_weights_says_why(file, message, tmp_path):

@@ -40,5 +40,6 @@ def test_a_term_of_weight_0_is_left_out(term, tiny_settings, first_state, make_b
     settings = tiny_settings(loss={term: 0.0})
     judges = first_state.discriminator, first_state.spectral
     model = base.make(settings)
-    terms, _ = jax.eval_shape(model.generator_terms, first_state.generator, judges, needed, make_batch(0))
+    given = first_state.generator, judges, needed, make_batch(0), jax.random.key(0)
+    terms, _ = jax.eval_shape(model.generator_terms, *given)
     assert set(terms) == set(model.weights) == {"cor", "l1", "adv", "per", "par", "face"} - {term}
