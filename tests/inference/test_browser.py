@@ -5,6 +5,7 @@ Skipped without chromium and its driver; a job of its own runs it.
 
 import json
 import os
+import re
 import shutil
 import socket
 import threading
@@ -32,6 +33,7 @@ from scrn_jax.errors import UserError  # noqa: E402
 from scrn_jax.inference import web  # noqa: E402
 from scrn_jax.inference.estimators import Person  # noqa: E402
 from scrn_jax.inference.photo import PhotoTransfer  # noqa: E402
+from scrn_jax.inference.photo_files import open_photo  # noqa: E402
 from scrn_jax.inference.transfer import PoseTransfer  # noqa: E402
 from scrn_jax.person.face import face_box_from_joints  # noqa: E402
 
@@ -220,7 +222,7 @@ def test_picture_pose_and_film_are_saved(page, downloads):
         assert film.n_frames == 4
 
 
-def test_a_bad_photo_is_said_on_the_page_in_one_line(page, tmp_path):
+def test_a_bad_photo_is_said_on_the_page_as_on_the_command_line(page, tmp_path):
     bad = tmp_path / "bad.jpg"
     bad.write_text("no picture")
     page.get("#file").send_keys(str(bad))
