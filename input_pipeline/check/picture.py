@@ -16,7 +16,7 @@ from scrn_jax.errors import UserError
 from scrn_jax.person import face, joints
 from scrn_jax.person.fitting import Fitted, Person, Rules, Size, fit_annotation, fit_image, fit_labels, window
 from scrn_jax.person.image_files import Picture, in_turn, open_picture
-from scrn_jax.person.image_headers import Header, read_header
+from scrn_jax.person.image_headers import read_header
 from scrn_jax.person.regions import NUM_REGIONS, LabelMap, label_map_from_bytes, open_label_map
 
 # Fewer joints than this are no pose.
@@ -62,7 +62,7 @@ def examine(look: Look) -> Examined:
     """Everything that one picture shows; never raises for what is wrong with its files."""
     person, rules = look.person, look.rules
     findings: list[Finding] = []
-    image, size, mode, digest = _examine_image(person, rules, findings, look.keep)
+    data, size, mode, digest = _examine_image(person, rules, findings)
     labels, found, regions_HxW = _examine_labels(person, rules, size, findings)
     if size is None or regions_HxW is None:
         return Examined(person.name, findings, size, mode, digest=digest)
@@ -78,6 +78,8 @@ def examine(look: Look) -> Examined:
         findings.append(Finding(NOTE, "no face", f"{person.image}: neither a face box nor joints of a face"))
     levels = {finding.level for finding in findings}
     keep = (look.keep or WARNING in levels) and ERROR not in levels
+    # Fitted only now: most pictures are looked at and not kept, and fitting costs as much as decoding.
+    image = fit_image(data, read_header(data, str(person.image)), rules, str(person.image)) if keep else b""
     return Examined(
         name=person.name,
         findings=findings,
@@ -94,47 +96,41 @@ def examine(look: Look) -> Examined:
 
 
 def _examine_image(
-    person: Person, rules: Rules, findings: list[Finding], keep: bool
+    person: Person, rules: Rules, findings: list[Finding]
 ) -> tuple[bytes, Size | None, str | None, bytes]:
-    """(fitted bytes if they are to be kept, size, mode, digest) of the image; the size is None after an error."""
+    """(the file's bytes, size, mode, digest) of the image; the size is None after an error."""
     where, digest = str(person.image), b""
     try:
         data = person.image.read()
         digest = hashlib.sha256(data).digest()
         header = read_header(data, where)
         with in_turn(header):
-            fitted, mode = _examine_decoded(data, header, rules, where, findings, keep)
+            mode = _examine_decoded(data, where, findings)
     except UserError as error:
         findings.append(Finding(ERROR, "unreadable image", str(error)))
         return b"", None, None, digest
     size = header.height, header.width
-    if fitted is None:
+    try:
+        window(size, rules.frame, rules.fit, where)
+    except UserError as error:
+        findings.append(Finding(ERROR, "wrongly shaped image", str(error)))
         return b"", None, None, digest
     if size[0] < rules.frame[0] or size[1] < rules.frame[1]:
         found, frame = f"{size[0]} x {size[1]}", f"{rules.frame[0]} x {rules.frame[1]}"
         findings.append(Finding(WARNING, "small image", f"{where}: {found} pixels are enlarged to {frame}; blurred"))
-    return fitted, size, mode, digest
+    return data, size, mode, digest
 
 
-def _examine_decoded(
-    data: bytes, header: Header, rules: Rules, where: str, findings: list[Finding], keep: bool
-) -> tuple[bytes | None, str]:
-    """(fitted bytes, mode) of the image's bytes, decoded once; empty unless they are to be kept, None for a shape that
-    does not fit. Raises UserError."""
+def _examine_decoded(data: bytes, where: str, findings: list[Finding]) -> str:
+    """The mode of the image's bytes, which are decoded. Raises UserError."""
     picture = open_picture(data, where)
-    try:
-        window((header.height, header.width), rules.frame, rules.fit, where)
-        fitted = fit_image(data, header, rules, where, picture) if keep else b""
-    except UserError as error:
-        findings.append(Finding(ERROR, "wrongly shaped image", str(error)))
-        return None, picture.mode
     if picture.mode == "CMYK":
         findings.append(
             Finding(WARNING, "CMYK image", f"{where}: read as RGB; save it as RGB to be sure of its colours")
         )
     elif _is_grey(picture):
         findings.append(Finding(WARNING, "grey image", f"{where}: has no colour; remove its pairs if others have"))
-    return fitted, picture.mode
+    return picture.mode
 
 
 def _is_grey(picture: Picture) -> bool:

@@ -28,6 +28,7 @@ _HARDLY_ANY = 0.2
 _MOST = 0.8
 # A person is so much taller than the spread of their joints.
 _SPREAD = 0.88
+_NO_BOX = np.zeros(4)
 
 # What the frame of the annotations might be instead of the declared one, in the order of `Facts.votes`.
 _CANVASES = ((256, 176), (256, 256), (512, 352), (512, 512), (1024, 1024))
@@ -120,7 +121,7 @@ def _votes(person: Person, pose: np.ndarray, size: Size, rules: Rules, regions_H
     readings = [points, points - (0, bar), points + (0, bar), points[:, ::-1]]
     for canvas in (joints.FRACTIONS, None, *_CANVASES):
         try:
-            other, _ = fit_annotation(dataclasses.replace(person, pose_size=canvas), size, rules)
+            other, _ = fit_annotation(dataclasses.replace(person, pose_size=canvas, face_box=_NO_BOX), size, rules)
             readings.append(other[joints.present(other)])
         except UserError:  # a frame that these rules do not take
             readings.append(np.zeros((0, 2)))

@@ -17,7 +17,7 @@ from PIL import Image
 
 from scrn_jax.errors import UserError
 from scrn_jax.person import face, joints, regions
-from scrn_jax.person.image_files import LARGE, Picture, in_turn, open_picture
+from scrn_jax.person.image_files import LARGE, in_turn, open_picture
 from scrn_jax.person.image_headers import Header, read_header
 from scrn_jax.person.resizing import resize_labels, resize_photo, shrinks
 from scrn_jax.runtime.files import Held, Stored
@@ -152,10 +152,10 @@ def fit_annotation(person: Person, size: Size, rules: Rules) -> Annotation:
     return fitted, fit_box(box, measured, rules, where)
 
 
-def fit_image(data: bytes, header: Header, rules: Rules, where: str, picture: Picture | None = None) -> bytes:
+def fit_image(data: bytes, header: Header, rules: Rules, where: str) -> bytes:
     """A picture's bytes in the frame; kept as they are when every reader finds the frame and the colours in them.
 
-    `picture` is the decoded picture, if somebody has it already. Raises UserError for what is damaged or misshapen.
+    Raises UserError for what is damaged or misshapen.
     """
     size = header.height, header.width
     part = window(size, rules.frame, rules.fit, where)
@@ -165,8 +165,7 @@ def fit_image(data: bytes, header: Header, rules: Rules, where: str, picture: Pi
     if header.is_plain and (fits or is_small):
         return data
     with in_turn(header):
-        picture = open_picture(data, where) if picture is None else picture
-        framed = _framed(picture.image, part, rules.frame)
+        framed = _framed(open_picture(data, where).image, part, rules.frame)
     stream = io.BytesIO()
     framed.save(stream, **(_PNG if fits else _JPEG))
     return stream.getvalue()

@@ -5,7 +5,6 @@ Skipped without chromium and its driver; a job of its own runs it.
 
 import json
 import os
-import re
 import shutil
 import socket
 import threading
@@ -33,7 +32,6 @@ from scrn_jax.errors import UserError  # noqa: E402
 from scrn_jax.inference import web  # noqa: E402
 from scrn_jax.inference.estimators import Person  # noqa: E402
 from scrn_jax.inference.photo import PhotoTransfer  # noqa: E402
-from scrn_jax.inference.photo_files import open_photo  # noqa: E402
 from scrn_jax.inference.transfer import PoseTransfer  # noqa: E402
 from scrn_jax.person.face import face_box_from_joints  # noqa: E402
 

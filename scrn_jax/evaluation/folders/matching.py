@@ -1,6 +1,5 @@
 """Which images a folder holds, and which generated one belongs to which reference: by names, or by a CSV of pairs."""
 
-import os
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from scrn_jax.errors import UserError
 from scrn_jax.person.image_files import SUFFIXES, flat_name
 from scrn_jax.runtime.files import read_table
+from scrn_jax.runtime.folders import list_files
 
 SEPARATORS = ("___", "_2_", "_to_")
 ENDING = "_vis"
@@ -203,8 +203,9 @@ def list_images(folder: Path, what: str) -> ImageFolder:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give the folder of the {what} images")
     files: dict[str, str] = {}
-    ignored = 0
-    for path in _walk(folder):
+    listing = list_files(folder)
+    ignored = len(listing.left_out)
+    for path, _ in listing.files:
         if not path.lower().endswith(SUFFIXES):
             ignored += 1
             continue
@@ -215,13 +216,3 @@ def list_images(folder: Path, what: str) -> ImageFolder:
     if not files:
         raise UserError(f"{folder}: holds no {what} image, neither PNG nor JPEG; give the folder of the images")
     return ImageFolder(folder, dict(sorted(files.items())), ignored)
-
-
-def _walk(folder: Path) -> list[str]:
-    """Every file that is not hidden, relative to the folder, sorted."""
-    found = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        relative = Path(root).relative_to(folder)
-        found += [(relative / name).as_posix() for name in names if not name.startswith(".")]
-    return sorted(found)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scrn_jax.errors import UserError
-from scrn_jax.evaluation.folders.matching import ImageFolder, Pair, key_of, match
+from scrn_jax.evaluation.folders.matching import ImageFolder, Pair, key_of, list_images, match
 
 
 def _folder(*names: str) -> ImageFolder:
@@ -108,3 +108,13 @@ def test_a_csv_pair_without_reference_is_missing(tmp_path):
 def test_what_is_wrong_with_a_csv_is_told_with_its_line(tmp_path, lines, message):
     with pytest.raises(UserError, match=message):
         match(_folder("a___b.png"), _folder("b.png"), _csv(tmp_path / "pairs.csv", *lines))
+
+
+def test_folders_that_are_links_are_followed_once(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "made").mkdir()
+    (tmp_path / "elsewhere" / "a.png").touch()
+    (tmp_path / "made" / "b").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "loop").symlink_to(tmp_path / "made")
+    found = list_images(tmp_path / "made", "generated")
+    assert found.files == {"a": "b/a.png"} and found.ignored == 1
