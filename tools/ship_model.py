@@ -34,6 +34,7 @@ def main() -> None:
     if len(data) > MOST_BYTES:
         raise SystemExit(f"error: {len(data):,} bytes, at most {MOST_BYTES:,} come with the package")
     model = dict(model_folder.read_model_file(args.model))
+    model["config"]["data"]["dir"] = Path(model["config"]["data"]["dir"]).name  # where it lay is nobody's business
     model[model_folder.PARAMS_SHA256] = hashlib.sha256(data).hexdigest()
     card = files.read_text(args.model / model_folder.CARD_FILE)
     args.output.mkdir(parents=True, exist_ok=True)
