@@ -1,9 +1,9 @@
-"""SCRN learns to move embedded people: nothing to download, a quarter of an hour on two CPU cores.
+"""SCRN learns to move embedded people: nothing to download, ten minutes on two CPU cores.
 
     python -m scrn_jax.main --config configs/demo.py --workdir runs/demo
 
 Reached on 480 pairs of unseen people: LPIPS on VGG16 0.124, SSIM 0.813, PSNR 22.29 dB (flat paint:
-0.232, 0.766, 20.98), in 10.0 minutes and 2.94 GB on two idle cores of an AMD EPYC.
+0.232, 0.766, 20.98), in about ten minutes and 3 GB on two idle cores of an AMD EPYC.
 `configs/demo.py:smoke` runs all of it in about a minute, without learning anything, for tests.
 """
 

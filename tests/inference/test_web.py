@@ -393,7 +393,7 @@ def test_the_server_is_ready_once_it_can_paint_and_warms_the_rest_behind(transfe
             return np.zeros((len(given[3]), *self.size, 3), np.uint8)
 
     with TestClient(web.make_app(Warm()), base_url=BASE) as client:
-        for _ in range(400):
+        for _ in range(4000):
             if len(Warm.calls) == 5:
                 break
             time.sleep(0.05)
@@ -409,7 +409,7 @@ def test_a_server_that_cannot_work_says_so_on_the_page(transfer):
             raise UserError("the extra `photo` is missing; install it")
 
     with TestClient(web.make_app(Broken()), base_url=BASE) as client:
-        for _ in range(400):
+        for _ in range(4000):
             if (answer := client.get("/api/ready").json())["ready"]:
                 break
             time.sleep(0.05)

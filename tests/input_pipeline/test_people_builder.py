@@ -89,7 +89,7 @@ def test_other_people_get_another_folder(prepared):
     assert contents(opened(prepared, "test")) == first
 
 
-def wait_for(condition, seconds=40):
+def wait_for(condition, seconds=120):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited too long"
@@ -102,7 +102,7 @@ def test_a_killed_preparation_leaves_no_data_set_and_the_next_one_equals_an_undi
         sources.open_source({DATA | {"dir": str(tmp_path)}!r}, "train")
     """
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], stderr=subprocess.DEVNULL)
-    wait_for(psutil.Process(process.pid).children)
+    wait_for(lambda: list(tmp_path.rglob("incomplete.*")) and psutil.Process(process.pid).children())
     children = psutil.Process(process.pid).children(recursive=True)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
