@@ -392,7 +392,8 @@ def test_the_server_is_ready_once_it_can_paint_and_warms_the_rest_behind(transfe
             self.calls.append(f"paint {len(given[3])}{' in style' if given[4] else ''}")
             return np.zeros((len(given[3]), *self.size, 3), np.uint8)
 
-    with TestClient(web.make_app(Warm()), base_url=BASE) as client:
+    client = TestClient(web.make_app(Warm()), base_url=BASE)  # bound before it is entered, which starts the warming
+    with client:
         for _ in range(4000):
             if len(Warm.calls) == 5:
                 break
