@@ -109,7 +109,7 @@ def paint(runs: tuple[str, ...], seed: int, flags: argparse.Namespace, count: in
     for run in runs:
         settings = settings_of(run, seed, flags)
         if batch is None:
-            batch = data.spread_batch(data.open_sources(settings)[1], count, settings.size)
+            batch = data.spread_batch(data.open_sources(settings.data)[1], count, settings.size)
         params, _ = checkpoints.read_params(settings, workdir_of(run, seed, flags), mesh)
         inputs = {name: batch[name] for name in base.INPUTS}
         outputs = jax.jit(base.make(settings).generate)(params, inputs)

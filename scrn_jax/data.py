@@ -1,5 +1,6 @@
 """The only door to the input pipeline: sources, batches and names of pairs, each process's share of them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 from input_pipeline import batches, facts, sources
 from input_pipeline.batches import training_order
 from scrn_jax.runtime import devices
-from scrn_jax.settings import Settings
+from scrn_jax.settings import Train
 
 
 def eval_batches(source, *, batch_size: int, size, limit: int | None = None):
@@ -42,15 +43,17 @@ def own_batches(source, *, batch_size, size, limit=None, index: int | None = Non
         yield batch | {"mask": number * batch_size + np.arange(batch_size) < count}
 
 
-def open_sources(settings: Settings) -> tuple[Any, Any]:
-    """The training and the test pairs; the first process opens them first, because that may mean to make them.
+def open_sources(section: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The training and the test pairs that `config.data` names.
+
+    The first process opens them first, because that may mean to make them.
 
     Raises:
       UserError: see `input_pipeline.sources.open_source`.
     """
 
     def both():
-        return tuple(sources.open_source(settings.data, split) for split in ("train", "test"))
+        return tuple(sources.open_source(section, split) for split in ("train", "test"))
 
     first = jax.process_index() == 0
     opened = both() if first else None
@@ -58,19 +61,16 @@ def open_sources(settings: Settings) -> tuple[Any, Any]:
     return opened if first else both()
 
 
-def open_batches(settings: Settings, source, first: int):
-    """This process's share of the training batches of a source after step `first`."""
-    options = settings.train
+def open_batches(source, first: int, train: Train, *, size: tuple[int, int], seed: int):
+    """This process's share of the training batches of a source after step `first`, in the order of `seed`."""
     return batches.train_batches(
-        source, batch_size=options.batch_size, size=settings.size, seed=settings.seed,
-        start_step=first, flip=options.flip, process_index=jax.process_index(), process_count=jax.process_count(),
+        source, batch_size=train.batch_size, size=size, seed=seed,
+        start_step=first, flip=train.flip, process_index=jax.process_index(), process_count=jax.process_count(),
     )  # fmt: skip
 
 
-def pair_names(settings: Settings, source, step: int) -> list[tuple[str, str]]:
+def pair_names(source, step: int, train: Train, *, seed: int) -> list[tuple[str, str]]:
     """(source, target) names of the pairs that step `step` (from 1) trains on, over all processes."""
-    options = settings.train
-    order = training_order(
-        len(source), options.batch_size, seed=settings.seed, start_step=step - 1, flip=options.flip
-    ).take(options.batch_size)
+    order = training_order(len(source), train.batch_size, seed=seed, start_step=step - 1, flip=train.flip)
+    order = order.take(train.batch_size)
     return [source.names(int(index)) for index, _ in order.as_numpy_iterator()]

@@ -91,7 +91,7 @@ def main() -> None:
             case "train":
                 loop.train(chosen, workdir, flags.FLAGS.profile_steps)
             case "evaluate":
-                mesh, sources = devices.make_mesh(), data.open_sources(chosen)
+                mesh, sources = devices.make_mesh(), data.open_sources(chosen.data)
                 heldout.evaluate(chosen, workdir, mesh, *checkpoints.read_params(chosen, workdir, mesh), *sources)
             case "export":
                 _export(export.export, chosen, workdir)

@@ -14,6 +14,7 @@ from pathlib import Path
 import jax
 
 from scrn_jax.inference import model_folder, packing
+from scrn_jax.models import base
 from scrn_jax.runtime import devices, files
 
 OUTPUT = Path(__file__).parents[1] / "scrn_jax/inference/assets/people"
@@ -27,9 +28,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--note", default="", help="a paragraph for the card: figures on photos, limits")
     args = parser.parse_args()
-    settings = model_folder.read_settings(args.model)
+    generator = base.make(model_folder.read_settings(args.model))
     mesh = devices.make_mesh(jax.local_devices()[:1])
-    params = model_folder.read_params(args.model, settings, devices.replicated(mesh))
+    params = model_folder.read_params(args.model, generator, devices.replicated(mesh))
     data = packing.pack(jax.device_get(params))
     if len(data) > MOST_BYTES:
         raise SystemExit(f"error: {len(data):,} bytes, at most {MOST_BYTES:,} come with the package")

@@ -63,19 +63,18 @@ def read_settings(folder: Path) -> Settings:
         raise UserError(f"{folder / MODEL_FILE}: {error}") from error
 
 
-def read_params(folder: Path, settings: Settings, sharding) -> Any:
+def read_params(folder: Path, model: base.TrainableModel, sharding) -> Any:
     """The generator's averaged parameters, float32, placed by `sharding`, once their SHA-256 is found to be right.
 
     An export of before, which says no SHA-256, is loaded with a warning.
 
     Raises:
-      UserError: they are not those that were exported, damaged, or of another model than `settings` describe.
+      UserError: they are not those that were exported, damaged, or of another model than `model`.
     """
     packed = (folder / PACKED).is_file()
     path = (folder / (PACKED if packed else PARAMS)).resolve()
     _verify(folder, path)
-    shapes = base.make(settings).generator_shapes()
-    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)
+    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), model.generator_shapes())
     try:
         if packed:
             return jax.device_put(packing.unpack(files.read_bytes(path), like), sharding)

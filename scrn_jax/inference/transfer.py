@@ -15,7 +15,6 @@ from scrn_jax.models import base
 from scrn_jax.models.base import DTYPES
 from scrn_jax.person import regions
 from scrn_jax.runtime import devices as devices_lib
-from scrn_jax.settings import Settings
 
 SHIPPED = Path(__file__).parent / "assets" / "people"
 # Pictures a device at a time, of which each is a program to compile: what is left of many goes one by one when it is no
@@ -32,10 +31,9 @@ class PoseTransfer:
       size: (height, width) in pixels of the images, maps and joints that it takes.
     """
 
-    def __init__(self, settings: Settings, params: Any, mesh: jax.sharding.Mesh):
+    def __init__(self, model: base.TrainableModel, params: Any, mesh: jax.sharding.Mesh):
         replicated, data = devices_lib.replicated(mesh), devices_lib.data(mesh)
-        model = base.make(settings)
-        self.size = settings.size
+        self.size = model.size
         self._params, self._mesh, self._photos = params, mesh, None
 
         def paint(params, batch):
@@ -77,7 +75,8 @@ class PoseTransfer:
             settings = dataclasses.replace(settings, model=dataclasses.replace(settings.model, dtype=dtype))
         devices_lib.keep_programs(programs, MIN_COMPILE_SECONDS)
         mesh = devices_lib.make_mesh(jax.local_devices()[:1] if devices is None else devices)
-        return cls(settings, model_folder.read_params(folder, settings, devices_lib.replicated(mesh)), mesh)
+        model = base.make(settings)
+        return cls(model, model_folder.read_params(folder, model, devices_lib.replicated(mesh)), mesh)
 
     def __call__(self, source_image, source_parsing, source_joints, target_joints) -> np.ndarray:
         """The people of `source_image` in the poses `target_joints`: uint8 (B, H, W, 3).

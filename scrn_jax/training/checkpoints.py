@@ -234,7 +234,7 @@ def read_params(settings: Settings, folder: Path, mesh) -> tuple[Any, int]:
     """The averaged generator of a workdir or of an exported model, and its step; UserError as `evaluate`."""
     if model_folder.is_exported(folder):
         step = model_folder.read_model_file(folder)["step"]
-        return model_folder.read_params(folder, settings, devices.replicated(mesh)), step
+        return model_folder.read_params(folder, base.make(settings), devices.replicated(mesh)), step
     with open_checkpoints(settings, folder) as checkpoints:
         current = newest(settings, mesh, checkpoints)
     return current.ema, int(current.step)
@@ -270,7 +270,7 @@ def newest_or_fresh(settings: Settings, mesh, checkpoints: Checkpoints) -> state
         placement = devices.parameters(state.shapes(settings), mesh)
         options = QUICK_COMPILE if jax.default_backend() == "cpu" else None
         fresh = jax.jit(lambda: state.init_state(settings), out_shardings=placement, compiler_options=options)
-        return state.filled(settings, fresh(), placement)
+        return state.filled(base.make(settings), fresh(), placement)
     current = newest(settings, mesh, checkpoints)
     checkpoints.set_aside()
     log.info("going on from step %d", int(current.step))

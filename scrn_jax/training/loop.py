@@ -55,9 +55,10 @@ def train(settings: Settings, workdir: Path, profile_steps: int = 0) -> None:
     workdir_lib.claim_workdir(workdir)
     mesh = devices.make_mesh(fsdp=settings.fsdp)
     devices.check_batch_parts(settings.train.batch_size, settings.train.accumulate, mesh)
-    train_source, test_source = data.open_sources(settings)
-    frozen = jax.device_put(base.make(settings).pretrained(), devices.replicated(mesh))
-    monitor_lib.describe(settings, mesh, len(train_source), len(test_source))
+    train_source, test_source = data.open_sources(settings.data)
+    model = base.make(settings)
+    frozen = jax.device_put(model.pretrained(), devices.replicated(mesh))
+    monitor_lib.describe(model, mesh, len(train_source), len(test_source))
     run = Run(settings, workdir, mesh, frozen, train_source, test_source, profile_steps)
 
     with checkpoints_lib.open_checkpoints(settings, workdir) as checkpoints, workdir_lib.workdir_at_risk(workdir):
@@ -90,7 +91,9 @@ def run_steps(run: Run, current: state.TrainState, checkpoints: Checkpoints) -> 
     if first >= options.steps:
         log.info("already at step %d of %d", first, options.steps)
         return current
-    step_fn, batches = compile_for_batches(run, current, data.open_batches(run.settings, run.train_source, first))
+    size, seed = run.settings.size, run.settings.seed
+    batches = data.open_batches(run.train_source, first, options, size=size, seed=seed)
+    step_fn, batches = compile_for_batches(run, current, batches)
     term_norms = step_lib.jit_term_norms(run.settings, run.mesh)
     samples = Samples(base.make(run.settings), run.mesh, run.test_source, options.sheet_pairs)
     with (
@@ -153,7 +156,7 @@ def check_skipped(
     in_row = round(float(metrics["skipped_in_row"]))
     if not in_row:
         return
-    names = ", ".join(" -> ".join(pair) for pair in data.pair_names(settings, source, step))
+    names = ", ".join(" -> ".join(pair) for pair in data.pair_names(source, step, settings.train, seed=settings.seed))
     log.warning("step %d: the update was not finite and was skipped (%d in a row); its pairs: %s", step, in_row, names)
     if in_row >= settings.optim.max_skipped:
         raise UserError(

@@ -84,9 +84,8 @@ def init_state(settings: settings_lib.Settings) -> TrainState:
     )
 
 
-def filled(settings: settings_lib.Settings, fresh: TrainState, placement: TrainState) -> TrainState:
+def filled(model: base.TrainableModel, fresh: TrainState, placement: TrainState) -> TrainState:
     """A fresh state whose generator and average hold the frozen weights that they need, see `TrainableModel.fill`."""
-    model = base.make(settings)
     # Each by itself: donated buffers must not be shared.
     parts = {name: jax.device_put(model.fill(getattr(fresh, name)), getattr(placement, name))
              for name in ("generator", "ema")}  # fmt: skip

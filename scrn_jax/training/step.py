@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 _STEPS = 0x57E9  # sets the steps' keys apart from those that parameters were drawn from
 
 
-def key_of(settings: settings_lib.Settings, step):
+def key_of(seed: int, step):
     """The random key of a step (counted from 0), which (seed, step) alone determine: a resumed run draws the same."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(settings.seed), _STEPS), step)
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), _STEPS), step)
 
 
 def mean_over_parts(gradients, parts: int, state: TrainState, frozen, batch, key):
@@ -95,7 +95,7 @@ def make_train_step(settings: settings_lib.Settings, gather=lambda state: state)
         weights = stages.weights_at(model, state.step)
         with convolutions.computed(settings.model.convolutions):
             spectral, means = mean_over_parts(
-                gradients, settings.train.accumulate, gather(state), frozen, batch, key_of(settings, state.step)
+                gradients, settings.train.accumulate, gather(state), frozen, batch, key_of(settings.seed, state.step)
             )
         g_gradient, d_gradient = means["generator"], means["discriminator"]
         g_loss, d_loss = means["losses"]["generator"], means["losses"]["discriminator"]
@@ -204,7 +204,7 @@ def make_term_gradient(settings: settings_lib.Settings, gather=lambda state: sta
             return jnp.zeros(()), jax.grad(loss)(state.generator, state, frozen, batch, key)
 
         with convolutions.computed(settings.model.convolutions):
-            key = key_of(settings, state.step)
+            key = key_of(settings.seed, state.step)
             return mean_over_parts(of_part, settings.train.accumulate, gather(state), frozen, batch, key)[1]
 
     return gradient

@@ -28,7 +28,7 @@ def settings(model_folder):
 @pytest.fixture(scope="module")
 def params(model_folder, settings):
     mesh = devices.make_mesh(jax.devices()[:1])
-    return jax.device_get(folders.read_params(model_folder, settings, devices.replicated(mesh)))
+    return jax.device_get(folders.read_params(model_folder, base.make(settings), devices.replicated(mesh)))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def tflite_folder(model_folder, tmp_path_factory):
 
 def _called(settings, flat, people, **options) -> np.ndarray:
     """What the program says before it becomes bytes."""
-    paint = export_formats.painter(settings, as_bytes=False)
+    paint = export_formats.painter(base.make(settings), as_bytes=False)
     program = jax.export.deserialize(bytearray(export_formats.stablehlo(paint, flat, settings.size, **options)))
     assert program.platforms == tuple(options.get("platforms", ("cpu", "cuda", "tpu")))
     return np.asarray(program.call(flat, *people.values()))

@@ -95,7 +95,7 @@ def test_its_pictures_are_bit_for_bit_those_of_the_runs_average(transfer, people
 
 def test_its_parameters_are_those_of_the_average_bit_for_bit(folder, trained, tiny_settings):
     mesh = devices.make_mesh(jax.devices()[:1])
-    params = model_folder.read_params(folder, tiny_settings(), devices.replicated(mesh))
+    params = model_folder.read_params(folder, base.make(tiny_settings()), devices.replicated(mesh))
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(params), trained.ema)
 
 
