@@ -98,8 +98,6 @@ def with_gradients(x, kernel, window: algorithms.Window) -> dict:
 
     return {name: gradients(way) for name, way in ways.items()}
 
-    return {name: with_gradients(way) for name, way in ways.items()}
-
 
 def measure(shapes, repeats: int, ways_of, of_kernel: bool, stride: int = 1) -> list[dict]:
     """A row a shape: least and median milliseconds of each way that `ways_of` names, a function of input and kernel
