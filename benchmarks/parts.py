@@ -16,9 +16,9 @@ import numpy as np
 
 from benchmarks import machine, timing, workload
 from scrn_jax.models import base, layers
-from scrn_jax.models.scrn import coarse, paint, refine
+from scrn_jax.models.scrn import coarse, refine
 from scrn_jax.models.scrn import model as model_lib
-from scrn_jax.person import heatmaps
+from scrn_jax.person import heatmaps, paint
 
 STEP = "whole step"
 

@@ -13,8 +13,7 @@ import numpy as np
 from scrn_jax.metrics import by_region, face, groups, lpips, mesh, psnr, ssim
 from scrn_jax.models.base import INPUTS, TrainableModel, to_eight_bits
 from scrn_jax.models.ops import convolutions
-from scrn_jax.models.scrn import paint
-from scrn_jax.person import regions
+from scrn_jax.person import paint, regions
 from scrn_jax.runtime import devices as devices_lib
 
 BASELINES = ("flat_paint_true", "carried_true", "copy_source", "mean_image")

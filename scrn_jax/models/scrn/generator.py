@@ -8,10 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from scrn_jax.models import layers
-from scrn_jax.models.scrn import paint
 from scrn_jax.models.scrn.coarse import CoarseGenerator, DetailedParsingBlock, ParsingBlock
 from scrn_jax.models.scrn.refine import InjectStyle, PaintingDecoder, RefineArea, StyleEncoder
-from scrn_jax.person import heatmaps
+from scrn_jax.person import heatmaps, paint
 
 GRID = 4  # pixels a cell of the feature grid
 
@@ -39,7 +38,7 @@ class SCRN(nn.Module):
         and how near each part is.
       parsing_alone: S_g learns from Eq. 9 only; the gradients of all that uses it stop.
       paint: what the last decoder adds to: `none` (nothing), `flat` (colours of regions) or `carried` (source pixels
-        carried by the body's parts), see `models.paint`. The image encoder sees it as well.
+        carried by the body's parts), see `person.paint`. The image encoder sees it as well.
       style_norm: `frame` or `region`, see `refine.InjectStyle`. style_bounded: whether codes pass a tanh.
     """
 
