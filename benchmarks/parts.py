@@ -17,7 +17,6 @@ import numpy as np
 from benchmarks import machine, timing, workload
 from scrn_jax.models import base, layers
 from scrn_jax.models.scrn import coarse, refine
-from scrn_jax.models.scrn import model as model_lib
 from scrn_jax.person import heatmaps, paint
 
 STEP = "whole step"
@@ -57,7 +56,7 @@ def _inputs(settings) -> dict[str, tuple]:
 def generator_parts(settings) -> dict[str, tuple[Callable, tuple, int]]:
     """(module, its arguments, how often it is in a generator) by the part's name."""
     model, inputs = settings.model, _inputs(settings)
-    width, upsampling, dtype = model.width, model.upsampling, model_lib.make_generator(model).dtype
+    width, upsampling, dtype = model.width, model.upsampling, base.DTYPES[model.dtype]
     parsing = width, 8, model.parsing_multiples
     detailed, plain = coarse.DetailedParsingBlock(*parsing, dtype), coarse.ParsingBlock(*parsing, upsampling, dtype)
     modules = {

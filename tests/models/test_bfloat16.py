@@ -1,5 +1,7 @@
 """In bfloat16 the gradient of what is added or multiplied everywhere, a bias or a gain, is still summed in float32."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ from scrn_jax.models import layers
 from scrn_jax.models.discriminator import Discriminator
 from scrn_jax.models.scrn.attention import CrissCrossAttention
 from scrn_jax.models.scrn.generator import SCRN
+from scrn_jax.models.scrn.settings import Model
 
 SIDE = 64  # 4096 pixels: 16 times as many ones as a sum in bfloat16 can count
 BFLOAT16 = jnp.bfloat16
@@ -88,10 +91,10 @@ def _generator(quick_compile):
         "target_pose": rng.uniform(0, 31, (4, 18, 2)).astype(np.float32),
         "source_parsing": np.kron(rng.integers(0, 8, (4, 6, 4)), np.ones((8, 8))).astype(np.uint8),
     }
-    sizes = {"width": 4, "blocks": 1, "parsing_multiples": (1, 2), "style_multiples": (1, 2), "feature_channels": 16}
+    sizes = Model(width=4, blocks=1, parsing_multiples=(1, 2), style_multiples=(1, 2))
 
     def gradient(dtype):
-        model = SCRN(**sizes, dtype=dtype)
+        model = SCRN(dataclasses.replace(sizes, dtype=jnp.dtype(dtype).name), feature_channels=16)
 
         def loss(params):
             outputs, draws = model.apply({"params": params}, **batch), np.random.default_rng(1)
@@ -101,7 +104,7 @@ def _generator(quick_compile):
 
         return jax.grad(loss)
 
-    shapes = jax.eval_shape(lambda: SCRN(**sizes).init(jax.random.key(0), **batch))["params"]
+    shapes = jax.eval_shape(lambda: SCRN(sizes, feature_channels=16).init(jax.random.key(0), **batch))["params"]
     return _apart(gradient, _params_of(shapes), quick_compile)
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from scrn_jax.errors import UserError
 from scrn_jax.models import base
-from scrn_jax.models.scrn import settings as scrn_settings
 from scrn_jax.models.scrn.coarse import CoarseGenerator
 from scrn_jax.training import step
 from scrn_jax.training.checkpoints import QUICK_COMPILE
@@ -110,8 +109,11 @@ def test_rematerialised_blocks_keep_less_for_the_way_back():
 
 
 def test_the_config_key_reaches_the_blocks(tiny_settings):
-    generator = base.make(tiny_settings(model={"remat": True})).generator
-    assert generator.remat and not scrn_settings.Model().remat
+    def traced(remat: bool) -> str:
+        model = base.make(tiny_settings(model={"remat": remat}))
+        return str(jax.make_jaxpr(model.generate)(model.generator_shapes(), base.example_inputs(model.size)))
+
+    assert "checkpoint[" in traced(True) and "checkpoint[" not in traced(False)
 
 
 def test_every_blocks_gamma_is_a_metric(both):

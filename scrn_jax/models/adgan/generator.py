@@ -6,7 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from scrn_jax.models import layers
+from scrn_jax.models import base, layers
+from scrn_jax.models.adgan.settings import Model
 from scrn_jax.models.pretrained.vgg import VGG
 from scrn_jax.person import heatmaps, regions
 
@@ -104,43 +105,38 @@ class ADGAN(nn.Module):
     """Target pose, source image and source parsing to the person in the target pose.
 
     Attributes:
-      width: channels at full size; features have four times as many.
-      blocks: residual blocks of the pose encoder, and of the decoder.
-      style: numbers of the whole style, an equal share a region.
-      hidden: width of the layers that make the norms' numbers of the style.
+      model: its size, see `settings.Model`.
       vgg: depth of the frozen network, 19 or 16, that the texture encoder looks through. Its weights are a part of the
         parameters, under `vgg`, and get no gradient.
     """
 
-    width: int = 64
-    blocks: int = 8
-    style: int = 512
-    hidden: int = 256
+    model: Model = Model()
     vgg: int = 19
-    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, source_image, target_pose, source_parsing):
         """Images (B, H, W, 3) in [-1, 1], joints (B, 18, 2), labels (B, H, W) -> images (B, H, W, 3) in [-1, 1]."""
+        model, dtype = self.model, base.DTYPES[self.model.dtype]
         height, width = source_image.shape[1:3]
         maps = heatmaps.heat_maps(target_pose, height, width)
-        x = PoseEncoder(self.width, self.blocks, self.dtype, name="pose_encoder")(maps)
+        x = PoseEncoder(model.width, model.blocks, dtype, name="pose_encoder")(maps)
         style = self._style(source_image, source_parsing)
 
         def dense(features, name):
-            return nn.Dense(features, kernel_init=INIT, dtype=self.dtype, name=name)
+            return nn.Dense(features, kernel_init=INIT, dtype=dtype, name=name)
 
-        for features, name in ((self.style, "fuse"), (self.hidden, "norms_1"), (self.hidden, "norms_2")):
+        for features, name in ((model.style, "fuse"), (model.hidden, "norms_1"), (model.hidden, "norms_2")):
             style = nn.relu(dense(features, name)(style))
-        norms = dense(2 * self.blocks * 2 * x.shape[-1], "norms_3")(style).astype(jnp.float32)
-        norms = norms.reshape(len(x), 2 * self.blocks, 2, x.shape[-1])
-        return Decoder(self.width, self.blocks, self.dtype, name="decoder")(x, norms)
+        norms = dense(2 * model.blocks * 2 * x.shape[-1], "norms_3")(style).astype(jnp.float32)
+        norms = norms.reshape(len(x), 2 * model.blocks, 2, x.shape[-1])
+        return Decoder(model.width, model.blocks, dtype, name="decoder")(x, norms)
 
     def _style(self, source_image, source_parsing):
         """The regions' codes one after the other (B, style); every region is a picture of its own, 0 elsewhere."""
+        model, dtype = self.model, base.DTYPES[self.model.dtype]
         batch, *frame = source_image.shape
         masks = jax.nn.one_hot(source_parsing, regions.NUM_REGIONS, axis=1)[..., None]
         pictures = (source_image[:, None] * masks).reshape(batch * regions.NUM_REGIONS, *frame)
-        seen = VGG(self.vgg, VGG_TAPS, self.dtype, normalised=False, name="vgg")(pictures)
-        encoder = TextureEncoder(self.width, self.style // regions.NUM_REGIONS, self.dtype, name="texture_encoder")
-        return encoder(pictures, jax.lax.stop_gradient(seen)).reshape(batch, self.style)
+        seen = VGG(self.vgg, VGG_TAPS, dtype, normalised=False, name="vgg")(pictures)
+        encoder = TextureEncoder(model.width, model.style // regions.NUM_REGIONS, dtype, name="texture_encoder")
+        return encoder(pictures, jax.lax.stop_gradient(seen)).reshape(batch, model.style)

@@ -29,7 +29,7 @@ class Adgan(base.TrainableModel):
         self.size, self.features = size, features
         self.summary = f"an ADGAN generator of width {model.width} with {model.blocks} residual blocks of each kind"
         self.weights = {name: weight for name, weight in dataclasses.asdict(loss).items() if weight}
-        self.generator = ADGAN(model.width, model.blocks, model.style, model.hidden, depth, dtype)
+        self.generator = ADGAN(model, depth)
         network = conditioned.ResidualDiscriminator(
             model.discriminator_width, model.discriminator_blocks, model.dropout, dtype
         )

@@ -5,7 +5,8 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from scrn_jax.models import layers
+from scrn_jax.models import base, layers
+from scrn_jax.models.patn.settings import Model
 from scrn_jax.person import heatmaps
 
 INIT = nn.initializers.normal(0.02)
@@ -49,7 +50,7 @@ class TransferBlock(nn.Module):
     What the next block is given as its pose code is cat(F_p', F_i'), of twice the channels.
     """
 
-    dropout: float = 0.5
+    dropout: float
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -65,16 +66,10 @@ class TransferBlock(nn.Module):
 class PATN(nn.Module):
     """Source image and both poses to the person in the target pose.
 
-    Attributes:
-      width: channels at full size; the blocks have four times as many.
-      blocks: transfer blocks, the paper's nine.
-      dropout: share of features that each path's first layer drops in training.
+    `model`: its size, see `settings.Model`.
     """
 
-    width: int = 64
-    blocks: int = 9
-    dropout: float = 0.5
-    dtype: Any = jnp.float32
+    model: Model = Model()
 
     @nn.compact
     def __call__(self, source_image, source_pose, target_pose, deterministic: bool = True):
@@ -82,11 +77,12 @@ class PATN(nn.Module):
 
         H and W are multiples of 4. Unless `deterministic`, dropout draws from the stream `dropout`.
         """
+        model, dtype = self.model, base.DTYPES[self.model.dtype]
         height, width = source_image.shape[1:3]
         poses = [heatmaps.heat_maps(pose, height, width) for pose in (source_pose, target_pose)]
-        image_code = Encoder(self.width, self.dtype, name="image_encoder")(source_image)
-        pose_code = Encoder(self.width, self.dtype, name="pose_encoder")(jnp.concatenate(poses, axis=-1))
-        for t in range(self.blocks):
-            block = TransferBlock(self.dropout, self.dtype, name=f"block_{t + 1}")
+        image_code = Encoder(model.width, dtype, name="image_encoder")(source_image)
+        pose_code = Encoder(model.width, dtype, name="pose_encoder")(jnp.concatenate(poses, axis=-1))
+        for t in range(model.blocks):
+            block = TransferBlock(model.dropout, dtype, name=f"block_{t + 1}")
             image_code, pose_code = block(image_code, pose_code, deterministic)
-        return Decoder(self.width, self.dtype, name="decoder")(image_code)
+        return Decoder(model.width, dtype, name="decoder")(image_code)

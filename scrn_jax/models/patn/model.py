@@ -29,7 +29,7 @@ class Patn(base.TrainableModel):
         self.size, self.features = size, features
         self.summary = f"a PATN generator of width {model.width} with {model.blocks} transfer blocks"
         self.weights = {name: weight for name, weight in dataclasses.asdict(loss).items() if weight}
-        self.generator = PATN(model.width, model.blocks, model.dropout, dtype)
+        self.generator = PATN(model)
         network = conditioned.ResidualDiscriminator(
             model.discriminator_width, model.discriminator_blocks, model.dropout, dtype
         )

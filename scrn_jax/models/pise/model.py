@@ -31,7 +31,7 @@ class Pise(base.TrainableModel):
         self.size, self.features = size, features
         self.summary = f"a PISE generator of width {model.width}"
         self.weights = {name: weight for name, weight in dataclasses.asdict(loss).items() if weight}
-        self.generator = PISE(model.width, model.parsing_width, depth, dtype)
+        self.generator = PISE(model, depth)
         self.discriminator = Discriminator(model.discriminator_width, dtype)
         self.judges = objective.Judges.of(self.discriminator, depth, adversarial, dtype)
 
