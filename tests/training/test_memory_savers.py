@@ -85,7 +85,7 @@ def _coarse(remat: bool):
     image = jax.random.uniform(keys[0], (2, 16, 24, 3))
     rows, columns = jax.random.uniform(keys[1], (2, 36, 16)), jax.random.uniform(keys[2], (2, 36, 24))
     code = rows, columns, jax.random.uniform(keys[3], (2, 16, 24, 16))
-    model = CoarseGenerator(width=4, blocks=2, remat=remat)
+    model = CoarseGenerator(width=4, blocks=2, upsampling="transposed", remat=remat)
     params = jax.jit(model.init, compiler_options=QUICK_COMPILE)(jax.random.key(1), image, code)["params"]
     return lambda params: jnp.mean(model.apply({"params": params}, image, code)[1] ** 2), params
 

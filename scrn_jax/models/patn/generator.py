@@ -1,11 +1,10 @@
 """PATN's generator: an image code is moved into the target pose block by block, a pose code saying where."""
 
-from typing import Any
-
 import flax.linen as nn
 import jax.numpy as jnp
 
 from scrn_jax.models import base, layers
+from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.models.patn.settings import Model
 from scrn_jax.person import heatmaps
 
@@ -16,16 +15,16 @@ class Encoder(nn.Module):
     """To the feature grid: 7x7 of `width` channels, two stride-2 3x3, instance norms: (B, H/4, W/4, 4 width)."""
 
     width: int
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x):
-        options = {"kernel_init": INIT, "dtype": self.dtype}
+        options = {"kernel_init": INIT, "compute": self.compute}
         x = layers.reflect_conv(x, self.width, taps=7, **options)
-        x = nn.relu(layers.plain_instance_norm(dtype=self.dtype)(x))
+        x = nn.relu(layers.plain_instance_norm(dtype=self.compute.dtype)(x))
         for multiple in (2, 4):
             x = layers.stride2_conv3(multiple * self.width, **options)(x)
-            x = nn.relu(layers.plain_instance_norm(dtype=self.dtype)(x))
+            x = nn.relu(layers.plain_instance_norm(dtype=self.compute.dtype)(x))
         return x
 
 
@@ -33,14 +32,14 @@ class Decoder(nn.Module):
     """Features (B, H/4, W/4, 4 width) to pictures (B, H, W, 3) in [-1, 1]: two transposed convolutions, 7x7, tanh."""
 
     width: int
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x):
         for multiple in (2, 1):
-            x = layers.UpConv(multiple * self.width, kernel_init=INIT, dtype=self.dtype)(x)
-            x = nn.relu(layers.plain_instance_norm(dtype=self.dtype)(x))
-        x = layers.reflect_conv(x, 3, taps=7, kernel_init=INIT, dtype=self.dtype)
+            x = layers.UpConv(multiple * self.width, kernel_init=INIT, compute=self.compute)(x)
+            x = nn.relu(layers.plain_instance_norm(dtype=self.compute.dtype)(x))
+        x = layers.reflect_conv(x, 3, taps=7, kernel_init=INIT, compute=self.compute)
         return jnp.tanh(x.astype(jnp.float32))
 
 
@@ -51,11 +50,11 @@ class TransferBlock(nn.Module):
     """
 
     dropout: float
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, image_code_BxHxWxC, pose_code, deterministic: bool = True):
-        options = {"dropout": self.dropout, "kernel_init": INIT, "dtype": self.dtype}
+        options = {"dropout": self.dropout, "kernel_init": INIT, "compute": self.compute}
         channels = image_code_BxHxWxC.shape[-1]
         change = layers.ReflectPair(channels, name="image_path", **options)(image_code_BxHxWxC, deterministic)
         attended = layers.ReflectPair(channels, norm_last=False, name="pose_path", **options)(pose_code, deterministic)
@@ -77,12 +76,12 @@ class PATN(nn.Module):
 
         H and W are multiples of 4. Unless `deterministic`, dropout draws from the stream `dropout`.
         """
-        model, dtype = self.model, base.DTYPES[self.model.dtype]
+        model, compute = self.model, base.compute(self.model)
         height, width = source_image.shape[1:3]
         poses = [heatmaps.heat_maps(pose, height, width) for pose in (source_pose, target_pose)]
-        image_code = Encoder(model.width, dtype, name="image_encoder")(source_image)
-        pose_code = Encoder(model.width, dtype, name="pose_encoder")(jnp.concatenate(poses, axis=-1))
+        image_code = Encoder(model.width, compute, name="image_encoder")(source_image)
+        pose_code = Encoder(model.width, compute, name="pose_encoder")(jnp.concatenate(poses, axis=-1))
         for t in range(model.blocks):
-            block = TransferBlock(model.dropout, dtype, name=f"block_{t + 1}")
+            block = TransferBlock(model.dropout, compute, name=f"block_{t + 1}")
             image_code, pose_code = block(image_code, pose_code, deterministic)
-        return Decoder(model.width, dtype, name="decoder")(image_code)
+        return Decoder(model.width, compute, name="decoder")(image_code)

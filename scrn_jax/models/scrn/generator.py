@@ -49,7 +49,7 @@ class SCRN(nn.Module):
         Raises:
           ValueError: a side is not a multiple of 4.
         """
-        model, dtype = self.model, base.DTYPES[self.model.dtype]
+        model, compute = self.model, base.compute(self.model)
         height, width = source_image.shape[1:3]
         if height % GRID or width % GRID:
             raise ValueError(f"image sides must be multiples of {GRID}, got {height}x{width}")
@@ -78,31 +78,31 @@ class SCRN(nn.Module):
             seen = jnp.concatenate([source_image, painted.picture, painted.weight], axis=-1)
         maps = jnp.concatenate([source_parsing, parsing], axis=-1)
         coarse = CoarseGenerator(
-            model.width, model.blocks, model.upsampling, dtype, model.remat, name="coarse_generator"
+            model.width, model.blocks, model.upsampling, model.remat, compute, name="coarse_generator"
         )
         coarse_features, coarse_image = coarse(seen, (rows, columns, maps))
         refined = coarse_features
         if model.refine_area:
-            refined = RefineArea(model.width, dtype, name="refine_area_block")(
+            refined = RefineArea(model.width, compute, name="refine_area_block")(
                 coarse_features, (target_rows, target_columns, parsing)
             )
         style_encoder = StyleEncoder(
-            model.width, model.style_multiples, model.upsampling, model.style_bounded, dtype, name="style_encoder"
+            model.width, model.style_multiples, model.upsampling, model.style_bounded, compute, name="style_encoder"
         )
         style_codes = style_encoder(source_image, source_parsing)
         if style is not None:
             share = style["share"][..., None]
             style_codes = (1 - share) * style_codes + share * style_encoder(style["image"], other)
-        features = InjectStyle(model.style_norm, dtype, name="inject_style_block")(
+        features = InjectStyle(model.style_norm, compute, name="inject_style_block")(
             refined, style_codes, layers.mean_pool(parsing, GRID)
         )
         if painted is None:
-            image = layers.Decoder(model.width, model.upsampling, dtype, name="decoder")(features)
+            image = layers.Decoder(model.width, model.upsampling, compute, name="decoder")(features)
         else:
             guide = jnp.concatenate([parsing, painted.picture, painted.flat, painted.weight, *hints], axis=-1)
-            image = PaintingDecoder(model.width, dtype, name="decoder")(features, guide, painted.picture)
+            image = PaintingDecoder(model.width, compute, name="decoder")(features, guide, painted.picture)
         if features.shape[-1] != self.feature_channels:
-            features = layers.conv1(self.feature_channels, dtype=dtype, name="to_correspondence")(features)
+            features = layers.conv1(self.feature_channels, compute=compute, name="to_correspondence")(features)
         return {
             "image": image,
             "coarse_image": coarse_image,
@@ -112,8 +112,8 @@ class SCRN(nn.Module):
         }
 
     def _parsing_block(self) -> nn.Module:
-        model, dtype = self.model, base.DTYPES[self.model.dtype]
+        model, compute = self.model, base.compute(self.model)
         sizes = (model.width, self.regions, model.parsing_multiples)
         if model.parsing_detail:
-            return DetailedParsingBlock(*sizes, dtype, name="parsing_block")
-        return ParsingBlock(*sizes, model.upsampling, dtype, name="parsing_block")
+            return DetailedParsingBlock(*sizes, compute, name="parsing_block")
+        return ParsingBlock(*sizes, model.upsampling, compute, name="parsing_block")

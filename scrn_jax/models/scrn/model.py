@@ -34,10 +34,10 @@ class Scrn(base.TrainableModel):
         forms: objective.Forms,
         parsing_steps: int,
     ):
-        dtype = base.DTYPES[model.dtype]
+        compute = base.compute(model)
         self.size, self.features, self.forms = size, features, forms
-        self.generator, self.discriminator = SCRN(model), Discriminator(model.discriminator_width, dtype)
-        self.judges = objective.Judges.of(self.discriminator, features, dtype)
+        self.generator, self.discriminator = SCRN(model), Discriminator(model.discriminator_width, compute)
+        self.judges = objective.Judges.of(self.discriminator, features, compute)
         self.weights = objective.term_weights(loss)
         self.summary = f"an SCRN generator of width {model.width} with {model.blocks} Coarse Blocks"
         if parsing_steps:

@@ -61,7 +61,7 @@ class Model:
     How it is computed, which may change between two starts of a run:
       dtype: of convolutions and features. Parameters, norm statistics, softmax and outputs stay float32.
       remat: whether the Coarse Blocks' insides are computed again for the gradient rather than kept in memory.
-      convolutions: the step's: `own`, `plain` or `auto`, see `models.ops.convolutions`.
+      convolutions: `own`, `plain` or `auto`, see `models.ops.convolutions.Compute`.
     """
 
     name: str = "scrn"
