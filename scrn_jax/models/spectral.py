@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from scrn_jax.models import layers
+from scrn_jax.models import layers, upsampling
 from scrn_jax.models.ops.convolutions import Compute
 
 SQUARINGS = 9  # of the Gram matrix: as good as 2^9 steps of the power iteration
@@ -73,4 +73,4 @@ class UpConv(nn.Module):
         if self.spectral:
             kernel = kernel / largest_singular_value(kernel)
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.compute.dtype)
-        return layers.stride2_transposed_conv3(x, kernel, self.compute.convolutions) + bias
+        return upsampling.stride2_transposed_conv3(x, kernel, self.compute.convolutions) + bias

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from scrn_jax.models import layers
+from scrn_jax.models import layers, upsampling
 from scrn_jax.models.discriminator import Discriminator
 from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.models.scrn.attention import CrissCrossAttention
@@ -24,8 +24,8 @@ BIASED = {
     "conv7": lambda: layers.conv7(2, compute=BFLOAT16),
     "down_conv": lambda: layers.down_conv(2, compute=BFLOAT16),
     "dilated_conv3": lambda: layers.dilated_conv3(2, compute=BFLOAT16),
-    "transposed": lambda: layers.UpConv(2, "transposed", BFLOAT16),
-    "nearest": lambda: layers.UpConv(2, "nearest", BFLOAT16),
+    "transposed": lambda: upsampling.UpConv(2, "transposed", BFLOAT16),
+    "nearest": lambda: upsampling.UpConv(2, "nearest", BFLOAT16),
 }
 
 

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from scrn_jax.models import base, layers
+from scrn_jax.models import base, layers, upsampling
 from scrn_jax.models.adgan.settings import Model
 from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.models.pretrained.vgg import VGG
@@ -96,7 +96,7 @@ class Decoder(nn.Module):
             y = layers.reflect_conv(y, x.shape[-1], **options)
             x = x + adaptive_norm(y, *norms_BxNx2xC[:, 2 * i + 1].swapaxes(0, 1))
         for multiple in (2, 1):
-            x = layers.reflect_conv(layers.nearest_double(x), multiple * self.width, taps=5, **options)
+            x = layers.reflect_conv(upsampling.nearest_double(x), multiple * self.width, taps=5, **options)
             x = nn.relu(FrameNorm()(x))
         return jnp.tanh(layers.reflect_conv(x, 3, taps=7, **options).astype(jnp.float32))
 

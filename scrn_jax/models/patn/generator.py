@@ -3,7 +3,7 @@
 import flax.linen as nn
 import jax.numpy as jnp
 
-from scrn_jax.models import base, layers
+from scrn_jax.models import base, layers, upsampling
 from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.models.patn.settings import Model
 from scrn_jax.person import heatmaps
@@ -37,7 +37,7 @@ class Decoder(nn.Module):
     @nn.compact
     def __call__(self, x):
         for multiple in (2, 1):
-            x = layers.UpConv(multiple * self.width, kernel_init=INIT, compute=self.compute)(x)
+            x = upsampling.UpConv(multiple * self.width, kernel_init=INIT, compute=self.compute)(x)
             x = nn.relu(layers.plain_instance_norm(dtype=self.compute.dtype)(x))
         x = layers.reflect_conv(x, 3, taps=7, kernel_init=INIT, compute=self.compute)
         return jnp.tanh(x.astype(jnp.float32))

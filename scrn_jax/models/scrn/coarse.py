@@ -6,7 +6,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from scrn_jax.models import layers
+from scrn_jax.models import layers, upsampling
 from scrn_jax.models.layers import PoseConv
 from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.models.scrn.attention import CrissCrossAttention
@@ -45,7 +45,7 @@ class ParsingBlock(nn.Module):
         for _ in range(2):
             x = layers.ResBlock(compute=self.compute)(x)
         for multiple in (*self.multiples[-2::-1], 1):
-            x = layers.UpResBlock(multiple * self.width, self.upsampling, self.compute)(x)
+            x = upsampling.UpResBlock(multiple * self.width, self.upsampling, self.compute)(x)
         x = layers.leaky_relu(layers.instance_norm(dtype=self.compute.dtype)(x))
         logits = layers.conv3(self.regions, compute=self.compute, name="logits")(x)
         return logits[:, :height, :width].astype(jnp.float32)
@@ -80,7 +80,7 @@ class DetailedParsingBlock(nn.Module):
         for _ in range(2):
             x = layers.ResBlock(compute=self.compute)(x)
         for finer in scales[-2::-1]:
-            x = finer + layers.nearest_double(layers.conv1(finer.shape[-1], compute=self.compute)(x))
+            x = finer + upsampling.nearest_double(layers.conv1(finer.shape[-1], compute=self.compute)(x))
             x = layers.ResBlock(compute=self.compute)(x)
         x = layers.leaky_relu(layers.instance_norm(dtype=self.compute.dtype)(x))
         logits = layers.conv3(self.regions, compute=self.compute, name="logits")(x)
@@ -160,4 +160,4 @@ class CoarseGenerator(nn.Module):
         block = nn.remat(CoarseBlock) if self.remat else CoarseBlock
         for t in range(self.blocks):
             pose_code, image_code = block(compute=self.compute, name=f"block_{t + 1}")(pose_code, image_code)
-        return image_code, layers.Decoder(self.width, self.upsampling, self.compute, name="decoder")(image_code)
+        return image_code, upsampling.Decoder(self.width, self.upsampling, self.compute, name="decoder")(image_code)

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from scrn_jax.models import base, layers
+from scrn_jax.models import base, layers, upsampling
 from scrn_jax.models.scrn.coarse import CoarseGenerator, DetailedParsingBlock, ParsingBlock
 from scrn_jax.models.scrn.refine import InjectStyle, PaintingDecoder, RefineArea, StyleEncoder
 from scrn_jax.models.scrn.settings import Model
@@ -97,7 +97,7 @@ class SCRN(nn.Module):
             refined, style_codes, layers.mean_pool(parsing, GRID)
         )
         if painted is None:
-            image = layers.Decoder(model.width, model.upsampling, compute, name="decoder")(features)
+            image = upsampling.Decoder(model.width, model.upsampling, compute, name="decoder")(features)
         else:
             guide = jnp.concatenate([parsing, painted.picture, painted.flat, painted.weight, *hints], axis=-1)
             image = PaintingDecoder(model.width, compute, name="decoder")(features, guide, painted.picture)

@@ -5,7 +5,7 @@ from functools import partial
 import flax.linen as nn
 import jax.numpy as jnp
 
-from scrn_jax.models import layers
+from scrn_jax.models import layers, upsampling
 from scrn_jax.models.layers import PoseConv
 from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.models.scrn.coarse import Encoder
@@ -77,7 +77,7 @@ class StyleEncoder(nn.Module):
         for multiple in self.multiples:
             x = layers.leaky_relu(conv(multiple * self.width)(x))
         for _ in range(DOUBLINGS):
-            x = layers.UpResBlock(4 * self.width, self.upsampling, self.compute)(x)
+            x = upsampling.UpResBlock(4 * self.width, self.upsampling, self.compute)(x)
         x = layers.conv1(4 * self.width, compute=self.compute, name="to_style")(x)
         x = jnp.tanh(x) if self.bounded else x
         inside = jnp.ones_like(source_parsing_BxHxWxR[..., :1])
@@ -149,7 +149,7 @@ class PaintingDecoder(nn.Module):
         c = self.width
 
         def layer(features, x, conv=layers.conv3):
-            # Over all channels, as in `Decoder`: paint has to keep its level.
+            # Over all channels, as in `upsampling.Decoder`: paint has to keep its level.
             x = conv(features, compute=self.compute)(x)
             return layers.leaky_relu(layers.layer_norm(dtype=self.compute.dtype)(x))
 
@@ -157,8 +157,8 @@ class PaintingDecoder(nn.Module):
         half = layer(2 * c, full, layers.down_conv)
         x = jnp.concatenate([features_BxhxwxC, layer(4 * c, half, layers.down_conv)], axis=-1)
         x = layers.ResBlock(compute=self.compute)(layer(4 * c, x))
-        x = half + layers.UpResBlock(2 * c, "nearest", self.compute)(x)
-        x = full + layers.UpResBlock(c, "nearest", self.compute)(x)
+        x = half + upsampling.UpResBlock(2 * c, "nearest", self.compute)(x)
+        x = full + upsampling.UpResBlock(c, "nearest", self.compute)(x)
         x = layer(2 * c, layers.leaky_relu(layers.layer_norm(dtype=self.compute.dtype)(x)))
         small = nn.initializers.variance_scaling(0.01, "fan_in", "normal")
         change = layers.conv3(3, kernel_init=small, compute=self.compute, name="to_image")(x).astype(jnp.float32)

@@ -49,7 +49,7 @@ class Model:
       discriminator_width: its base width, see `models.discriminator`.
 
     The defaults are the paper's letter; docs/pictures.md says what each of the following gains:
-      upsampling: `transposed` or `nearest`, see `layers.UpResBlock`.
+      upsampling: `transposed` or `nearest`, see `models.upsampling.UpResBlock`.
       parsing_detail: `coarse.DetailedParsingBlock` in place of `ParsingBlock`.
       parsing_hints: the parsing block also sees the source's regions as the body's parts carry them to the target pose,
         and how near each part is.
