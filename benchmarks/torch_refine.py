@@ -110,7 +110,7 @@ class PaintingDecoder(nn.Module):
 
 
 class SCRN(nn.Module):
-    """The generator; fields as in `scrn_jax.models.scrn.generator.SCRN`."""
+    """The generator; fields as in `scrn_jax.models.scrn.settings.Model`."""
 
     def __init__(
         self, width=64, blocks=6, refine_area=True, parsing_multiples=(1, 2, 4, 8), style_multiples=(1, 2, 4, 4, 4),

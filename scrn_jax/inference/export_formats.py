@@ -22,7 +22,6 @@ from flax import traverse_util
 from scrn_jax.errors import UserError
 from scrn_jax.inference import model_folder
 from scrn_jax.models import base
-from scrn_jax.models.ops import convolutions
 from scrn_jax.runtime import devices, files
 from scrn_jax.settings import Settings
 
@@ -109,10 +108,9 @@ def painter(settings: Settings, as_bytes: bool = True) -> Callable:
     """The model as a pure function of flat parameters {"module/kernel": array} and the four inputs of a batch.
 
     With `as_bytes` False the picture is float32 in [-1, 1], as the network paints it. Convolutions are XLA's own:
-    our ways around them are for CPUs. A new function each time: what was traced for one choice of convolutions must not
-    be found again for the other.
+    our ways around them are for CPUs.
     """
-    model = base.make(settings)
+    model = base.make(settings, convolutions="plain")
 
     def paint(flat: Mapping[str, Any], source_image, source_parsing, source_pose, target_pose):
         # TFLite has no one-hot codes of bytes.
@@ -120,8 +118,7 @@ def painter(settings: Settings, as_bytes: bool = True) -> Callable:
             "source_image": source_image, "source_parsing": source_parsing.astype(np.int32),
             "source_pose": source_pose, "target_pose": target_pose,
         }  # fmt: skip
-        with convolutions.computed("plain"):
-            picture = model.generate(traverse_util.unflatten_dict(dict(flat), sep="/"), batch)["image"]
+        picture = model.generate(traverse_util.unflatten_dict(dict(flat), sep="/"), batch)["image"]
         return base.to_uint8(picture) if as_bytes else picture
 
     return paint

@@ -15,6 +15,7 @@ from scrn_jax.metrics.lpips import LPIPS
 from scrn_jax.metrics.metric import masked
 from scrn_jax.metrics.psnr import psnr
 from scrn_jax.metrics.ssim import ssim
+from scrn_jax.models.ops.convolutions import Compute
 
 
 @dataclass(frozen=True)
@@ -211,8 +212,11 @@ def make_similarities(chosen: Protocol) -> Measure:
     return measure
 
 
-def make_distances(chosen: Protocol) -> Measure:
-    """The rest of `make_measure`, a function of (generated, reference, lpips_params, mask): LPIPS, if there is one."""
+def make_distances(chosen: Protocol, convolutions: str = "auto") -> Measure:
+    """The rest of `make_measure`, a function of (generated, reference, lpips_params, mask): LPIPS, if there is one.
+
+    `convolutions`: those of its network, as in `models.ops.convolutions.Compute`.
+    """
 
     def measure(
         generated: jax.Array, reference: jax.Array, lpips_params: Any, mask: jax.Array | None = None
@@ -221,7 +225,7 @@ def make_distances(chosen: Protocol) -> Measure:
             return {}
 
         def distance(a: jax.Array, b: jax.Array) -> jax.Array:
-            return LPIPS(chosen.lpips).apply({"params": lpips_params}, a, b)
+            return LPIPS(chosen.lpips, Compute(convolutions=convolutions)).apply({"params": lpips_params}, a, b)
 
         pair = _unit(generated), _unit(reference)
         figures = {f"lpips_{chosen.lpips}": distance(*pair)}

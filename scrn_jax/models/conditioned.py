@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from scrn_jax.models import layers, losses
 from scrn_jax.models.base import to_float
+from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.person import heatmaps
 
 PYTORCHS_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # of convolutions left as they are made
@@ -22,19 +23,19 @@ class ResidualDiscriminator(nn.Module):
     strides. There is no layer that makes one logit of the features: each of them is judged.
     """
 
-    width: int = 64
-    blocks: int = 3
-    dropout: float = 0.5
-    dtype: Any = jnp.float32
+    width: int
+    blocks: int
+    dropout: float
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x, deterministic: bool = True):
-        options = {"kernel_init": PYTORCHS_INIT, "dtype": self.dtype}
+        options = {"kernel_init": PYTORCHS_INIT, "compute": self.compute}
         x = layers.reflect_conv(x, self.width, taps=7, **options)
-        x = nn.relu(layers.plain_instance_norm(dtype=self.dtype)(x))
+        x = nn.relu(layers.plain_instance_norm(dtype=self.compute.dtype)(x))
         for multiple in (2, 4):
             x = layers.stride2_conv3(multiple * self.width, **options)(x)
-            x = nn.relu(layers.plain_instance_norm(dtype=self.dtype)(x))
+            x = nn.relu(layers.plain_instance_norm(dtype=self.compute.dtype)(x))
         for _ in range(self.blocks):
             x = x + layers.ReflectPair(x.shape[-1], dropout=self.dropout, **options)(x, deterministic)
         return x.astype(jnp.float32)

@@ -13,7 +13,6 @@ import numpy as np
 from clu import parameter_overview
 
 from scrn_jax.models import base
-from scrn_jax.models.ops import convolutions
 from scrn_jax.runtime import devices
 from scrn_jax.settings import Settings
 from scrn_jax.training import state
@@ -113,10 +112,9 @@ def format_duration(seconds: float) -> str:
 
 def forward_gigaflops(settings: Settings) -> float:
     """Floating-point operations (10^9, a multiply-add counts as two) of the generator for one image."""
-    model, inputs = base.make(settings), base.example_inputs(settings.size)
-    with convolutions.computed("plain"):  # what the model asks for, however it is computed
-        lowered = jax.jit(model.generate).lower(model.generator_shapes(), inputs)
-    return lowered.cost_analysis()["flops"] / 1e9
+    # By XLA's convolutions: what the model asks for, however it is computed.
+    model, inputs = base.make(settings, convolutions="plain"), base.example_inputs(settings.size)
+    return jax.jit(model.generate).lower(model.generator_shapes(), inputs).cost_analysis()["flops"] / 1e9
 
 
 def describe(settings: Settings, mesh, train_pairs: int, test_pairs: int) -> None:

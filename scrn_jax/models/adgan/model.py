@@ -25,16 +25,16 @@ class Adgan(base.TrainableModel):
         features: settings_lib.Features,
         adversarial: str,
     ):
-        dtype, depth = base.DTYPES[model.dtype], DEPTHS[features.perceptual]
+        compute, depth = base.compute(model), DEPTHS[features.perceptual]
         self.size, self.features = size, features
         self.summary = f"an ADGAN generator of width {model.width} with {model.blocks} residual blocks of each kind"
         self.weights = {name: weight for name, weight in dataclasses.asdict(loss).items() if weight}
-        self.generator = ADGAN(model.width, model.blocks, model.style, model.hidden, depth, dtype)
+        self.generator = ADGAN(model, depth)
         network = conditioned.ResidualDiscriminator(
-            model.discriminator_width, model.discriminator_blocks, model.dropout, dtype
+            model.discriminator_width, model.discriminator_blocks, model.dropout, compute
         )
         self.pair = conditioned.Pair(network, size, adversarial)
-        self.vgg = VGG(depth, (objective.PERCEPTUAL, *objective.CONTEXTUAL), dtype)
+        self.vgg = VGG(depth, (objective.PERCEPTUAL, *objective.CONTEXTUAL), compute)
 
     def init(self, key):
         generator_key, discriminator_key = jax.random.split(key)

@@ -24,7 +24,17 @@ class LossWeights:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """The networks' sizes, the authors' by default; see `generator.ADGAN`. `dropout` is the discriminators'."""
+    """The networks' sizes, the authors' by default.
+
+    Attributes:
+      width: channels at full size; features have four times as many.
+      blocks: residual blocks of the pose encoder, and of the decoder.
+      style: numbers of the whole style, an equal share a region.
+      hidden: width of the layers that make the norms' numbers of the style.
+      dropout: share of features that each residual block of the discriminators drops.
+      discriminator_width, discriminator_blocks: see `conditioned.ResidualDiscriminator`.
+      dtype, convolutions: how they are computed, as in `scrn.settings.Model`.
+    """
 
     name: str = "adgan"
     width: int = 64

@@ -21,7 +21,16 @@ class LossWeights:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """The networks' sizes, the authors' by default; `dropout` in both the generator and the discriminators."""
+    """The networks' sizes, the authors' by default.
+
+    Attributes:
+      width: channels at full size; the blocks have four times as many.
+      blocks: transfer blocks, the paper's nine.
+      dropout: share of features that each path's first layer drops in training, and each residual block's of the
+        discriminators.
+      discriminator_width, discriminator_blocks: see `conditioned.ResidualDiscriminator`.
+      dtype, convolutions: how they are computed, as in `scrn.settings.Model`.
+    """
 
     name: str = "patn"
     width: int = 64

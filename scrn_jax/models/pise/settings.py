@@ -25,7 +25,14 @@ class LossWeights:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """The networks' sizes, the authors' by default; see `generator.PISE`."""
+    """The networks' sizes, the authors' by default.
+
+    Attributes:
+      width: channels of the image networks; features have four times as many.
+      parsing_width: of the parsing generator.
+      discriminator_width: see `discriminator.Discriminator`.
+      dtype, convolutions: how they are computed, as in `scrn.settings.Model`.
+    """
 
     name: str = "pise"
     width: int = 64

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 from scrn_jax.models import losses
 from scrn_jax.models.base import to_float
 from scrn_jax.models.discriminator import Discriminator
+from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.models.pretrained.alexnet import AlexNet
 from scrn_jax.models.pretrained.vgg import VGG
 from scrn_jax.models.scrn.settings import Features, LossWeights
@@ -36,12 +36,12 @@ class Judges:
     perceptual_scale: int = 1
 
     @classmethod
-    def of(cls, discriminator: Discriminator, features: Features, dtype: Any) -> "Judges":
+    def of(cls, discriminator: Discriminator, features: Features, compute: Compute) -> "Judges":
         """With the frozen networks that a config describes."""
         return cls(
             discriminator=discriminator,
-            vgg=VGG(depth=VGG_DEPTHS[features.correspondence], taps=(CORRESPONDENCE_TAP,), dtype=dtype),
-            alexnet=AlexNet(dtype=dtype),
+            vgg=VGG(depth=VGG_DEPTHS[features.correspondence], taps=(CORRESPONDENCE_TAP,), compute=compute),
+            alexnet=AlexNet(compute=compute),
             perceptual_scale=features.perceptual_scale,
         )
 

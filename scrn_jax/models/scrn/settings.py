@@ -34,12 +34,34 @@ class LossWeights:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """The generator's and the discriminator's size; see `generator.SCRN` for the fields.
+    """The generator's and the discriminator's size, and their variants.
 
-    The defaults are the paper's. A new field's default is what models did before it came, so that older configs,
-    checkpoints and exports, which lack it, mean what they meant.
-    dtype, remat and convolutions (the step's: own, plain or auto, see `models.ops.convolutions`) say how it is
-    computed; they may change between two starts of a run.
+    A new field's default is what models did before it came, so that older configs, checkpoints and exports, which lack
+    it, mean what they meant.
+
+    Attributes:
+      width: base width c; features on the grid have 4c channels.
+      blocks: Coarse Blocks (the paper's ablation: 3).
+      refine_area: False for the ablation without the RefineArea block: F'_crs = F_crs.
+      parsing_multiples: widths of the parsing block's stride-2 layers, as multiples of `width` (the paper: four layers,
+        which take 256x176 to a grid of 16x11; smaller frames need fewer to keep as fine a grid).
+      style_multiples: the same of the style encoder (the paper: five, to a grid of 8x6).
+      discriminator_width: its base width, see `models.discriminator`.
+
+    The defaults are the paper's letter; docs/pictures.md says what each of the following gains:
+      upsampling: `transposed` or `nearest`, see `models.upsampling.UpResBlock`.
+      parsing_detail: `coarse.DetailedParsingBlock` in place of `ParsingBlock`.
+      parsing_hints: the parsing block also sees the source's regions as the body's parts carry them to the target pose,
+        and how near each part is.
+      parsing_alone: S_g learns from Eq. 9 only; the gradients of all that uses it stop.
+      paint: what the last decoder adds to: `none` (nothing), `flat` (colours of regions) or `carried` (source pixels
+        carried by the body's parts), see `person.paint`. The image encoder sees it as well.
+      style_norm: `frame` or `region`, see `refine.InjectStyle`. style_bounded: whether codes pass a tanh.
+
+    How it is computed, which may change between two starts of a run:
+      dtype: of convolutions and features. Parameters, norm statistics, softmax and outputs stay float32.
+      remat: whether the Coarse Blocks' insides are computed again for the gradient rather than kept in memory.
+      convolutions: `own`, `plain` or `auto`, see `models.ops.convolutions.Compute`.
     """
 
     name: str = "scrn"
@@ -96,12 +118,6 @@ class Features:
         if not 1 <= self.perceptual_scale <= 8:
             raise UserError(f"config.features.perceptual_scale must be 1 to 8, got {self.perceptual_scale}")
         require_one_of(self, "features", "correspondence", ("vgg19", "vgg16"))
-
-
-def of_generator(model: Model) -> dict[str, Any]:
-    """The fields of a `Model` that `generator.SCRN` has under the same names."""
-    others = ("name", "discriminator_width", "dtype", "convolutions")
-    return {name: value for name, value in vars(model).items() if name not in others}
 
 
 def check(settings) -> None:
