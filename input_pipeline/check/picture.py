@@ -14,10 +14,20 @@ from input_pipeline.check.sense import Facts
 from input_pipeline.formats.findings import ERROR, NOTE, WARNING, Finding
 from scrn_jax.errors import UserError
 from scrn_jax.person import face, joints
-from scrn_jax.person.fitting import Fitted, Person, Rules, Size, fit_annotation, fit_image, fit_labels, window
+from scrn_jax.person.fitting import (
+    Fitted,
+    Person,
+    Rules,
+    Size,
+    fit_annotation,
+    fit_image,
+    fit_labels,
+    regions_in_frame,
+    window,
+)
 from scrn_jax.person.image_files import Picture, in_turn, open_picture
-from scrn_jax.person.image_headers import read_header
-from scrn_jax.person.regions import NUM_REGIONS, LabelMap, label_map_from_bytes, open_label_map
+from scrn_jax.person.image_headers import Header, read_header
+from scrn_jax.person.regions import NUM_REGIONS, LabelMap, open_label_map
 
 # Fewer joints than this are no pose.
 FEWEST_JOINTS = 4
@@ -63,12 +73,12 @@ def examine(look: Look) -> Examined:
     person, rules = look.person, look.rules
     findings: list[Finding] = []
     data, size, mode, digest = _examine_image(person, rules, findings)
-    labels, found, regions_HxW = _examine_labels(person, rules, size, findings)
+    found, regions_HxW = _examine_labels(person, rules, size, findings)
     if size is None or regions_HxW is None:
         return Examined(person.name, findings, size, mode, digest=digest)
     try:
         pose, box = fit_annotation(person, size, rules)
-        facts = sense.facts(person, size, rules, found, regions_HxW)
+        facts = sense.facts(person, size, rules, found, regions_HxW, pose)
     except UserError as error:
         findings.append(Finding(ERROR, "joints of another frame", str(error)))
         return Examined(person.name, findings, size, mode, digest=digest)
@@ -79,7 +89,7 @@ def examine(look: Look) -> Examined:
     levels = {finding.level for finding in findings}
     keep = (look.keep or WARNING in levels) and ERROR not in levels
     # Fitted only now: most pictures are looked at and not kept, and fitting costs as much as decoding.
-    image = fit_image(data, read_header(data, str(person.image)), rules, str(person.image)) if keep else b""
+    fitted = Fitted(*_fitted_bytes(person, data, rules), pose, box) if keep else None
     return Examined(
         name=person.name,
         findings=findings,
@@ -90,9 +100,16 @@ def examine(look: Look) -> Examined:
         labels=str(person.labels),
         has_face=has_face,
         digest=digest,
-        fitted=Fitted(image, labels, pose, box) if keep else None,
+        fitted=fitted,
         asked=look.keep,
     )
+
+
+def _fitted_bytes(person: Person, data: bytes, rules: Rules) -> tuple[bytes, bytes]:
+    """Image, whose file holds `data`, and map in the frame, as they are prepared."""
+    where = str(person.image)
+    image = fit_image(data, read_header(data, where), rules, where)
+    return image, fit_labels(person.labels.read(), rules, str(person.labels))
 
 
 def _examine_image(
@@ -105,7 +122,7 @@ def _examine_image(
         digest = hashlib.sha256(data).digest()
         header = read_header(data, where)
         with in_turn(header):
-            mode = _examine_decoded(data, where, findings)
+            mode = _examine_decoded(data, header, where, findings)
     except UserError as error:
         findings.append(Finding(ERROR, "unreadable image", str(error)))
         return b"", None, None, digest
@@ -121,9 +138,9 @@ def _examine_image(
     return data, size, mode, digest
 
 
-def _examine_decoded(data: bytes, where: str, findings: list[Finding]) -> str:
+def _examine_decoded(data: bytes, header: Header, where: str, findings: list[Finding]) -> str:
     """The mode of the image's bytes, which are decoded. Raises UserError."""
-    picture = open_picture(data, where)
+    picture = open_picture(data, where, header=header)
     if picture.mode == "CMYK":
         findings.append(
             Finding(WARNING, "CMYK image", f"{where}: read as RGB; save it as RGB to be sure of its colours")
@@ -135,39 +152,36 @@ def _examine_decoded(data: bytes, where: str, findings: list[Finding]) -> str:
 
 def _is_grey(picture: Picture) -> bool:
     """Whether no pixel has a colour, told strip by strip: most pictures show one in the first."""
+    if "grey" in picture.notes:
+        return True
     image = picture.image
-    strips = (
-        image.crop((0, top, image.width, min(top + _STRIP, image.height))) for top in range(0, image.height, _STRIP)
-    )
-    return "grey" in picture.notes or all((np.ptp(np.asarray(strip), axis=2) == 0).all() for strip in strips)
+    for top in range(0, image.height, _STRIP):
+        strip = np.asarray(image.crop((0, top, image.width, min(top + _STRIP, image.height))))
+        red, green, blue = np.moveaxis(strip, -1, 0)
+        if (red != green).any() or (red != blue).any():
+            return False
+    return True
 
 
 def _examine_labels(
     person: Person, rules: Rules, image_size: Size | None, findings: list[Finding]
-) -> tuple[bytes, LabelMap | None, np.ndarray | None]:
-    """(fitted bytes, the file's labels, regions (H, W) uint8 in the frame) of the parsing map; None after an error."""
+) -> tuple[LabelMap | None, np.ndarray | None]:
+    """(the file's labels, regions (H, W) uint8 in the frame) of the parsing map; None after an error."""
     where = str(person.labels)
     try:
-        data = person.labels.read()
-        found = open_label_map(data, where, len(rules.merge))
+        found = open_label_map(person.labels.read(), where, len(rules.merge))
     except UserError as error:
         findings.append(Finding(ERROR, "unreadable parsing map", str(error)))
-        return b"", None, None
+        return None, None
     try:
         _check_map_shape(found.labels.shape, image_size, rules, where)
-        fitted = fit_labels(data, rules, where)
+        regions_HxW = regions_in_frame(found.labels, rules, where)
     except UserError as error:
         findings.append(Finding(ERROR, "wrongly shaped parsing map", str(error)))
-        return b"", None, None
-    regions_HxW = label_map_from_bytes(fitted, where)
-    if regions_HxW.shape != rules.frame:  # kept as it was: with side bars, or at another resolution
-        top, left, height, width = (round(edge) for edge in window(regions_HxW.shape, rules.frame, rules.fit, where))
-        rows = top + np.arange(rules.frame[0]) * height // rules.frame[0]
-        columns = left + np.arange(rules.frame[1]) * width // rules.frame[1]
-        regions_HxW = regions_HxW[rows][:, columns]
+        return None, None
     if not regions_HxW.any():
         findings.append(Finding(WARNING, "empty parsing map", f"{where}: all background; parse the image again"))
-    return fitted, found, regions_HxW
+    return found, regions_HxW
 
 
 def _check_map_shape(size: Size, image_size: Size | None, rules: Rules, where: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from input_pipeline.check.dataset import Report, Tally, check_splits, examined
 from input_pipeline.check.picture import Look
-from input_pipeline.formats.collection import Collection, ListedPair, Split
+from input_pipeline.formats.collection import Collection, Split
 from input_pipeline.formats.deepfashion import item_key
 from input_pipeline.formats.findings import ERROR, Findings
 from input_pipeline.pair import Pair
@@ -17,6 +17,7 @@ from input_pipeline.record_folder import find_prepared, metadata, split_names
 from input_pipeline.records import RecordSource
 from scrn_jax.errors import UserError
 from scrn_jax.person.fitting import Person, Rules
+from scrn_jax.person.pair_files import ListedPair
 from scrn_jax.runtime.files import Held
 
 _RENDERED = re.compile(r"(mannequin_\d+_\d+)_\d+$")

@@ -11,7 +11,7 @@ import numpy as np
 from input_pipeline.formats.findings import ERROR, WARNING, Findings
 from scrn_jax.errors import UserError
 from scrn_jax.person import joints, regions
-from scrn_jax.person.fitting import Person, Rules, Size, fit_annotation, window
+from scrn_jax.person.fitting import Person, Rules, Size, in_pixels, placement, window
 
 _NOSE_AND_EYES, _ANKLES = [0, 14, 15], [10, 13]
 _HAIR, _FACE = 1, 5
@@ -28,7 +28,7 @@ _HARDLY_ANY = 0.2
 _MOST = 0.8
 # A person is so much taller than the spread of their joints.
 _SPREAD = 0.88
-_NO_BOX = np.zeros(4)
+_NOWHERE = (np.nan, np.nan)
 
 # What the frame of the annotations might be instead of the declared one, in the order of `Facts.votes`.
 _CANVASES = ((256, 176), (256, 256), (512, 352), (512, 512), (1024, 1024))
@@ -62,14 +62,16 @@ class Facts:
     shape: Size
 
 
-def facts(person: Person, size: Size, rules: Rules, found: regions.LabelMap, regions_HxW: np.ndarray) -> Facts:
-    """The facts of a picture of `size`; `found` is the map as its file has it, `regions_HxW` as it is in the frame."""
-    pose, _ = fit_annotation(person, size, rules)
+def facts(
+    person: Person, size: Size, rules: Rules, found: regions.LabelMap, regions_HxW: np.ndarray, pose: np.ndarray
+) -> Facts:
+    """The facts of a picture of `size`; `found` is the map as its file has it; the map `regions_HxW` and the joints
+    `pose` (18, 2) are in the frame."""
     face = pose[_NOSE_AND_EYES]
     rows, columns = _pixels(face[joints.present(face)], rules.frame)
     ankles = pose[_ANKLES]
     at_ankles = regions_HxW[_pixels(ankles[joints.present(ankles)], rules.frame)]
-    used = np.unique(found.labels)
+    used = np.flatnonzero(np.bincount(found.labels.ravel(), minlength=256))
     colours = {} if found.palette is None else {int(k): tuple(map(int, found.palette[k])) for k in used}
     return Facts(
         votes=_votes(person, pose, size, rules, regions_HxW),
@@ -117,21 +119,27 @@ def _spread(person: Person, size: Size, rules: Rules, regions_HxW: np.ndarray) -
 def _votes(person: Person, pose: np.ndarray, size: Size, rules: Rules, regions_HxW: np.ndarray) -> np.ndarray:
     """How many joints lie on the person under each of READINGS, (readings,) int64."""
     bar = 40 * rules.frame[0] / 256
-    points = pose[joints.present(pose)]
-    readings = [points, points - (0, bar), points + (0, bar), points[:, ::-1]]
+    read = np.stack([pose, pose - (0, bar), pose + (0, bar), pose[:, ::-1]])
+    declared = np.where(joints.present(pose)[:, None], read, joints.MISSING)
+    others, places = [], []
     for canvas in (joints.FRACTIONS, None, *_CANVASES):
+        points, measured = in_pixels(person.pose, canvas, size)
         try:
-            other, _ = fit_annotation(dataclasses.replace(person, pose_size=canvas, face_box=_NO_BOX), size, rules)
-            readings.append(other[joints.present(other)])
+            places.append(placement(measured, rules, "the picture"))
         except UserError:  # a frame that these rules do not take
-            readings.append(np.zeros((0, 2)))
-    return np.array([_hits(reading, regions_HxW) for reading in readings], np.int64)
+            places.append((_NOWHERE, _NOWHERE))
+        others.append(points)
+    scales, offsets = np.array(places).swapaxes(0, 1)[:, :, None]
+    moved = joints.clip_to_frame(joints.move(np.stack(others), scales, offsets), *rules.frame)
+    return _hits(np.concatenate([declared, moved]), regions_HxW)
 
 
-def _hits(points: np.ndarray, regions_HxW: np.ndarray) -> int:
-    rows, columns = np.round(points).astype(int).T
-    inside = (rows >= 0) & (columns >= 0) & (rows < regions_HxW.shape[0]) & (columns < regions_HxW.shape[1])
-    return int((regions_HxW[rows[inside], columns[inside]] > 0).sum())
+def _hits(points: np.ndarray, regions_HxW: np.ndarray) -> np.ndarray:
+    """How many of the points (readings, 18, 2) lie on the person, int64 (readings,); (-1, -1) lies nowhere."""
+    places = np.round(points).astype(int)
+    inside = ((places >= 0) & (places < regions_HxW.shape)).all(axis=-1)
+    rows, columns = np.moveaxis(np.where(inside[..., None], places, 0), -1, 0)
+    return ((regions_HxW[rows, columns] > 0) & inside).sum(axis=-1)
 
 
 class Senses:

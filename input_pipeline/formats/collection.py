@@ -12,17 +12,9 @@ from input_pipeline.pair import Pair
 from scrn_jax.errors import UserError
 from scrn_jax.person.face import has_area
 from scrn_jax.person.fitting import Annotation, Fitted, Person, Rules, Size, fit_person
-from scrn_jax.runtime.files import TABLE_ROWS, Problems, Stored, is_number, meet, read_json, read_table
+from scrn_jax.person.pair_files import ListedPair
+from scrn_jax.runtime.files import TABLE_ROWS, Problems, Stored, is_number, meet, read_json
 from scrn_jax.runtime.folders import tidy
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ListedPair:
-    """An ordered pair of picture names and where it is listed."""
-
-    where: str
-    source: str
-    target: str
 
 
 @dataclasses.dataclass
@@ -176,26 +168,12 @@ def make_pair(source_name: str, source: Fitted, target_name: str, target: Fitted
     )
 
 
-def read_pairs(file: Path, rename=str, problems: Problems | None = None) -> list[ListedPair]:
-    """The pairs in a CSV file with the columns from,to. Raises UserError, or appends to `problems` what lines lack."""
-    pairs = []
-    for line, names in read_table(file, ("from", "to"), problems):
-        try:
-            source, target = (rename(checked_name(name, file, line)) for name in names)
-            pairs.append(ListedPair(f"{file}, line {line}", source, target))
-        except UserError as error:
-            meet(error, problems)
-    if not pairs and not problems:
-        raise UserError(f"{file}: holds no pairs; list at least one under the header from,to")
-    return pairs
-
-
-def checked_name(name: str, file: Path, line: int) -> str:
-    """`name` when it is one of a file that stays inside its folder; raises UserError otherwise."""
+def name_inside(name: str) -> str:
+    """The name of a picture as a list has it, tidied; raises UserError for that of a file outside the folder."""
     path = PurePosixPath(tidy(name))
     drive = path.parts[:1] and path.parts[0].endswith(":")
-    if not name or path.is_absolute() or drive or ".." in path.parts or "\0" in name:
-        raise UserError(f"{file}, line {line}: {name!r} is no name of an image in the folder; mend the line")
+    if path.is_absolute() or drive or ".." in path.parts or "\0" in name:
+        raise UserError(f"{name!r} is no name of an image in the folder; mend the line")
     return tidy(name)
 
 

@@ -25,6 +25,7 @@ from scrn_jax.errors import UserError
 from scrn_jax.person import joint_files, joints, regions
 from scrn_jax.person.fitting import Rules, Size
 from scrn_jax.person.image_files import GENDERS, flat_name
+from scrn_jax.person.pair_files import read_pairs
 from scrn_jax.runtime.files import Problems, read_lines
 from scrn_jax.runtime.folders import tidy
 
@@ -145,7 +146,7 @@ def _read_files(
     for values, what, where in ((labels, "parsing maps", labels_at), (poses, "joints", annotations)):
         belongs.append(match(values, names, str(where), findings))
         tell_nobody(belongs[-1], names, what, str(where), findings)
-    pairs = collection.read_pairs(csv_file(root, "pairs", split), flat_name, problems)
+    pairs = read_pairs(csv_file(root, "pairs", split), lambda name: flat_name(collection.name_inside(name)), problems)
     return Split(
         images=images,
         labels=belongs[0].values,

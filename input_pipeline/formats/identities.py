@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from input_pipeline.formats import collection
-from input_pipeline.formats.collection import ListedPair
+from input_pipeline.formats.collection import name_inside
 from input_pipeline.formats.deepfashion import item_key
 from input_pipeline.formats.findings import ERROR, NOTE, WARNING, Findings
 from input_pipeline.formats.names import Names, Pictures, match, tell_nobody
 from scrn_jax.errors import UserError
+from scrn_jax.person import pair_files
+from scrn_jax.person.pair_files import ListedPair
 from scrn_jax.runtime.files import Problems, meet, read_table
 
 FILE_NAME = "people.toml"
@@ -35,7 +36,8 @@ def read_pairs(
         files = {split: inside(root, section[split]) for split in ("train", "test") if split in section}
         if not files:
             raise UserError(f"{root / FILE_NAME}: [pairs] names no file; set train, test or both")
-        return item_key, {split: collection.read_pairs(file, problems=problems) for split, file in files.items()}
+        listed = {split: pair_files.read_pairs(file, name_inside, problems) for split, file in files.items()}
+        return item_key, listed
     section = content["identities"]
     identity = _identity(root, section, images, findings, problems)
     people = _people(identity, section, images, findings)

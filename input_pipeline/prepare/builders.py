@@ -18,7 +18,7 @@ import tensorflow_datasets as tfds
 
 from input_pipeline import record_folder, records
 from input_pipeline.check.dataset import Report, examine_collection
-from input_pipeline.formats.collection import Collection, ListedPair, Split, make_pair
+from input_pipeline.formats.collection import Collection, Split, make_pair
 from input_pipeline.formats.deepfashion import DEFAULTS, FRAME, Options
 from input_pipeline.formats.findings import ERROR, OF_THE_SET
 from input_pipeline.formats.folder import read_folder
@@ -26,6 +26,7 @@ from input_pipeline.formats.manifest import FILE_NAME
 from input_pipeline.prepare.once import prepare_once
 from scrn_jax.errors import UserError
 from scrn_jax.person.fitting import Fitted, Person, Rules, fit_task
+from scrn_jax.person.pair_files import ListedPair
 from scrn_jax.runtime.workers import cores, ordered_map
 
 _LIBRARIES = ("scrn-jax", "tensorflow-datasets", "array-record", "numpy", "pillow")

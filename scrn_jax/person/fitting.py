@@ -102,19 +102,29 @@ def window(size: Size, frame: Size, fit: str, where: str) -> Window:
 
 def fit_pose(pose: np.ndarray, size: Size, rules: Rules, where: str) -> np.ndarray:
     """Joints in pixels of a picture of `size` as float32 (18, 2) in the frame; those outside become missing."""
-    (scale, offset) = _scale_and_offset(window(size, rules.frame, rules.fit, where), rules.frame)
-    return joints.clip_to_frame(joints.move(pose, scale, offset), *rules.frame)
+    return joints.clip_to_frame(joints.move(pose, *placement(size, rules, where)), *rules.frame)
 
 
 def fit_box(box: np.ndarray, size: Size, rules: Rules, where: str) -> np.ndarray:
     """A face box in pixels of a picture of `size` as float32 (4,) in the frame; zeros when nothing of it is left."""
-    (scale, offset) = _scale_and_offset(window(size, rules.frame, rules.fit, where), rules.frame)
-    return face.move_box(box, rules.frame, scale, offset)
+    return face.move_box(box, rules.frame, *placement(size, rules, where))
 
 
-def _scale_and_offset(part: Window, frame: Size) -> tuple[tuple[float, float], tuple[float, float]]:
-    top, left, height, width = part
-    return (frame[0] / height, frame[1] / width), (-top, -left)
+def placement(size: Size, rules: Rules, where: str) -> tuple[tuple[float, float], tuple[float, float]]:
+    """How what is in pixels of a picture of `size` gets into the frame: (scale, offset) of `joints.move`. UserError."""
+    top, left, height, width = window(size, rules.frame, rules.fit, where)
+    return (rules.frame[0] / height, rules.frame[1] / width), (-top, -left)
+
+
+def in_pixels(pose: np.ndarray, pose_size: Size | None, size: Size) -> tuple[np.ndarray, Size]:
+    """Joints of an image of `size` in pixels, and (height, width) of the picture whose pixels they are.
+
+    `pose_size` as in `Person`.
+    """
+    if pose_size != joints.FRACTIONS:
+        return pose, pose_size or size
+    there = joints.present(pose)[:, None]
+    return np.where(there, pose * np.array(size) - 0.5, joints.MISSING), size  # pixel centres lie at integers
 
 
 Annotation = tuple[np.ndarray, np.ndarray]
@@ -140,15 +150,13 @@ def fit_task(task: tuple[Person, Rules]) -> Fitted:
 
 def fit_annotation(person: Person, size: Size, rules: Rules) -> Annotation:
     """Joints and face box of `person`, whose image is of `size`, in the frame; without a box one is derived."""
-    where, pose, box = str(person.image), person.pose, person.face_box
-    if person.pose_size == joints.FRACTIONS:
-        there = joints.present(pose)[:, None]
-        pose = np.where(there, pose * np.array(size) - 0.5, joints.MISSING)  # pixel centres lie at integers
-        box = None if box is None else box * np.array(2 * size)
-    measured = size if person.pose_size in (None, joints.FRACTIONS) else person.pose_size
+    where, box = str(person.image), person.face_box
+    pose, measured = in_pixels(person.pose, person.pose_size, size)
     fitted = fit_pose(pose, measured, rules, where)
     if box is None:
         return fitted, face.face_box_from_joints(fitted, *rules.frame)
+    if person.pose_size == joints.FRACTIONS:
+        box = box * np.array(2 * size)
     return fitted, fit_box(box, measured, rules, where)
 
 
@@ -165,7 +173,7 @@ def fit_image(data: bytes, header: Header, rules: Rules, where: str) -> bytes:
     if header.is_plain and (fits or is_small):
         return data
     with in_turn(header):
-        framed = _framed(open_picture(data, where).image, part, rules.frame)
+        framed = _framed(open_picture(data, where, header=header).image, part, rules.frame)
     stream = io.BytesIO()
     framed.save(stream, **(_PNG if fits else _JPEG))
     return stream.getvalue()
@@ -210,13 +218,23 @@ def fit_labels(data: bytes, rules: Rules, where: str) -> bytes:
     """A parsing map's bytes as an 8-bit grey PNG of regions; kept as they are when they are that already."""
     header = read_header(data, where)
     size = header.height, header.width
-    part = window(size, rules.frame, rules.fit, where)
+    window(size, rules.frame, rules.fit, where)
     merged = tuple(rules.merge) != tuple(range(len(rules.merge)))
     if header.is_plain_grey and not merged and (size == rules.frame or (rules.fit == "exact" and not rules.resize)):
         return data
-    labels = np.array(rules.merge, np.uint8)[regions.label_map_from_bytes(data, where, len(rules.merge))]
-    if rules.resize or rules.fit != "exact":
-        labels = np.asarray(_framed(Image.fromarray(labels), part, rules.frame, labels=True))
+    labels = regions.label_map_from_bytes(data, where, len(rules.merge))
+    whole = not rules.resize and rules.fit == "exact"
+    labels = np.array(rules.merge, np.uint8).take(labels) if whole else regions_in_frame(labels, rules, where)
     stream = io.BytesIO()
     Image.fromarray(labels).save(stream, "png")
     return stream.getvalue()
+
+
+def regions_in_frame(labels: np.ndarray, rules: Rules, where: str) -> np.ndarray:
+    """The regions uint8 (height, width) of the frame, of a parsing map's classes uint8 (H, W): as `fit_labels` has them
+    where it resizes. Raises UserError for a wrong shape."""
+    part = window(labels.shape, rules.frame, rules.fit, where)
+    merged = np.array(rules.merge, np.uint8).take(labels)
+    if labels.shape == rules.frame:
+        return merged
+    return np.asarray(_framed(Image.fromarray(merged), part, rules.frame, labels=True))

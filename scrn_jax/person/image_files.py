@@ -52,15 +52,16 @@ class Picture:
 
 
 def open_image(
-    data: bytes, where: str, mend: str = "replace the file", strict: bool = True
+    data: bytes, where: str, mend: str = "replace the file", strict: bool = True, header: Header | None = None
 ) -> tuple[Header, Image.Image]:
     """Header and picture, which is decoded when its pixels are asked for, into the size that the header says.
 
-    `strict` as in `read_header`: for data sets and measurements, which have to mean one thing to all readers.
+    `strict` as in `read_header`: for data sets and measurements, which have to mean one thing to all readers. `header`
+    is what that gave before, if it was asked.
 
     Raises UserError naming `where` as `read_header` does, and with `mend` for bytes that Pillow does not take.
     """
-    header = read_header(data, where, strict)
+    header = header or read_header(data, where, strict)
     try:
         image = Image.open(io.BytesIO(data), formats=[header.kind.upper()])
         if image.size != (header.width, header.height):
@@ -85,13 +86,15 @@ def colour_notes(image: Image.Image, where: str) -> tuple[str, ...]:
     return _NOTES[image.mode] + (("opaque_alpha",) if see_through else ())
 
 
-def open_picture(data: bytes, where: str, mend: str = "replace the file or remove its pairs") -> Picture:
-    """The picture in the bytes of a file, decoded.
+def open_picture(
+    data: bytes, where: str, mend: str = "replace the file or remove its pairs", header: Header | None = None
+) -> Picture:
+    """The picture in the bytes of a file, decoded; `header` as in `open_image`.
 
     Raises UserError naming `where` as `open_image` does, for damaged or truncated files, for modes other than 8-bit
     RGB, grey, palette and CMYK, and for an alpha channel that hides any pixel: what lies below is nobody's picture.
     """
-    header, image = open_image(data, where, mend)
+    header, image = open_image(data, where, mend, header=header)
     notes = colour_notes(image, where)
     mode = image.mode
     try:

@@ -5,7 +5,9 @@ looked at in the bytes; so is what readers disagree about: a second header, an a
 """
 
 import dataclasses
+import re
 import struct
+import zlib
 
 from PIL import Image
 
@@ -28,6 +30,10 @@ _FIRST_CHUNK = b"\0\0\0\rIHDR"
 _SECOND_HEADER = "has two headers, of which readers take either; save the image anew"
 _ANIMATION = "an animation, of which readers take different pictures; save one of them"
 _ORIENTATION = 0x0112
+# Where EXIF data say nothing of a turn, Pillow goes by what XMP data say.
+_XMP_OF_JPEG, _XMP_OF_PNG = b"http://ns.adobe.com/xap/1.0/\0", b"XML:com.adobe.xmp\0"
+_XMP_TURN = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
+_XMP_BYTES = 1 << 20
 # What a TIFF may be packed with: nothing, LZW, Deflate in its two numbers, PackBits.
 _TIFF_PACKINGS = (1, 5, 8, 32946, 32773)
 _TIFF_MOST_TAGS = 512
@@ -102,15 +108,26 @@ def check_turn(exif: Image.Exif, where: str) -> None:
         )
 
 
-def _check_exif(block: bytes, where: str) -> None:
-    """The same for the bytes of an EXIF block; what is none says nothing."""
+def _check_turns(exif: list[bytes], xmp: bytes, where: str) -> None:
+    """The same for the bytes of EXIF blocks and, where they say nothing of it, of XMP data."""
+    said = [turn for turn in map(_turn_of, exif) if turn is not None]
+    for turn in said:
+        check_turn({_ORIENTATION: turn}, where)
+    if not said and (found := _XMP_TURN.search(xmp)) and int(found[1]) not in (0, 1):
+        raise UserError(
+            f"{where}: is stored lying on its side (XMP orientation {int(found[1])}), which some readers undo and "
+            "others do not; turn it for good and take the entry out, e.g. with `exiftool -XMP-tiff:Orientation=`"
+        )
+
+
+def _turn_of(block: bytes) -> int | None:
+    """The orientation in the bytes of an EXIF block; what is none says nothing."""
     exif = Image.Exif()
     try:
         exif.load(block)
-        exif.get(_ORIENTATION)
+        return exif.get(_ORIENTATION)
     except Exception:  # whatever Pillow raises for bytes that nobody vouches for
-        return
-    check_turn(exif, where)
+        return None
 
 
 def check_bits(bits: int, where: str) -> None:
@@ -124,7 +141,7 @@ def check_bits(bits: int, where: str) -> None:
 def _png(data: bytes, where: str, strict: bool) -> Header:
     """Walks the chunks, the first of which alone may be a header."""
     width, height, depth, colour_type = struct.unpack(">IIBB", data[16:26])
-    at, parts, hides = 8, 0, False
+    at, parts, hides, exif, xmp = 8, 0, False, [], b""
     while at + 8 <= len(data) and parts < _MAX_PARTS:
         kind = data[at + 4 : at + 8]
         if (kind == b"IHDR") != (at == 8) or (at == 8 and not data.startswith(_FIRST_CHUNK, at)):
@@ -134,18 +151,30 @@ def _png(data: bytes, where: str, strict: bool) -> Header:
         if kind == b"IEND":
             break
         length = int.from_bytes(data[at : at + 4], "big")
-        if strict and kind == b"eXIf":
-            _check_exif(data[at + 8 : at + 8 + length], where)
+        if kind == b"eXIf":
+            exif.append(data[at + 8 : at + 8 + length])
+        if kind == b"iTXt" and data.startswith(_XMP_OF_PNG, at + 8):
+            xmp = _unpacked(data[at + 8 + len(_XMP_OF_PNG) : at + 8 + length])
         hides = hides or kind == b"tRNS"
         at += 12 + length
         parts += 1
     if parts == _MAX_PARTS:
         raise UserError(f"{where}: a PNG of more than {_MAX_PARTS:,} chunks; save the image anew")
     if strict:
+        _check_turns(exif, xmp, where)
         check_bits(depth, where)
     plain = depth == 8 and colour_type in (0, 2) and not hides
     levels = 1 << depth if colour_type == 0 else 256
     return Header("png", height, width, plain, plain and colour_type == 0, levels)
+
+
+def _unpacked(chunk: bytes) -> bytes:
+    """The text of an iTXt chunk behind its keyword: a flag, a method, two more texts, and then the text itself."""
+    text = chunk[2:].split(b"\0", 2)[-1]
+    try:
+        return zlib.decompressobj().decompress(text, _XMP_BYTES) if chunk[:1] == b"\1" else text
+    except zlib.error:
+        return b""
 
 
 def _jpeg(data: bytes, where: str, strict: bool) -> tuple[Header, int]:
@@ -153,7 +182,7 @@ def _jpeg(data: bytes, where: str, strict: bool) -> tuple[Header, int]:
 
     Returns it and the number of scans, or 1 when there are few at most.
     """
-    header, at = None, 2
+    header, at, exif, xmp = None, 2, [], b""
     for _ in range(_MAX_PARTS):
         if at + 9 > len(data) or data[at] != 0xFF:
             break
@@ -173,11 +202,15 @@ def _jpeg(data: bytes, where: str, strict: bool) -> tuple[Header, int]:
             at += 2
         else:
             length = struct.unpack(">H", data[at + 2 : at + 4])[0]
-            if strict and marker == 0xE1 and data.startswith(b"Exif\0\0", at + 4):
-                _check_exif(data[at + 4 : at + 2 + length], where)
+            if marker == 0xE1 and data.startswith(b"Exif\0\0", at + 4):
+                exif.append(data[at + 4 : at + 2 + length])
+            elif marker == 0xE1 and data.startswith(_XMP_OF_JPEG, at + 4):
+                xmp = data[at + 4 : at + 2 + length]
             at += 2 + length
     else:
         raise UserError(f"{where}: a JPEG of more than {_MAX_PARTS:,} segments; save the image anew")
+    if strict and (exif or xmp):
+        _check_turns(exif, xmp, where)
     if header is None:
         raise UserError(f"{where}: a JPEG without a size, cut off or damaged; replace the file")
     if (len(data) - at) // _LEAST_SCAN_BYTES * header.pixels <= _MAX_SCANNED_PIXELS:

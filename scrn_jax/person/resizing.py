@@ -8,8 +8,8 @@ from PIL import Image
 
 # Edges this near to one between two pixels lie on it.
 _ROUNDING = 1e-6
-# So many pixels are worked on at a time.
-_STRIP = 1 << 20
+# So many pixels are worked on at a time, as float32 numbers.
+_STRIP = 1 << 17
 
 Box = tuple[float, float, float, float]
 
@@ -34,17 +34,20 @@ def resize_photo(image: Image.Image, size: tuple[int, int], box: Box, by_area: b
     left, top, right, bottom = box
     rows, columns = _edges(top, bottom, size[0], image.height), _edges(left, right, size[1], image.width)
     first, last = int(columns[0]), min(image.width, int(columns[-1]) + 1)
+    across = _shares(columns, first, last)
     resized = np.empty((*size, 3), np.uint8)
     step = max(1, int(_STRIP * size[0] / ((last - first) * max(1.0, bottom - top))))
+    room = np.empty((min(image.height, int(step * (bottom - top) / size[0]) + 3), 3 * (last - first)), np.float32)
     for begin in range(0, size[0], step):
         edges = rows[begin : begin + step + 1]
-        top_row, end_row = int(edges[0]), min(image.height, int(edges[-1]) + 1)
-        whole = (first, top_row, last, end_row) == (0, 0, image.width, image.height)
-        strip = np.asarray(image if whole else image.crop((first, top_row, last, end_row)))
-        by_rows = _means(strip.reshape(len(strip), -1), edges - top_row).reshape(len(edges) - 1, last - first, 3)
-        across = _means(by_rows.swapaxes(0, 1).reshape(last - first, -1), columns - first)
-        np.rint(across, out=across)  # means of bytes, so from 0 to 255
-        resized[begin : begin + step] = across.reshape(size[1], len(edges) - 1, 3).swapaxes(0, 1)
+        count, top_row, end_row = len(edges) - 1, int(edges[0]), min(image.height, int(edges[-1]) + 1)
+        strip = room[: end_row - top_row]
+        strip[:] = np.asarray(image.crop((first, top_row, last, end_row))).reshape(len(strip), -1)
+        by_rows = _shares(edges, top_row, end_row) @ strip
+        # Turned as a plain matrix, which is four times as quick as with the colours kept together.
+        means = across @ np.ascontiguousarray(by_rows.T).reshape(last - first, -1)
+        np.rint(means, out=means)  # means of bytes, so from 0 to 255
+        resized[begin : begin + step] = means.astype(np.uint8).reshape(size[1], 3, count).transpose(2, 0, 1)
     return Image.fromarray(resized)
 
 
@@ -55,15 +58,17 @@ def _edges(start: float, stop: float, count: int, length: int) -> np.ndarray:
     return np.where(np.abs(edges - whole) < _ROUNDING, whole, edges).clip(0, length)
 
 
-def _means(rows: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """The means, float32 (cells, columns), of the `rows` (rows, columns) that lie between each two of the `edges`."""
-    first = edges[:-1].astype(np.int64)
-    sums = np.zeros((len(first), rows.shape[1]), np.float32)
-    part = np.empty_like(sums)
-    for at in range(int(np.ceil(edges[1:] - first).max())):
-        begin = first + at
-        inside = (np.minimum(edges[1:], begin + 1) - np.maximum(edges[:-1], begin)).clip(0)
-        shares = (inside / np.diff(edges)).astype(np.float32)
-        np.multiply(rows.take(begin, axis=0, mode="clip"), shares[:, None], out=part)
-        sums += part
-    return sums
+def _shares(edges: np.ndarray, first: int, last: int):
+    """What share of each cell between two `edges` each pixel from `first` to `last` is: sparse float32 (cells, pixels).
+
+    Its product with an image's rows are the cells' means, summed pixel by pixel.
+    """
+    from scipy import sparse  # only where something shrinks: it takes a tenth of a second
+
+    begin = edges[:-1].astype(np.int64)
+    pixels = begin[:, None] + np.arange(int(np.ceil(edges[1:] - begin).max()))
+    inside = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    covered = inside > 0
+    shares = (inside / np.diff(edges)[:, None]).astype(np.float32)
+    ends = np.concatenate([[0], covered.sum(axis=1).cumsum()])
+    return sparse.csr_array((shares[covered], pixels[covered] - first, ends), shape=(len(begin), last - first))

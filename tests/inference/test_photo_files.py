@@ -35,6 +35,12 @@ def test_a_photo_is_turned_as_its_exif_says(orientation, colours):
     np.testing.assert_array_equal(open_photo(_bytes(stored, exif=exif)), np.asarray(colours))
 
 
+def test_a_photo_is_turned_as_its_xmp_says_where_exif_says_nothing(colours):
+    stored = colours.transpose(Image.Transpose.ROTATE_90)
+    found = open_photo(_bytes(stored, "webp", lossless=True, xmp=b'<rdf:Description tiff:Orientation="6"/>'))
+    np.testing.assert_array_equal(found, np.asarray(colours))
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "CMYK"])
 def test_every_mode_of_colour_becomes_rgb(mode, colours):
     kind = "jpeg" if mode == "CMYK" else "png"

@@ -7,7 +7,8 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from input_pipeline.decoding import decode_photo
 from scrn_jax.errors import UserError
@@ -45,10 +46,20 @@ READERS = {
 }
 EXIF = Image.Exif()
 EXIF[0x0112] = 6
+UPRIGHT = Image.Exif()
+UPRIGHT[0x0112] = 1
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
 CUT_OUT = Image.fromarray(PIXELS).convert("RGBA")
 CUT_OUT.putpixel((3, 4), (255, 0, 0, 0))
 PALETTE = Image.fromarray(PIXELS).quantize(200)
 DEEP = np.zeros(FRAME, np.uint16) + 40_000
+
+
+def xmp_of_png(packed):
+    """What a PNG says in XMP, as options of Pillow."""
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", XMP.decode(), zip=packed)
+    return {"pnginfo": info}
 
 
 def deep_rgb():
@@ -115,11 +126,25 @@ def test_every_reader_gives_the_pixels_that_pillow_gives(reader, data):
         (encoded(PIXELS, "png", exif=EXIF), "EXIF orientation 6"),
         (encoded(PIXELS, "webp", exif=EXIF), "EXIF orientation 6"),
         (encoded(PIXELS, "tiff", exif=EXIF), "EXIF orientation 6"),
+        (encoded(PIXELS, "jpeg", xmp=XMP), "XMP orientation 6"),
+        (encoded(PIXELS, "jpeg", xmp=b"<tiff:Orientation>8</tiff:Orientation>"), "XMP orientation 8"),
+        (encoded(PIXELS, "png", **xmp_of_png(packed=False)), "XMP orientation 6"),
+        (encoded(PIXELS, "png", **xmp_of_png(packed=True)), "XMP orientation 6"),
+        (encoded(PIXELS, "webp", xmp=XMP), "orientation 6"),
+        (encoded(PIXELS, "tiff", tiffinfo={700: XMP}), "orientation 6"),
     ],
 )
 def test_what_readers_make_different_pictures_of_is_refused_by_all(reader, data, message):
     with pytest.raises(UserError, match=f"x: .*{message}"):
         READERS[reader](data)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+def test_exif_data_that_say_upright_overrule_xmp_data(kind):
+    xmp = xmp_of_png(packed=False) if kind == "png" else {"xmp": XMP}
+    data = encoded(PIXELS, kind, exif=UPRIGHT, **xmp)
+    assert ImageOps.exif_transpose(Image.open(io.BytesIO(data))).size == FRAME[::-1], "what Pillow makes of it"
+    assert open_picture(data, "x").image.size == FRAME[::-1]
 
 
 @pytest.mark.parametrize("size", [(257, 177), (301, 201), (512, 352), (1101, 750), (300, 176)])

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from scrn_jax.errors import UserError
+from scrn_jax.person import pair_files
 from scrn_jax.person.image_files import SUFFIXES, flat_name
-from scrn_jax.runtime.files import read_table
 from scrn_jax.runtime.folders import list_files
 
 SEPARATORS = ("___", "_2_", "_to_")
@@ -165,18 +165,13 @@ def read_pairs(path: Path) -> list[tuple[str, str]]:
     """The names (see `matching.key_of`) under `from` and `to` of a CSV; other columns are skipped.
 
     Raises:
-      UserError: unreadable, without these columns, an empty name, a pair given twice, or no pair at all.
+      UserError: unreadable, without these columns, what is no name, a pair given twice, or no pair at all.
     """
-    pairs: dict[tuple[str, str], int] = {}
-    for line, names in read_table(path, ("from", "to")):
-        if not all(names):
-            raise UserError(f"{path}, line {line}: an empty name; write from,to or remove the line")
-        pair = key_of(names[0]), key_of(names[1])
-        if pair in pairs:
-            raise UserError(f"{path}, line {line}: the pair of line {pairs[pair]} again; remove one")
-        pairs[pair] = line
-    if not pairs:
-        raise UserError(f"{path}: holds no pairs; list at least one under the header from,to")
+    pairs: dict[tuple[str, str], str] = {}
+    for pair in pair_files.read_pairs(path, key_of):
+        first = pairs.setdefault((pair.source, pair.target), pair.where)
+        if first != pair.where:
+            raise UserError(f"{pair.where}: the same pair as {first}; remove one of them")
     return list(pairs)
 
 
@@ -184,9 +179,11 @@ def key_of(path: str) -> str:
     """The name under which an image is matched: its file name without folders and extensions.
 
     In DeepFashion's original tree, whose file names are not unique, it is the flat name that the field gives it:
-    MEN/Denim/id_00000080/01_1_front.jpg is fashionMENDenimid0000008001_1front.
+    MEN/Denim/id_00000080/01_1_front.jpg is fashionMENDenimid0000008001_1front. Raises UserError for ".".
     """
-    *folders, file = PurePosixPath(path).parts
+    *folders, file = PurePosixPath(path).parts or [""]
+    if not file:
+        raise UserError(f"{path!r} is no name of an image; mend the line")
     stem = _INNER_SUFFIX.sub("", file)
     return PurePosixPath(flat_name("/".join([*folders, stem]))).name
 

@@ -99,8 +99,9 @@ def test_a_csv_pair_without_reference_is_missing(tmp_path):
     ("lines", "message"),
     [
         (("source,target", "a,b"), r"line 1: expected the columns from,to, found \['source', 'target'\]"),
-        (("from,to", "a,"), "line 2: an empty name"),
-        (("from,to", "a,b", "a.jpg,b.jpg"), "line 3: the pair of line 2 again"),
+        (("from,to", "a,"), "line 2: '' is no name of an image"),
+        (("from,to", "a,."), r"line 2: '\.' is no name of an image"),
+        (("from,to", "a,b", "a.jpg,b.jpg"), "line 3: the same pair as .*line 2; remove"),
         (("from,to",), "holds no pairs"),
         (("from,to", '"a,b'), "line 2: not readable as CSV"),
     ],
