@@ -3,6 +3,8 @@
 import contextlib
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 
 import jax
@@ -15,8 +17,34 @@ jax.config.update("jax_num_cpu_devices", 4)
 # Workers and subprocesses find what another of them has compiled; the first process makes the folder.
 PROGRAMS, SECONDS = "JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
 OWNER = "SCRN_JAX_TESTS_OWNER"
+# Compiling is most of these tests' time and their arrays are tiny: optimise little, in all these processes. What a
+# later XLA does not know would end them, so another process tries it first.
+QUICK = (
+    "--xla_backend_optimization_level=0",
+    "--xla_llvm_disable_expensive_passes=true",
+    "--xla_cpu_use_fusion_emitters=false",
+)
+
+
+def _xla_flags() -> str:
+    """What the caller says, and of QUICK what XLA knows."""
+    given, known = os.environ.get("XLA_FLAGS", ""), QUICK
+    while known:
+        flags = " ".join([given, *known]).strip()
+        trial = [sys.executable, "-c", "import jax; jax.devices('cpu')"]
+        tried = subprocess.run(trial, env=os.environ | {"XLA_FLAGS": flags}, capture_output=True, text=True)
+        if tried.returncode == 0:
+            return flags
+        left = tuple(flag for flag in known if flag not in tried.stderr)
+        if left == known:
+            break  # a mistake of the caller's, which JAX will tell
+        known = left
+    return given
+
+
 if PROGRAMS not in os.environ:
     os.environ |= {PROGRAMS: tempfile.mkdtemp(prefix="programs-"), SECONDS: "1", OWNER: str(os.getpid())}
+    os.environ["XLA_FLAGS"] = _xla_flags()
     jax.config.update("jax_compilation_cache_dir", os.environ[PROGRAMS])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1)
 
@@ -25,8 +53,6 @@ from scrn_jax import settings as settings_lib  # noqa: E402
 from scrn_jax.models import base  # noqa: E402
 from scrn_jax.models.pretrained import weights  # noqa: E402
 from scrn_jax.runtime import devices as devices_lib  # noqa: E402
-
-# Compiling is most of these tests' time and their arrays are tiny: optimise little.
 from scrn_jax.training import state  # noqa: E402
 from scrn_jax.training import step as step_lib  # noqa: E402
 from scrn_jax.training.checkpoints import QUICK_COMPILE  # noqa: E402

@@ -39,8 +39,6 @@ def start(shared):
             "JAX_PLATFORMS": "cpu",
             "JAX_COMPILATION_CACHE_DIR": str(shared / "compiled"),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            # Compiling is most of a start: optimise little.
-            "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
         }
         command = [sys.executable, "-m", "scrn_jax.main", *map(str, arguments)]
         return subprocess.Popen(

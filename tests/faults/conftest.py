@@ -24,8 +24,6 @@ SMALLEST = {
     "model.style_multiples": "2,2", "loss.cor": 0, "loss.per": 0, "loss.adv": 0, "loss.face": 0,
     "train.sheet_every": 0, "train.sheet_pairs": 1, "train.checkpoint_every": 3, "train.log_every": 1,
 }  # fmt: skip
-# Compiling is most of a start, and these arrays are tiny: optimise little.
-QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 
 class Program:
@@ -45,7 +43,7 @@ class Program:
         """Of a process with so many virtual devices."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "XLA_", "SLURM_"))}
         return kept | {
-            "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices), "XLA_FLAGS": QUICK,
+            "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices), "XLA_FLAGS": os.environ["XLA_FLAGS"],
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         }  # fmt: skip
 
