@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scrn_jax.errors import UserError, require_at_most, require_one_of
-from scrn_jax.models import losses
-from scrn_jax.models.base import DTYPES
-from scrn_jax.models.ops import convolutions
+from scrn_jax.models import losses, sections
 
 # Beyond these no model of this kind is meant; a file that says more would have its reader build for hours.
 MAX_BLOCKS, MAX_WIDTH, MAX_MULTIPLE, MAX_LEVELS = 64, 512, 64, 8
@@ -85,8 +83,7 @@ class Model:
     def __post_init__(self):
         require_one_of(self, "model", "name", ("scrn",))
         require_at_most(self, "model", width=MAX_WIDTH, blocks=MAX_BLOCKS, discriminator_width=MAX_WIDTH)
-        require_one_of(self, "model", "dtype", DTYPES)
-        require_one_of(self, "model", "convolutions", convolutions.CHOICES)
+        sections.check_computed(self)
         require_one_of(self, "model", "upsampling", ("transposed", "nearest"))
         require_one_of(self, "model", "paint", ("none", "flat", "carried"))
         require_one_of(self, "model", "style_norm", ("frame", "region"))
