@@ -18,6 +18,7 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -108,7 +109,7 @@ class Service:
         try:
             person = self.transfer.estimate(page_file("example.jpg"))
             parts = person.image, person.regions_HxW, person.joints_Jx2
-            self.paint(parts, person.joints_Jx2[None], None)
+            self.paint(parts, person.joints_Jx2[None], None, person.large)
         except UserError as error:
             self.problem = str(error)
             log.error("the page cannot be used: %s", error)
@@ -121,12 +122,12 @@ class Service:
                 with contextlib.suppress(RuntimeError):  # it is being closed
                     self._behind.submit(self.paint, parts, targets, worn)
 
-    def paint(self, person: tuple[np.ndarray, ...], targets: np.ndarray, style) -> np.ndarray:
+    def paint(self, person: tuple[np.ndarray, ...], targets: np.ndarray, style, large=None) -> np.ndarray:
         """`PhotoTransfer.paint` by the programs that `warm_up` compiles: for one picture, and for whole batches."""
         count, batch = len(targets), LARGE
         wanted = 1 if count == 1 else -(-count // batch) * batch
         padded = targets[np.minimum(np.arange(wanted), count - 1)]
-        return self.transfer.paint(*person, padded, style)[:count]
+        return self.transfer.paint(*person, padded, style, large)[:count]
 
     def close(self) -> None:
         """Give the threads back."""
@@ -226,6 +227,7 @@ async def _model(service: Service, _: Request) -> Response:
     colours = regions_lib.COLOURS.tolist()
     return JSONResponse({
         "size": [height, width],
+        "times": service.transfer.times,
         "joints": joints_lib.NAMES,
         "limbs": joints_lib.LIMBS,
         "mirror": joints_lib.MIRROR.tolist(),
@@ -248,8 +250,8 @@ async def _person(service: Service, request: Request) -> Response:
         raise UserError("the photo is empty; choose a JPEG or PNG")
     found = await service.do(service.transfer.estimate, data)
     return JSONResponse({
-        "image": _text(found.image), "regions": _text(found.regions_HxW), "joints": found.joints_Jx2.tolist(),
-        "notes": found.notes,
+        "image": _text(found.image), "large": _text(found.large), "regions": _text(found.regions_HxW),
+        "joints": found.joints_Jx2.tolist(), "notes": found.notes,
     })  # fmt: skip
 
 
@@ -268,18 +270,20 @@ async def _fit(service: Service, request: Request) -> Response:
 
 
 async def _paint(service: Service, request: Request) -> Response:
-    """A person and a target pose to a PNG."""
+    """A person and a target pose to a PNG, as large as the person's large frame if that is given."""
     given = await _json(service, request)
-    person, style = _given_person(service, given), _given_style(service, given)
+    person, style, large = _given_person(service, given), _given_style(service, given), _given_large(service, given)
     target = _joints(given.get("target"), "target")
-    picture = await service.do(lambda: service.paint(person, target[None], style)[0])
+    picture = await service.do(lambda: service.paint(person, target[None], style, large)[0])
     return Response(encode_png(picture), media_type="image/png")
 
 
 async def _film(service: Service, request: Request) -> Response:
     """A person and a film of the gallery, or a list of target poses, to the film."""
     given = await _json(service, request)
-    person, style = _given_person(service, given), _given_style(service, given)
+    person, style, large = _given_person(service, given), _given_style(service, given), _given_large(service, given)
+    if large is not None and service.transfer.times > video.TIMES:
+        large = np.asarray(Image.fromarray(large).reduce(service.transfer.times // video.TIMES))
     frames, suffix = given.get("frames", video.FRAMES), f".{given.get('format')}"
     if type(frames) is not int or not 2 <= frames <= service.limits.frames:
         raise UserError(f"frames: {frames!r}; give a whole number from 2 to {service.limits.frames}")
@@ -300,7 +304,7 @@ async def _film(service: Service, request: Request) -> Response:
         raise UserError(f"fps: {fps!r}; give a whole number")
 
     def make() -> bytes:
-        return video.encode(service.paint(person, targets, style), suffix, fps)
+        return video.encode(service.paint(person, targets, style, large), suffix, fps)
 
     return Response(await service.do(make), media_type=FILM_TYPES[suffix])
 
@@ -327,7 +331,8 @@ async def _body(request: Request, limit: int, seconds: float) -> bytes:
 
 async def _json(service: Service, request: Request) -> dict[str, Any]:
     height, width = service.transfer.size
-    limit = 11 * height * width + (1 << 18)  # two people of 4 bytes a pixel in base64, and the joints of a film
+    # Two people of 4 bytes a pixel and one large frame of 3, in base64, and the joints of a film.
+    limit = (11 + 4 * service.transfer.times**2) * height * width + (1 << 18)
     data = await _body(request, limit, service.limits.receive_seconds)
     try:
         content = json.loads(data)
@@ -345,6 +350,14 @@ def _given_person(service: Service, given: dict[str, Any]) -> tuple[np.ndarray, 
     regions = _array(given.get("regions"), (height, width), "regions")
     regions_lib.check_labels(regions, "regions")
     return image, regions, _joints(given.get("joints"), "joints")
+
+
+def _given_large(service: Service, given: dict[str, Any]) -> np.ndarray | None:
+    """The large frame of a request, if it has one."""
+    if given.get("large") is None:
+        return None
+    height, width = (service.transfer.times * side for side in service.transfer.size)
+    return _array(given["large"], (height, width, 3), "large")
 
 
 def _given_style(service: Service, given: dict[str, Any]) -> dict[str, np.ndarray] | None:
