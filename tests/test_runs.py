@@ -131,6 +131,7 @@ def test_the_screen_shows_the_programs_own_lines_only(finished):
     assert all(line[2] == ":" and line[5] == ":" for line in out.splitlines())
 
 
+@pytest.mark.slow
 def test_evaluating_the_workdir_again_gives_the_same_report(finished, run):
     workdir, _ = finished
     before = json.loads((workdir / "report.json").read_text())
@@ -159,6 +160,7 @@ def terminated(start, shared, smoke_options):
     return workdir, process.returncode, out
 
 
+@pytest.mark.slow
 def test_a_run_that_is_asked_to_end_saves_and_says_how_to_go_on(terminated):
     workdir, code, out = terminated
     assert code == 0

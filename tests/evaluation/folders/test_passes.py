@@ -174,6 +174,7 @@ def test_one_device_gives_the_figures_of_four(folders, undisturbed, tmp_path, mo
         np.testing.assert_allclose(four.methods[0].figures[metric], values, rtol=0, atol=1e-6, err_msg=metric)
 
 
+@pytest.mark.slow
 def test_one_device_gives_the_features_of_four(folders, tmp_path, monkeypatch):
     networks = Networks(inception=weights.load("inception", "random"))
     paths = sorted(folders[1].iterdir())[:4]
