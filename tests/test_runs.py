@@ -30,7 +30,7 @@ def shared(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def start(shared):
+def start(shared, quick_flags):
     """Starts the program in a process of its own, its output in a pipe."""
 
     def start(*arguments) -> subprocess.Popen:
@@ -39,6 +39,7 @@ def start(shared):
             "JAX_PLATFORMS": "cpu",
             "JAX_COMPILATION_CACHE_DIR": str(shared / "compiled"),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "XLA_FLAGS": quick_flags,
         }
         command = [sys.executable, "-m", "scrn_jax.main", *map(str, arguments)]
         return subprocess.Popen(
