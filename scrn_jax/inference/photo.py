@@ -110,6 +110,7 @@ class PhotoTransfer:
 
         Both in the size of `large`, if it is given.
         """
+<<<<<<< HEAD
         targets = np.asarray(targets, np.float32).reshape(-1, joints_lib.NUM_JOINTS, 2)
         painted = self._transfer.paint(image[None], regions[None], joints[None], targets, style)
         for picture, labels, target in zip(*painted, targets, strict=True):
@@ -118,6 +119,14 @@ class PhotoTransfer:
             else:
                 source, share = (large, regions, joints), None if style is None else style["share"]
                 yield detail.enlarge(*source, picture, labels, target, share)
+=======
+        targets = checks.array_of(targets, "targets", np.float32)
+        if targets.shape[-2:] != (joints_lib.NUM_JOINTS, 2):
+            raise UserError(f"targets have the shape {targets.shape}; give 18 joints (y, x) each: (N, 18, 2)")
+        targets = targets.reshape(-1, joints_lib.NUM_JOINTS, 2)
+        pictures, maps = self._transfer.paint(image[None], regions[None], joints[None], targets, style)
+        return np.stack([keep_background(image, regions, *both) for both in zip(pictures, maps, strict=True)])
+>>>>>>> hB
 
     def style(self, framed: Framed, styles: Mapping[str, tuple[Photo, float]]) -> Mapping[str, np.ndarray] | None:
         """What `paint` takes, of regions by name, each with a photo and how far it is taken from there, 0 to 1.
@@ -182,6 +191,8 @@ def read_poses(wanted: Pose, find: Callable[[str], np.ndarray]) -> list[np.ndarr
     """
     if isinstance(wanted, np.ndarray):
         return [poses.check(wanted, "the target pose")]
+    if not isinstance(wanted, str | Path):
+        raise UserError(f"a pose is {type(wanted).__name__}; give a name of the gallery, a file, or an array (18, 2)")
     if str(wanted) in poses.names():
         return [poses.named(str(wanted))]
     suffix = Path(wanted).suffix.lower()
@@ -233,15 +244,14 @@ def fit(photo: Photo, parsing, joints, size: framing.Size) -> tuple[np.ndarray, 
     Raises UserError for a map of another size or without a person, and for joints that are no pose.
     """
     pixels = open_photo(photo)
-    labels = regions_lib.read_label_map(parsing) if isinstance(parsing, str | Path) else np.asarray(parsing)
+    name = "the parsing map"
+    labels = regions_lib.read_label_map(parsing) if isinstance(parsing, str | Path) else checks.array_of(parsing, name)
     if labels.shape != pixels.shape[:2]:
-        raise UserError(
-            f"the parsing map has {labels.shape} pixels, the photo {pixels.shape[:2]}; give one of its size"
-        )
-    labels = checks.parsing(labels, 1, labels.shape, "the parsing map")[0]
-    found = checks.pose("the joints", poses.check(np.asarray(joints), "the joints"), 1, labels.shape)[0]
+        raise UserError(f"{name} has {labels.shape} pixels, the photo {pixels.shape[:2]}; give one of its size")
+    labels = checks.parsing(labels, 1, labels.shape, name)[0]
+    found = checks.pose("the joints", poses.check(joints, "the joints"), 1, labels.shape)[0]
     if not (labels > 0).any():
-        raise UserError("the parsing map shows nobody, only background; give the map of this photo")
+        raise UserError(f"{name} shows nobody, only background; give the map of this photo")
     box = face.face_box_from_joints(found, *labels.shape)
     framed = frame_person(pixels, Person(found, (labels > 0).astype(np.float32), labels, box), size)
     return framed.image, framed.regions_HxW, framed.joints_Jx2
