@@ -110,8 +110,10 @@ class PhotoTransfer:
 
         Both in the size of `large`, if it is given.
         """
-<<<<<<< HEAD
-        targets = np.asarray(targets, np.float32).reshape(-1, joints_lib.NUM_JOINTS, 2)
+        targets = checks.array_of(targets, "targets", np.float32)
+        if targets.shape[-2:] != (joints_lib.NUM_JOINTS, 2):
+            raise UserError(f"targets have the shape {targets.shape}; give 18 joints (y, x) each: (N, 18, 2)")
+        targets = targets.reshape(-1, joints_lib.NUM_JOINTS, 2)
         painted = self._transfer.paint(image[None], regions[None], joints[None], targets, style)
         for picture, labels, target in zip(*painted, targets, strict=True):
             if large is None:
@@ -119,14 +121,6 @@ class PhotoTransfer:
             else:
                 source, share = (large, regions, joints), None if style is None else style["share"]
                 yield detail.enlarge(*source, picture, labels, target, share)
-=======
-        targets = checks.array_of(targets, "targets", np.float32)
-        if targets.shape[-2:] != (joints_lib.NUM_JOINTS, 2):
-            raise UserError(f"targets have the shape {targets.shape}; give 18 joints (y, x) each: (N, 18, 2)")
-        targets = targets.reshape(-1, joints_lib.NUM_JOINTS, 2)
-        pictures, maps = self._transfer.paint(image[None], regions[None], joints[None], targets, style)
-        return np.stack([keep_background(image, regions, *both) for both in zip(pictures, maps, strict=True)])
->>>>>>> hB
 
     def style(self, framed: Framed, styles: Mapping[str, tuple[Photo, float]]) -> Mapping[str, np.ndarray] | None:
         """What `paint` takes, of regions by name, each with a photo and how far it is taken from there, 0 to 1.
