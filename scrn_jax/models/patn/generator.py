@@ -72,7 +72,8 @@ class PATN(nn.Module):
         """
         model, compute = self.model, base.compute(self.model)
         height, width = source_image.shape[1:3]
-        poses = [heatmaps.heat_maps(pose, height, width) for pose in (source_pose, target_pose)]
+        heat_maps = heatmaps.pixels if model.published else heatmaps.heat_maps
+        poses = [heat_maps(pose, height, width) for pose in (source_pose, target_pose)]
         image_code = Encoder(model.width, compute, name="image_encoder")(source_image)
         pose_code = Encoder(model.width, compute, name="pose_encoder")(jnp.concatenate(poses, axis=-1))
         for t in range(model.blocks):

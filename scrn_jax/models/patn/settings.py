@@ -28,6 +28,8 @@ class Model:
       dropout: share of features that each path's first layer drops in training, and each residual block's of the
         discriminators.
       discriminator_width, discriminator_blocks: see `conditioned.ResidualDiscriminator`.
+      published: whether poses are given as the weights that the authors published know them: a pixel a joint instead of
+        a Gaussian.
       dtype, convolutions: how they are computed, as in `scrn.settings.Model`.
     """
 
@@ -37,6 +39,7 @@ class Model:
     dropout: float = 0.5
     discriminator_width: int = 64
     discriminator_blocks: int = 3
+    published: bool = False
     dtype: str = "float32"
     convolutions: str = "auto"
 
