@@ -3,8 +3,8 @@
     python -m benchmarks.ablation [--steps 800] [--seeds 0 1 2] [--runs all without/paint] [--folder runs/ablation]
 
 Every run is configs/demo.py with a few keys as the paper has them, its learning rate falling to 0 over its own steps,
-judged on held-out pairs by figures that no loss of it looks at. Runs stay in the folder and are not made twice; one
-that was cut goes on. A run takes three to four minutes on two idle cores.
+judged on held-out pairs by figures that no loss of it looks at. What benchmarks/results has of the same config, steps
+and pairs is not made again; a run that was cut goes on in the folder. A run takes three minutes on two idle cores.
 """
 
 import argparse
@@ -14,6 +14,9 @@ import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import jax
+import ml_collections
 
 from benchmarks import machine
 from configs import demo
@@ -29,6 +32,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "parsing_alone": {"model": {"parsing_alone": False}},
     "paint": {"model": {"paint": "none"}},
     "carried": {"model": {"paint": "flat"}},
+    "blended": {"model": {"paint": "carried"}},
     "style_norm": {"model": {"style_norm": "frame"}},
     "style_bounded": {"model": {"style_bounded": True}},
     "perceptual_scale": {"features": {"perceptual_scale": 1}},
@@ -36,7 +40,8 @@ CHOICES: dict[str, dict[str, Any]] = {
     "adversary": {"loss": {"adv": 0.0}},
     "correspondence": {"loss": {"cor": 0.0}},
 }
-# Alone: a choice that needs no other, on top of the paper's letter. Flat paint is paint without carrying.
+# Alone: a choice that needs no other, on top of the paper's letter. Flat paint is paint without carrying, carried
+# paint is paint without blending.
 ALONE = ("upsampling", "parsing_detail", "parsing_hints", "parsing_alone", "paint", "style_norm", "style_bounded",
          "perceptual_scale", "muon")  # fmt: skip
 RUNS = ("all", "none", *(f"without/{name}" for name in CHOICES), *(f"alone/{name}" for name in ALONE))
@@ -54,17 +59,17 @@ def changes(run: str) -> list[dict[str, Any]]:
     return [CHOICES[name] for name in ALONE if name != choice]
 
 
-def settings_of(run: str, seed: int, steps: int, folder: Path, pairs: int) -> settings_lib.Settings:
-    """The demo's settings with a run's changes."""
+def config_of(run: str, seed: int, flags) -> ml_collections.ConfigDict:
+    """The demo's config with a run's changes."""
     config = demo.get_config()
     config.seed = seed
-    config.data.dir = str(folder / "people")
-    config.train.update({"steps": steps, "sheet_every": steps, "checkpoint_every": 200})
-    config.eval.limit = pairs
+    config.data.dir = str(flags.folder / "people")
+    config.train.update({"steps": flags.steps, "sheet_every": flags.steps, "checkpoint_every": 200})
+    config.eval.limit = flags.pairs
     for change in changes(run):
         for section, keys in change.items():
             config[section].update(keys)
-    return settings_lib.from_config(config)
+    return config
 
 
 def measure(run: str, seed: int, flags) -> Mapping[str, Any]:
@@ -72,9 +77,10 @@ def measure(run: str, seed: int, flags) -> Mapping[str, Any]:
     workdir = flags.folder / run.replace("/", "_") / f"seed{seed}_{flags.steps}"
     path = workdir / "report.json"
     if not path.exists():
-        settings = settings_of(run, seed, flags.steps, flags.folder, flags.pairs)
+        settings = settings_lib.from_config(config_of(run, seed, flags))
         devices.keep_programs(settings.compilation_cache)
         loop.train(settings, workdir)
+        jax.clear_caches()
     return json.loads(path.read_text("utf-8"))
 
 
@@ -89,7 +95,7 @@ def summary(runs: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[dict[
     rows = []
     for run, seeds in runs.items():
         row: dict[str, Any] = {"run": run, "seeds": len(seeds)}
-        for name in next(iter(seeds.values())):
+        for name in (*FIGURES, "accuracy"):
             values = [found[name] for found in seeds.values()]
             spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
             row[name] = f"{statistics.fmean(values):.4f}{spread}"
@@ -105,16 +111,24 @@ def main() -> None:
     parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS))
     parser.add_argument("--pairs", type=int, default=240, help="held-out pairs to judge by")
     parser.add_argument("--folder", type=Path, default=Path("runs/ablation"))
+    parser.add_argument("--results", type=Path, default=machine.RESULTS)
     flags = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("absl").setLevel(logging.ERROR)
 
-    runs: dict[str, dict[str, dict[str, float]]] = {}
+    chosen: dict[str, dict[str, dict[str, Any]]] = {}
     for seed in flags.seeds:
         for run in flags.runs:
-            runs.setdefault(run, {})[str(seed)] = figures(measure(run, seed, flags))
-            path = machine.save("ablation", {"steps": flags.steps, "pairs": flags.pairs, "runs": runs})
-    machine.print_table(summary(runs))
+            fingerprint = machine.fingerprint(config_of(run, seed, flags))
+            # Read anew each time: another process may work at other runs.
+            known = machine.saved("ablation", flags.results).get(run, {}).get(str(seed), {})
+            if known.get("config") != fingerprint:
+                known = {"config": fingerprint, "steps": flags.steps, **figures(measure(run, seed, flags))}
+            chosen.setdefault(run, {})[str(seed)] = known
+            results = machine.saved("ablation", flags.results)
+            results.setdefault(run, {})[str(seed)] = known
+            path = machine.save("ablation", results, flags.results)
+    machine.print_table(summary(chosen))
     print(f"\n{path}")
 
 

@@ -2,21 +2,28 @@
 
     python -m benchmarks.convolutions            # the demo's shapes, batch 4
     python -m benchmarks.convolutions --full     # the paper's, batch 1
+    python -m benchmarks.convolutions --step     # the demo's training step (with --full the paper's), with each way
+                                                 # of ours in turn left to XLA
 
 Times the weight gradient as XLA does it and in each of our ways, the convolution itself by XLA and by Winograd, and,
 for stride 2 and on tiny grids, the convolution with gradients; all ways of a shape run in turn. Prints the least and
-median milliseconds and writes benchmarks/results/convolutions_PRESET-MACHINE.json.
+median milliseconds and writes benchmarks/results/convolutions_PRESET-MACHINE.json, or convolutions_step_PRESET.
 """
 
 import argparse
 import statistics
 from functools import partial
+from unittest import mock
 
 import jax
 import numpy as np
 
-from benchmarks import machine, timing
+from benchmarks import machine, timing, workload
 from scrn_jax.models.ops import algorithms, convolutions
+from scrn_jax.runtime import devices
+from scrn_jax.training import step as step_lib
+
+WAYS = ("winograd", "packed", "swapped", "in_pieces", "framed", "folded", "patches")
 
 # (what, input, kernel, dilation), all with the padding that keeps the grid.
 DEMO = (
@@ -98,8 +105,6 @@ def with_gradients(x, kernel, window: algorithms.Window) -> dict:
 
     return {name: gradients(way) for name, way in ways.items()}
 
-    return {name: with_gradients(way) for name, way in ways.items()}
-
 
 def measure(shapes, repeats: int, ways_of, of_kernel: bool, stride: int = 1) -> list[dict]:
     """A row a shape: least and median milliseconds of each way that `ways_of` names, a function of input and kernel
@@ -121,13 +126,72 @@ def measure(shapes, repeats: int, ways_of, of_kernel: bool, stride: int = 1) -> 
     return [{name: row.get(name) for name in names} for row in rows]
 
 
+def name_of(way) -> str:
+    """Which of WAYS `convolutions.choose` has chosen, or "plain"."""
+    if way in (algorithms.plain, algorithms.patches):
+        return way.__name__
+    chosen = way.keywords["way"]
+    if chosen is convolutions.WINOGRAD:
+        return "winograd"
+    (name,) = {part.__name__ for part in vars(chosen).values()} & set(WAYS)
+    return name
+
+
+def steps_without(preset: str, repeats: int) -> list[dict]:
+    """A row a way: the training step without it beside the step with all, by the clock and by the processor's time."""
+    settings = workload.settings_of(preset)
+    mesh = devices.make_mesh(jax.local_devices()[:1])
+    frozen, batch = jax.device_put((workload.frozen_networks(), workload.random_batch(settings)))
+    choose = convolutions.choose
+
+    def step_of(left_out: str | None):
+        """(the compiled step as a function without arguments, how many convolutions lost their way)"""
+        lost = []
+
+        def chosen(x, kernel, window):
+            way = choose(x, kernel, window)
+            if name_of(way) != left_out:
+                return way
+            lost.append(kernel.shape)
+            return algorithms.plain
+
+        state = [workload.fresh_state(settings)]
+        with mock.patch.object(convolutions, "choose", chosen):
+            compiled = step_lib.jit_step(settings, mesh).lower(state[0], frozen, batch).compile()
+
+        def run():
+            state[0], metrics = compiled(state[0], frozen, batch)
+            jax.block_until_ready(metrics)
+
+        return run, len(lost)
+
+    rows, (with_all, _) = [], step_of(None)
+    for name in WAYS:
+        without, lost = step_of(name)
+        if lost:
+            wall, processor = timing.alternate_both({"all": with_all, "without": without}, repeats)
+            rows.append({
+                "without": name, "convolutions": lost, "ms with all": 1e3 * statistics.median(wall["all"]),
+                "ms without": 1e3 * statistics.median(wall["without"]),
+                "times as long": timing.median_ratio(wall["without"], wall["all"]),
+                "by the processor": timing.median_ratio(processor["without"], processor["all"]),
+            })  # fmt: skip
+    return rows
+
+
 def main(arguments=None) -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--step", action="store_true")
     parser.add_argument("--repeats", type=int, default=15)
     flags = parser.parse_args(arguments)
     shapes, strided, preset = (FULL, FULL_STRIDED, "full") if flags.full else (DEMO, DEMO_STRIDED, "demo")
+    if flags.step:
+        rows = steps_without(preset, flags.repeats)
+        machine.print_table(rows)
+        print(f"\n{machine.save(f'convolutions_step_{preset}', rows)}")
+        return
     tables = {
         "weight gradients": measure(shapes, flags.repeats, weight_gradients, of_kernel=False),
         "convolutions alone": measure(shapes, flags.repeats, convolutions_alone, of_kernel=True),

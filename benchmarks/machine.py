@@ -1,6 +1,7 @@
 """Which machine this is, how fast it multiplies matrices, and where results of it are kept."""
 
 import datetime
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -13,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 
 RESULTS = Path(__file__).parent / "results"
@@ -79,12 +81,29 @@ def _best_rate(run, operations: int, seconds: float) -> float:
 
 def save(question: str, results: Any, folder: Path | None = None) -> Path:
     """Write results and the machine to `folder`/QUESTION-MACHINE.json, replacing an older one; returns the path."""
-    machine, folder = describe(), folder or RESULTS
-    slug = re.sub(r"[^a-z0-9]+", "-", machine["name"].lower()).strip("-")
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{question}-{slug}.json"
+    machine = describe()
+    path = _place(question, machine["name"], folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n", "utf-8")
     return path
+
+
+def saved(question: str, folder: Path | None = None) -> dict[str, Any]:
+    """The results that `save` wrote on a machine of this name; empty where there are none."""
+    path = _place(question, describe()["name"], folder)
+    return json.loads(path.read_text("utf-8"))["results"] if path.exists() else {}
+
+
+def _place(question: str, name: str, folder: Path | None) -> Path:
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return (folder or RESULTS) / f"{question}-{slug}.json"
+
+
+def fingerprint(config: ml_collections.ConfigDict) -> str:
+    """Twelve digits that differ where configs do, but for the data's folder; results of another config do not count."""
+    sections = config.to_dict()
+    sections["data"].pop("dir", None)
+    return hashlib.sha256(json.dumps(sections, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:

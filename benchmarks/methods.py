@@ -3,8 +3,9 @@
     python -m benchmarks.methods [--steps 2400] [--seeds 0 1 2] [--runs patn pise full 3cb] [--folder runs/methods]
 
 Every run sees the same number of pairs in the same order (batches depend on seed and step alone), with its own losses,
-its learning rate falling to 0 over its own steps, at 64x44. Runs stay in the folder and are not made twice; one that
-was cut goes on. Results go to benchmarks/results, the page with both tables and a picture to --page.
+its learning rate falling to 0 over its own steps, at 64x44. What benchmarks/results has of the same config is not made
+again; a run that was cut goes on in the folder. The page with both tables goes to --page, and a picture beside it if
+every run of the first seed lies in the folder.
 """
 
 import argparse
@@ -52,14 +53,19 @@ def config_of(run: str) -> ml_collections.ConfigDict:
     return config
 
 
-def settings_of(run: str, seed: int, flags: argparse.Namespace) -> settings_lib.Settings:
-    """The settings of one run."""
+def seeded(run: str, seed: int, flags: argparse.Namespace) -> ml_collections.ConfigDict:
+    """The config of one run with a seed, as the command line wants it."""
     config = config_of(run)
     config.seed = seed
     config.data.update({"dir": str(flags.folder / "people"), **flags.people})
     config.train.update({"steps": flags.steps, "sheet_every": flags.steps, "checkpoint_every": 200})
     config.eval.limit = flags.pairs
-    return settings_lib.from_config(config)
+    return config
+
+
+def settings_of(run: str, seed: int, flags: argparse.Namespace) -> settings_lib.Settings:
+    """The settings of one run."""
+    return settings_lib.from_config(seeded(run, seed, flags))
 
 
 def workdir_of(run: str, seed: int, flags: argparse.Namespace) -> Path:
@@ -124,7 +130,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS))
     parser.add_argument("--pairs", type=int, default=0, help="held-out pairs to judge by; 0: all")
-    parser.add_argument("--repeats", type=int, default=9, help="steps that are timed")
+    parser.add_argument("--repeats", type=int, default=9, help="steps that are timed; 0: none, as before")
     parser.add_argument("--folder", type=Path, default=Path("runs/methods"))
     parser.add_argument("--page", type=Path, default=Path("docs/methods.md"))
     parser.add_argument("--results", type=Path, default=machine.RESULTS)
@@ -134,22 +140,42 @@ def parse() -> argparse.Namespace:
     return flags
 
 
+def trained(flags: argparse.Namespace) -> dict[str, dict[str, dict[str, Any]]]:
+    """{run: {seed: what is `kept` of its report}}, those that were made before with the same config included."""
+    chosen: dict[str, dict[str, dict[str, Any]]] = {run: {} for run in flags.runs}
+    for seed in flags.seeds:
+        for run in flags.runs:
+            fingerprint = machine.fingerprint(seeded(run, seed, flags))
+            # Read anew each time: another process may work at other runs.
+            known = machine.saved("methods", flags.results).get("runs", {}).get(run, {}).get(str(seed), {})
+            if known.get("config") != fingerprint:
+                known = {"config": fingerprint, "steps": flags.steps, **kept(measure(run, seed, flags))}
+            chosen[run][str(seed)] = known
+            results = machine.saved("methods", flags.results)
+            results.setdefault("runs", {}).setdefault(run, {})[str(seed)] = known
+            machine.save("methods", results, flags.results)
+    return chosen
+
+
 def main() -> None:
     """Run, print, write."""
     flags = parse()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("absl").setLevel(logging.ERROR)
-    results: dict[str, Any] = {"steps": flags.steps, "few": flags.few, "runs": {}, "costs": {}}
-    for seed in flags.seeds:
-        for run in flags.runs:
-            results["runs"].setdefault(run, {})[str(seed)] = kept(measure(run, seed, flags))
-            path = machine.save("methods", results, flags.results)
-    results["costs"] = costs(tuple(flags.runs), flags.repeats, flags)
-    path = machine.save("methods", results, flags.results)
-    batch, pictures = paint(tuple(flags.runs), flags.seeds[0], flags)
-    methods_page.write(flags.page, json.loads(path.read_text("utf-8")), batch, pictures)
-    machine.print_table(methods_page.summary(results["runs"]))
-    print(f"\n{path}\n{flags.page}")
+    runs = trained(flags)
+    if flags.repeats:
+        results = machine.saved("methods", flags.results)
+        results["costs"] = results.get("costs", {}) | costs(tuple(flags.runs), flags.repeats, flags)
+        machine.save("methods", results, flags.results)
+    known = machine.saved("methods", flags.results).get("costs", {})
+    results = {
+        "steps": flags.steps, "few": flags.few, "runs": runs, "costs": {run: known[run] for run in runs if run in known}
+    }  # fmt: skip
+    if all(workdir_of(run, flags.seeds[0], flags).exists() for run in runs):
+        methods_page.draw_people(flags.page, *paint(tuple(runs), flags.seeds[0], flags))
+    methods_page.write(flags.page, {"machine": machine.describe(), "results": results})
+    machine.print_table(methods_page.summary(runs))
+    print(f"\n{flags.page}")
 
 
 if __name__ == "__main__":

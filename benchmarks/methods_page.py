@@ -121,6 +121,9 @@ def page(saved: Mapping[str, Any], picture: str) -> str:
         f"{results['steps']} steps of 4 pairs, seeds {', '.join(seeds)}, 64x44, {pairs} held-out pairs of embedded "
         f"people; {where['name']}, {where['date']}. Mean ± deviation over the seeds.",
         "",
+        "PATN, ADGAN and PISE have a loss on pictures that looks through VGG16, which LPIPS (VGG) looks through, too: "
+        "it flatters them. SCRN's looks through AlexNet, so that LPIPS (AlexNet) flatters SCRN.",
+        "",
     ]
     if results["few"]:
         lines += ["**Of a handful of people: it shows that everything runs, and says nothing of any method.**", ""]
@@ -156,9 +159,13 @@ def sheet(batch: Mapping[str, np.ndarray], pictures: Mapping[str, np.ndarray]):
     return samples.compose(rows, ["source", "target pose", *(TITLES[run] for run in pictures), "target"])
 
 
-def write(path: Path, saved: Mapping[str, Any], batch, pictures) -> None:
-    """The page and, beside it in images/, its picture."""
+def draw_people(path: Path, batch, pictures) -> None:
+    """The page's picture, in images/ beside it."""
     picture = path.parent / "images" / "methods.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
     sheet(batch, pictures).save(picture)
+
+
+def write(path: Path, saved: Mapping[str, Any]) -> None:
+    """The page, with the picture that lies beside it in images/."""
     path.write_text(page(saved, "images/methods.png"), "utf-8")

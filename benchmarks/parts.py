@@ -15,10 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import machine, timing, workload
-from scrn_jax.models import base, layers
-from scrn_jax.models.scrn import coarse, paint, refine
-from scrn_jax.models.scrn import model as model_lib
-from scrn_jax.person import heatmaps
+from scrn_jax.models import base, upsampling
+from scrn_jax.models.scrn import coarse, refine
+from scrn_jax.person import heatmaps, paint
 
 STEP = "whole step"
 
@@ -57,19 +56,19 @@ def _inputs(settings) -> dict[str, tuple]:
 def generator_parts(settings) -> dict[str, tuple[Callable, tuple, int]]:
     """(module, its arguments, how often it is in a generator) by the part's name."""
     model, inputs = settings.model, _inputs(settings)
-    width, upsampling, dtype = model.width, model.upsampling, model_lib.make_generator(model).dtype
+    width, kind, compute = model.width, model.upsampling, base.compute(model)
     parsing = width, 8, model.parsing_multiples
-    detailed, plain = coarse.DetailedParsingBlock(*parsing, dtype), coarse.ParsingBlock(*parsing, upsampling, dtype)
+    detailed, plain = coarse.DetailedParsingBlock(*parsing, compute), coarse.ParsingBlock(*parsing, kind, compute)
     modules = {
         "parsing block": detailed if model.parsing_detail else plain,
-        "pose encoder": coarse.Encoder(width, first_conv=coarse.PoseConv, dtype=dtype),
-        "image encoder": coarse.Encoder(width, dtype=dtype),
-        "coarse block": coarse.CoarseBlock(dtype),
-        "decoder": layers.Decoder(width, upsampling, dtype),
-        "painting decoder": refine.PaintingDecoder(width, dtype),
-        "RefineArea block": refine.RefineArea(width, dtype),
-        "style encoder": refine.StyleEncoder(width, model.style_multiples, upsampling, model.style_bounded, dtype),
-        "Inject Style block": refine.InjectStyle(model.style_norm, dtype),
+        "pose encoder": coarse.Encoder(width, first_conv=coarse.PoseConv, compute=compute),
+        "image encoder": coarse.Encoder(width, compute=compute),
+        "coarse block": coarse.CoarseBlock(compute),
+        "decoder": upsampling.Decoder(width, kind, compute),
+        "painting decoder": refine.PaintingDecoder(width, compute),
+        "RefineArea block": refine.RefineArea(width, compute),
+        "style encoder": refine.StyleEncoder(width, model.style_multiples, kind, model.style_bounded, compute),
+        "Inject Style block": refine.InjectStyle(model.style_norm, compute),
     }
     painting = model.paint != "none"
     times = {

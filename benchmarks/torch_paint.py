@@ -1,4 +1,4 @@
-"""Paint in PyTorch: what the source's pixels alone say of the target picture, see scrn_jax/models/scrn/paint.py.
+"""Paint in PyTorch: what the source's pixels alone say of the target picture, see scrn_jax/person/paint.py.
 
 Features are NCHW, joints (B, 18, 2) as (y, x) pixels, missing ones (-1, -1). Nothing given here has a gradient.
 Positions come from sums of products, not from matrix products, which TF32 would round to a tenth of a pixel.

@@ -25,13 +25,27 @@ from scrn_jax import settings as settings_lib  # noqa: E402
 from scrn_jax.models import base  # noqa: E402
 from scrn_jax.models.pretrained import weights  # noqa: E402
 from scrn_jax.runtime import devices as devices_lib  # noqa: E402
-
-# Compiling is most of these tests' time and their arrays are tiny: optimise little.
 from scrn_jax.training import state  # noqa: E402
 from scrn_jax.training import step as step_lib  # noqa: E402
 from scrn_jax.training.checkpoints import QUICK_COMPILE  # noqa: E402
 
 HEIGHT, WIDTH, BATCH, STEPS = 32, 36, 4, 8
+
+
+def _is_known(option: str, value) -> bool:
+    """Whether this XLA has an option."""
+    try:
+        jax.jit(lambda: 0, compiler_options={option: value}).lower().compile()
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
+
+
+# Compiling is most of these tests' time and their arrays are tiny: optimise little. Without its emitters of fusions
+# XLA compiles a training step in half the time; a later XLA may have no others.
+EMITTERS = "xla_cpu_use_fusion_emitters"
+QUICK = QUICK_COMPILE | ({EMITTERS: False} if _is_known(EMITTERS, False) else {})
+QUICK_FLAGS = " ".join(f"--{option}={str(value).lower()}" for option, value in QUICK.items())
 
 
 def pytest_unconfigure():
@@ -65,7 +79,13 @@ def tiny_settings():
 @pytest.fixture(scope="session")
 def quick_compile():
     """Options for `jax.jit(compiler_options=...)`."""
-    return QUICK_COMPILE
+    return QUICK
+
+
+@pytest.fixture(scope="session")
+def quick_flags():
+    """The same as XLA_FLAGS of a process, after those of this one."""
+    return f"{os.environ.get('XLA_FLAGS', '')} {QUICK_FLAGS}".strip()
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +117,7 @@ def frozen():
 def first_state(tiny_settings):
     """The state before the first step, in host memory, so that donation cannot eat it."""
     settings = tiny_settings()
-    return jax.device_get(jax.jit(lambda: state.init_state(settings), compiler_options=QUICK_COMPILE)())
+    return jax.device_get(jax.jit(lambda: state.init_state(settings), compiler_options=QUICK)())
 
 
 @pytest.fixture(scope="session")
@@ -169,7 +189,7 @@ class Trainer:
         self.mesh = devices_lib.make_mesh(jax.devices()[:devices], settings.fsdp)
         with self.precision():
             self.frozen = jax.device_put(self.cast(frozen), devices_lib.replicated(self.mesh))
-            self.jitted = step_lib.jit_step(settings, self.mesh, compiler_options=QUICK_COMPILE)
+            self.jitted = step_lib.jit_step(settings, self.mesh, compiler_options=QUICK)
 
     def put(self, state_on_host):
         """A state from host memory to the devices."""

@@ -1,6 +1,5 @@
 """The protocol's figures and Inception's features of a batch, over every local device; and their networks."""
 
-import contextlib
 import functools
 import math
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from scrn_jax.metrics.protocols import Protocol, make_distances, make_similarities
-from scrn_jax.models.ops import convolutions
+from scrn_jax.models.ops.convolutions import CORE, Compute
 from scrn_jax.models.pretrained import weights
 from scrn_jax.models.pretrained.inception import Inception
 from scrn_jax.runtime import devices
@@ -23,7 +22,8 @@ Item = dict[str, np.ndarray]
 Arrays = dict[str, jax.Array]
 # (function, batch, size): the function of the batch, or of groups of `size` images one after the other.
 Grouped = Callable[[Callable[[Any], Any], Any, int], Any]
-Work = Callable[[Any, Arrays, Grouped], Arrays]
+# (parameters, batch, what groups it, how convolutions are computed, see `Compute`): the figures.
+Work = Callable[[Any, Arrays, Grouped, str], Arrays]
 
 RANDOM = "none, random weights: the figure means nothing"  # in place of the sum of a file
 _TRUNKS = {"alex": "alexnet", "vgg": "vgg16"}
@@ -93,9 +93,11 @@ class Meter:
 
 def _measure_of(chosen: Protocol) -> Work:
     """The protocol's figures as a function of LPIPS's parameters, or None, and a batch."""
-    similarities, distances = make_similarities(chosen), make_distances(chosen)
+    similarities = make_similarities(chosen)
 
-    def figures(lpips_params: Any, batch: Arrays, grouped: Grouped) -> Arrays:
+    def figures(lpips_params: Any, batch: Arrays, grouped: Grouped, convolutions: str) -> Arrays:
+        distances = make_distances(chosen, convolutions)
+
         def similar(batch: Arrays) -> Arrays:
             return similarities(batch["generated"], batch["reference"], batch.get("mask"))
 
@@ -107,14 +109,15 @@ def _measure_of(chosen: Protocol) -> Work:
     return figures
 
 
-def _features(params: Any, batch: Arrays, grouped: Grouped) -> Arrays:
+def _features(params: Any, batch: Arrays, grouped: Grouped, convolutions: str) -> Arrays:
     """Inception's features (B, 2048) of 8-bit images."""
+    front_half, back_half = (Inception(Compute(convolutions=convolutions), part=part) for part in ("front", "back"))
 
     def front(images: jax.Array) -> jax.Array:
-        return Inception(part="front").apply({"params": params}, 2 * (images.astype(jnp.float32) / 255) - 1)
+        return front_half.apply({"params": params}, 2 * (images.astype(jnp.float32) / 255) - 1)
 
     def features(images: jax.Array) -> jax.Array:
-        return Inception(part="back").apply({"params": params}, grouped(front, images, 1))
+        return back_half.apply({"params": params}, grouped(front, images, 1))
 
     return {"features": grouped(features, batch["images"], 4)}
 
@@ -137,11 +140,10 @@ def _over(mesh: Mesh, work: Work, in_groups: bool | None = None) -> Callable[[An
     """
     if in_groups is None:
         in_groups = mesh.devices.flat[0].platform == "cpu"
-    by_a_core = in_groups and mesh.size > 1
+    convolutions = CORE if in_groups and mesh.size > 1 else "auto"
 
     def share(params: Any, batch: Arrays) -> Arrays:
-        with convolutions.computed_by_a_core() if by_a_core else contextlib.nullcontext():
-            return work(params, batch, _in_groups if in_groups else _at_once)
+        return work(params, batch, _in_groups if in_groups else _at_once, convolutions)
 
     split = jax.sharding.PartitionSpec(devices.DATA_AXIS)
     everywhere = jax.sharding.PartitionSpec()

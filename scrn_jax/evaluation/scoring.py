@@ -1,6 +1,5 @@
 """Scores of generated images against their targets, beside the baselines that any method must beat."""
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -12,9 +11,8 @@ import numpy as np
 
 from scrn_jax.metrics import by_region, face, groups, lpips, mesh, psnr, ssim
 from scrn_jax.models.base import INPUTS, TrainableModel, to_eight_bits
-from scrn_jax.models.ops import convolutions
-from scrn_jax.models.scrn import paint
-from scrn_jax.person import regions
+from scrn_jax.models.ops.convolutions import CORE
+from scrn_jax.person import paint, regions
 from scrn_jax.runtime import devices as devices_lib
 
 BASELINES = ("flat_paint_true", "carried_true", "copy_source", "mean_image")
@@ -194,8 +192,7 @@ def _distances(net: str, weights, *images) -> jax.Array:
     """LPIPS of every row of a batch from the targets, the last of the images."""
     *rows, target = images
     # VGG takes most of an evaluation's time; of the ways to compute it on a CPU, a core's has the fewest products.
-    with convolutions.computed_by_a_core() if net == "vgg" else contextlib.nullcontext():
-        return lpips.distances(net, weights, jnp.stack(rows), target)
+    return lpips.distances(net, weights, jnp.stack(rows), target, CORE if net == "vgg" else "auto")
 
 
 def summarise(figures: Figures) -> dict[str, dict[str, float | None]]:

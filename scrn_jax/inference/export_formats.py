@@ -22,8 +22,8 @@ from flax import traverse_util
 from scrn_jax.errors import UserError
 from scrn_jax.inference import model_folder
 from scrn_jax.models import base
-from scrn_jax.models.ops import convolutions
 from scrn_jax.runtime import devices, files
+from scrn_jax.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -86,31 +86,31 @@ def convert(folder: Path, output: Path, form: str) -> None:
         raise UserError(f"--format {form}: choose one of {', '.join(FORMATS)}")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"--output {output} exists already; give a new folder, or remove it first")
-    model = base.make(model_folder.read_settings(folder))
+    settings = model_folder.read_settings(folder)
     mesh = devices.make_mesh(jax.local_devices()[:1])
-    params = jax.device_get(model_folder.read_params(folder, model, devices.replicated(mesh)))
+    params = jax.device_get(model_folder.read_params(folder, base.make(settings), devices.replicated(mesh)))
     flat = traverse_util.flatten_dict(params, sep="/")
-    paint = painter(model)
+    paint = painter(settings)
     if form == "stablehlo":
-        parts, card = {STABLEHLO_FILE: stablehlo(paint, flat, model.size), PARAMS_FILE: _npz(flat)}, _STABLEHLO_CARD
+        parts, card = {STABLEHLO_FILE: stablehlo(paint, flat, settings.size), PARAMS_FILE: _npz(flat)}, _STABLEHLO_CARD
     else:
-        parts, card = {TFLITE_FILE: tflite(paint, flat, model.size)}, _TFLITE_CARD
-    about = {**model_folder.read_model_file(folder), "format": form}
-    about.pop(model_folder.PARAMS_SHA256, None)  # of files that are not here
-    parts[model_folder.MODEL_FILE] = (json.dumps(about, indent=2) + "\n").encode()
-    use = card.format(height=model.size[0], width=model.size[1])
+        parts, card = {TFLITE_FILE: tflite(paint, flat, settings.size)}, _TFLITE_CARD
+    model = {**model_folder.read_model_file(folder), "format": form}
+    model.pop(model_folder.PARAMS_SHA256, None)  # of files that are not here
+    parts[model_folder.MODEL_FILE] = (json.dumps(model, indent=2) + "\n").encode()
+    use = card.format(height=settings.size[0], width=settings.size[1])
     parts[model_folder.CARD_FILE] = _with_use(_card(folder), use).encode()
     _write_whole(output, parts)
     log.info("%s, %.1f MB: %s", form, sum(map(len, parts.values())) / 1e6, output)
 
 
-def painter(model: base.TrainableModel, as_bytes: bool = True) -> Callable:
+def painter(settings: Settings, as_bytes: bool = True) -> Callable:
     """The model as a pure function of flat parameters {"module/kernel": array} and the four inputs of a batch.
 
     With `as_bytes` False the picture is float32 in [-1, 1], as the network paints it. Convolutions are XLA's own:
-    our ways around them are for CPUs. A new function each time: what was traced for one choice of convolutions must not
-    be found again for the other.
+    our ways around them are for CPUs.
     """
+    model = base.make(settings, convolutions="plain")
 
     def paint(flat: Mapping[str, Any], source_image, source_parsing, source_pose, target_pose):
         # TFLite has no one-hot codes of bytes.
@@ -118,8 +118,7 @@ def painter(model: base.TrainableModel, as_bytes: bool = True) -> Callable:
             "source_image": source_image, "source_parsing": source_parsing.astype(np.int32),
             "source_pose": source_pose, "target_pose": target_pose,
         }  # fmt: skip
-        with convolutions.computed("plain"):
-            picture = model.generate(traverse_util.unflatten_dict(dict(flat), sep="/"), batch)["image"]
+        picture = model.generate(traverse_util.unflatten_dict(dict(flat), sep="/"), batch)["image"]
         return base.to_uint8(picture) if as_bytes else picture
 
     return paint

@@ -15,6 +15,7 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -87,7 +88,7 @@ class Service:
         try:
             person = self.transfer.estimate(page_file("example.jpg"))
             parts = person.image, person.regions_HxW, person.joints_Jx2
-            self.paint(parts, person.joints_Jx2[None], None)
+            self.paint(parts, person.joints_Jx2[None], None, person.large)
         except UserError as error:
             self.problem = str(error)
             log.error("the page cannot be used: %s", error)
@@ -100,12 +101,12 @@ class Service:
                 with contextlib.suppress(RuntimeError):  # it is being closed
                     self._behind.submit(self.paint, parts, targets, worn)
 
-    def paint(self, person: tuple[np.ndarray, ...], targets: np.ndarray, style) -> np.ndarray:
+    def paint(self, person: tuple[np.ndarray, ...], targets: np.ndarray, style, large=None) -> np.ndarray:
         """`PhotoTransfer.paint` by the programs that `warm_up` compiles: for one picture, and for whole batches."""
         count, batch = len(targets), LARGE
         wanted = 1 if count == 1 else -(-count // batch) * batch
         padded = targets[np.minimum(np.arange(wanted), count - 1)]
-        return self.transfer.paint(*person, padded, style)[:count]
+        return self.transfer.paint(*person, padded, style, large)[:count]
 
     def close(self) -> None:
         """Give the threads back."""
@@ -205,6 +206,7 @@ async def _model(service: Service, _: Request) -> Response:
     colours = regions_lib.COLOURS.tolist()
     return JSONResponse({
         "size": [height, width],
+        "times": service.transfer.times,
         "joints": joints_lib.NAMES,
         "limbs": joints_lib.LIMBS,
         "mirror": joints_lib.MIRROR.tolist(),
@@ -225,8 +227,8 @@ async def _person(service: Service, request: Request) -> Response:
     data = await web_requests.read_photo(request, service.limits)
     found = await service.do(service.transfer.estimate, data)
     return JSONResponse({
-        "image": text_of(found.image), "regions": text_of(found.regions_HxW), "joints": found.joints_Jx2.tolist(),
-        "notes": found.notes,
+        "image": text_of(found.image), "large": text_of(found.large), "regions": text_of(found.regions_HxW),
+        "joints": found.joints_Jx2.tolist(), "notes": found.notes,
     })  # fmt: skip
 
 
@@ -244,23 +246,27 @@ async def _fit(service: Service, request: Request) -> Response:
 
 
 async def _paint(service: Service, request: Request) -> Response:
-    """A person and a target pose to a PNG."""
-    size = service.transfer.size
-    given = await web_requests.read_json(request, size, service.limits)
+    """A person and a target pose to a PNG, as large as the person's large frame if that is given."""
+    size, times = service.transfer.size, service.transfer.times
+    given = await web_requests.read_json(request, size, service.limits, times)
     person, style = web_requests.person_of(given, size), web_requests.style_of(given, size)
+    large = web_requests.large_of(given, size, times)
     target = web_requests.joints_of(given.get("target"), "target")
-    picture = await service.do(lambda: service.paint(person, target[None], style)[0])
+    picture = await service.do(lambda: service.paint(person, target[None], style, large)[0])
     return Response(encode_png(picture), media_type="image/png")
 
 
 async def _film(service: Service, request: Request) -> Response:
     """A person and a film of the gallery, or a list of target poses, to the film."""
-    size = service.transfer.size
-    given = await web_requests.read_json(request, size, service.limits)
+    size, times = service.transfer.size, service.transfer.times
+    given = await web_requests.read_json(request, size, service.limits, times)
     person, style = web_requests.person_of(given, size), web_requests.style_of(given, size)
+    large = web_requests.large_of(given, size, times)
+    if large is not None and times > video.TIMES:
+        large = np.asarray(Image.fromarray(large).reduce(times // video.TIMES))
     targets, suffix, fps = web_requests.film_of(given, person[2], size, service.limits)
 
     def make() -> bytes:
-        return video.encode(service.paint(person, targets, style), suffix, fps)
+        return video.encode(service.paint(person, targets, style, large), suffix, fps)
 
     return Response(await service.do(make), media_type=FILM_TYPES[suffix])

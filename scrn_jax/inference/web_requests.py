@@ -47,9 +47,13 @@ async def read_photo(request: Request, limits: Limits) -> bytes:
     return data
 
 
-async def read_json(request: Request, size: Size, limits: Limits) -> Given:
-    """A JSON object about people in a frame of `size` = (height, width). Raises UserError for none, Refused."""
-    limit = 11 * size[0] * size[1] + (1 << 18)  # two people of 4 bytes a pixel in base64, and the joints of a film
+async def read_json(request: Request, size: Size, limits: Limits, times: int = 0) -> Given:
+    """A JSON object about people in a frame of `size` = (height, width), which may be given `times` as large, too.
+
+    Raises UserError for none, and Refused.
+    """
+    # Two people of 4 bytes a pixel and a large frame of 3, in base64, and the joints of a film.
+    limit = (11 + 4 * times**2) * size[0] * size[1] + (1 << 18)
     data = await _body(request, limit, limits.receive_seconds)
     try:
         content = parse_json(data)
@@ -89,6 +93,12 @@ def person_of(given: Given, size: Size) -> tuple[np.ndarray, np.ndarray, np.ndar
     regions = _array(given.get("regions"), size, "regions")
     regions_lib.check_labels(regions, "regions")
     return image, regions, joints_of(given.get("joints"), "joints")
+
+
+def large_of(given: Given, size: Size, times: int) -> np.ndarray | None:
+    """The large frame uint8 (kH, kW, 3), k = `times`, or None. Raises UserError for one of another size."""
+    large = given.get("large")
+    return None if large is None else _array(large, (times * size[0], times * size[1], 3), "large")
 
 
 def style_of(given: Given, size: Size) -> dict[str, np.ndarray] | None:

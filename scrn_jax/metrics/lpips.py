@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from scrn_jax.errors import UserError
 from scrn_jax.metrics import metric
+from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.models.pretrained import weights
 from scrn_jax.models.pretrained.alexnet import RELU_TAPS, AlexNet
 from scrn_jax.models.pretrained.vgg import VGG
@@ -32,11 +33,11 @@ class LPIPS(nn.Module):
 
     Attributes:
       net: "alex" or "vgg".
-      dtype: compute type of the trunk.
+      compute: how the trunk is computed.
     """
 
     net: str = "alex"
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, a_BxHxWx3: jax.Array, b_BxHxWx3: jax.Array) -> jax.Array:
@@ -48,7 +49,7 @@ class LPIPS(nn.Module):
         metric.check_images(a_BxHxWx3, b_BxHxWx3)
         stacked = 2 * jnp.concatenate([a_BxHxWx3, b_BxHxWx3]) - 1
         total = jnp.zeros(a_BxHxWx3.shape[0], jnp.float32)
-        for i, feature in enumerate(_trunk(self.net, self.dtype)(stacked).values()):
+        for i, feature in enumerate(_trunk(self.net, self.compute)(stacked).values()):
             a, b = jnp.split(_unit(feature), 2)
             total += _Head(name=f"lin{i}")(jnp.square(a - b)).mean((1, 2))
         return total
@@ -59,14 +60,17 @@ def _unit(feature_BxHxWxC: jax.Array) -> jax.Array:
     return feature_BxHxWxC / (length + _EPSILON)
 
 
-def distances(net: str, params: Any, rows_RxBxHxWx3: jax.Array, target_BxHxWx3: jax.Array) -> jax.Array:
+def distances(
+    net: str, params: Any, rows_RxBxHxWx3: jax.Array, target_BxHxWx3: jax.Array, convolutions: str = "auto"
+) -> jax.Array:
     """`LPIPS(net)` of several batches against one, whose features are taken once: (R, B).
 
-    Takes the parameters of `load_params`; raises as `LPIPS` does. The batches are worked on one after the other by one
-    loop over target and rows, so that the network is compiled once and memory holds the features of two batches.
+    Takes the parameters of `load_params`; `convolutions` as in `Compute`; raises as `LPIPS` does. The batches are
+    worked on one after the other by one loop over target and rows, so that the network is compiled once and memory
+    holds the features of two batches.
     """
     metric.check_images(rows_RxBxHxWx3[0], target_BxHxWx3)
-    trunk = _trunk(net, jnp.float32)
+    trunk = _trunk(net, Compute(convolutions=convolutions))
 
     def features(image):
         return [_unit(tap) for tap in trunk.apply({"params": params["trunk"]}, 2 * image - 1).values()]
@@ -83,13 +87,13 @@ def distances(net: str, params: Any, rows_RxBxHxWx3: jax.Array, target_BxHxWx3: 
     return jax.lax.scan(compare, (True, nothing), jnp.concatenate([target_BxHxWx3[None], rows_RxBxHxWx3]))[1][1:]
 
 
-def _trunk(net: str, dtype: Any) -> nn.Module:
+def _trunk(net: str, compute: Compute) -> nn.Module:
     """The network whose features are compared, at full float32 precision also on GPUs."""
     precision = jax.lax.Precision.HIGHEST
     if net == "alex":
-        return AlexNet(RELU_TAPS, dtype, precision, name="trunk")
+        return AlexNet(RELU_TAPS, compute, precision, name="trunk")
     if net == "vgg":
-        return VGG(16, VGG16_TAPS, dtype, precision, name="trunk")
+        return VGG(16, VGG16_TAPS, compute, precision, name="trunk")
     raise ValueError(f"LPIPS has no net {net}: choose alex or vgg")
 
 

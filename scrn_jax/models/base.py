@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scrn_jax.errors import UserError
+from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.person import draw, joints
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -128,11 +129,19 @@ def sections(name: str) -> ModuleType:
     return importlib.import_module(f"{PACKAGES[name]}.settings")
 
 
-def make(settings) -> TrainableModel:
-    """The model that a `Settings` describes: NAME.model.make with its frame, sections and forms of losses."""
-    package = PACKAGES[settings.model.name]
+def compute(model) -> Compute:
+    """How the networks of a config's section `model` compute."""
+    return Compute(DTYPES[model.dtype], model.convolutions)
+
+
+def make(settings, **changes) -> TrainableModel:
+    """The model that a `Settings` describes: NAME.model.make with its frame, sections and forms of losses.
+
+    `changes` are values of its section `model` that are to be others, e.g. `convolutions`.
+    """
+    package, model = PACKAGES[settings.model.name], dataclasses.replace(settings.model, **changes)
     return importlib.import_module(f"{package}.model").make(
-        size=settings.size, model=settings.model, loss=settings.loss, features=settings.features,
+        size=settings.size, model=model, loss=settings.loss, features=settings.features,
         adversarial=settings.adversarial, parsing=settings.parsing, parsing_steps=settings.train.parsing_steps,
     )  # fmt: skip
 

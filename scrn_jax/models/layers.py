@@ -5,12 +5,9 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jax import lax
 
 from scrn_jax.models.ops.algorithms import NHWC
-from scrn_jax.models.ops.convolutions import convolution
-
-Dtype = Any
+from scrn_jax.models.ops.convolutions import Compute, convolution
 
 
 def add_bias(x, bias):
@@ -23,10 +20,7 @@ def add_bias(x, bias):
 
 
 class Conv(nn.Module):
-    """Convolution over (B, H, W, C) with symmetric zero padding: the parameters of `nn.Conv`, and `add_bias`.
-
-    computed: the function that convolves, called as `lax.conv_general_dilated`.
-    """
+    """Convolution over (B, H, W, C) with symmetric zero padding: the parameters of `nn.Conv`, and `add_bias`."""
 
     features: int
     kernel_size: tuple[int, int]
@@ -35,16 +29,17 @@ class Conv(nn.Module):
     kernel_dilation: int = 1
     use_bias: bool = True
     kernel_init: Any = nn.initializers.lecun_normal()
-    dtype: Dtype = jnp.float32
-    computed: Any = convolution
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x):
         kernel = self.param("kernel", self.kernel_init, (*self.kernel_size, x.shape[-1], self.features))
-        x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype)
-        y = self.computed(
+        x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.compute.dtype)
+        # One tap is a matrix product, which XLA does as well as anybody.
+        ways = "plain" if self.kernel_size == (1, 1) else self.compute.convolutions
+        y = convolution(
             x, kernel, self.strides, ((self.padding, self.padding),) * 2, rhs_dilation=(self.kernel_dilation,) * 2,
-            dimension_numbers=NHWC,
+            dimension_numbers=NHWC, ways=ways,
         )  # fmt: skip
         return add_bias(y, self.param("bias", nn.initializers.zeros, (self.features,))) if self.use_bias else y
 
@@ -52,7 +47,7 @@ class Conv(nn.Module):
 conv3 = partial(Conv, kernel_size=(3, 3), padding=1)
 dilated_conv3 = partial(Conv, kernel_size=(3, 3), padding=2, kernel_dilation=2)
 conv7 = partial(Conv, kernel_size=(7, 7), padding=3)
-conv1 = partial(Conv, kernel_size=(1, 1), computed=lax.conv_general_dilated)
+conv1 = partial(Conv, kernel_size=(1, 1))
 # Halves an even side exactly: (n + 2 - 4) / 2 + 1 = n / 2.
 down_conv = partial(Conv, kernel_size=(4, 4), strides=(2, 2), padding=1)
 stride2_conv3 = partial(Conv, kernel_size=(3, 3), strides=(2, 2), padding=1)  # halves an even side exactly, too
@@ -72,102 +67,32 @@ def reflect_pad(x_BxHxWxC, pixels: int):
 
 
 def reflect_conv(x_BxHxWxC, features: int, taps: int = 3, stride: int = 1, padding: int | None = None, **options):
-    """A convolution of a mirrored frame, which keeps its sides unless told otherwise; `options` are nn.Conv's.
+    """A convolution of a mirrored frame, which keeps its sides unless told otherwise; `options` are Conv's.
 
-    It makes an nn.Conv of the module whose `nn.compact` method calls it.
+    It makes a Conv of the module whose `nn.compact` method calls it.
     """
     padded = reflect_pad(x_BxHxWxC, taps // 2 if padding is None else padding)
     return Conv(features, (taps, taps), strides=(stride, stride), padding=0, **options)(padded)
 
 
-def conv2d(x_BxHxWxC, kernel_KxKxCxF, *, stride: int = 1, padding=0):
-    """Plain convolution with symmetric zero padding; `padding` an int, or ((top, bottom), (left, right))."""
+def reflect_encode(x_BxHxWxC, width: int, **options):
+    """To a grid of quarter sides, (B, H/4, W/4, 4 width): 7x7 of a mirrored frame, two stride-2 3x3, norms and ReLUs.
+
+    Norms have no parameters; `options` as of `reflect_conv`, `compute` among them. Its layers are of the module that
+    calls it.
+    """
+    norm = partial(plain_instance_norm, dtype=options["compute"].dtype)
+    x = nn.relu(norm()(reflect_conv(x_BxHxWxC, width, taps=7, **options)))
+    for multiple in (2, 4):
+        x = nn.relu(norm()(stride2_conv3(multiple * width, **options)(x)))
+    return x
+
+
+def conv2d(x_BxHxWxC, kernel_KxKxCxF, *, stride: int = 1, padding=0, ways: str = "auto"):
+    """Convolution with zero padding, an int or ((top, bottom), (left, right)); `ways` as in `convolution`."""
     if isinstance(padding, int):
         padding = ((padding, padding), (padding, padding))
-    return convolution(x_BxHxWxC, kernel_KxKxCxF, (stride, stride), padding, dimension_numbers=NHWC)
-
-
-def _interleaved(phase, x_BxHxWxC):
-    """The four `phase(row parity, column parity)`, each (B, H, W, K), as the pixels of (B, 2H, 2W, K)."""
-    b, h, w, _ = x_BxHxWxC.shape
-    phases = jnp.stack([jnp.stack([phase(i, j) for j in (0, 1)], axis=3) for i in (0, 1)], axis=2)  # B,H,2,W,2,K
-    return phases.reshape(b, 2 * h, 2 * w, -1)
-
-
-def stride2_transposed_conv3(x_BxHxWxC, kernel_3x3xCxK):
-    """Transposed 3x3 convolution, stride 2, padding 1, output padding 1, as four phase convolutions.
-
-    Input pixel i adds kernel[k] to output pixel 2i - 1 + k. So an even output row 2m sees only kernel row 1 at input m,
-    and an odd one 2m + 1 sees kernel row 2 at m and row 0 at m + 1; likewise the columns. The four combinations are
-    convolutions of 1, 2, 2 and 4 taps, interleaved afterwards. XLA's own transposed convolution gives the same numbers,
-    but its weight gradient on a CPU is slower by two orders of magnitude.
-
-    Args:
-      x_BxHxWxC: input features.
-      kernel_3x3xCxK: kernel indexed [row, column, in, out], not flipped (`torch.nn.ConvTranspose2d.weight` moved from
-        (in, out, row, column)).
-
-    Returns:
-      Features (B, 2H, 2W, K).
-    """
-    taps = {0: (slice(1, 2), 0), 1: (slice(2, None, -2), 1)}  # parity -> (taps in input order, pixels ahead)
-
-    def phase(row_parity: int, column_parity: int):
-        (rows, below), (columns, right) = taps[row_parity], taps[column_parity]
-        return conv2d(x_BxHxWxC, kernel_3x3xCxK[rows, columns], padding=((0, below), (0, right)))
-
-    return _interleaved(phase, x_BxHxWxC)
-
-
-def nearest_conv3(x_BxHxWxC, kernel_3x3xCxK):
-    """3x3 convolution, padding 1, of every pixel taken four times, (B, 2H, 2W, K), as four 2x2 phase convolutions.
-
-    Of the three rows that an even output row 2m sees, the last two are copies of input m, and the first is m - 1; an
-    odd one 2m + 1 sees m twice and then m + 1; likewise the columns. Taps on copies of one pixel add up: 16 products
-    where the enlarged picture takes 36.
-    """
-
-    def taps(kernel, axis: int, parity: int):
-        first, second, third = jnp.split(kernel, 3, axis)
-        pairs = (first, second + third) if parity == 0 else (first + second, third)
-        return jnp.concatenate(pairs, axis)
-
-    def phase(row_parity: int, column_parity: int):
-        kernel = taps(taps(kernel_3x3xCxK, 0, row_parity), 1, column_parity)
-        return conv2d(x_BxHxWxC, kernel, padding=tuple((1 - parity, parity) for parity in (row_parity, column_parity)))
-
-    return _interleaved(phase, x_BxHxWxC)
-
-
-def bilinear_init(key, shape, dtype=jnp.float32):
-    """For `stride2_transposed_conv3`: starts as a random 1x1 convolution, up-sampled bilinearly.
-
-    Independent taps would start the four phases with variances of 1 to 4, a checkerboard that training has to undo.
-    """
-    profile = jnp.array([0.5, 1.0, 0.5], dtype)
-    return profile[:, None, None, None] * profile[:, None, None] * nn.initializers.lecun_normal()(key, shape[2:], dtype)
-
-
-class UpConv(nn.Module):
-    """A convolution that doubles the grid, with its kernel and bias: (B, H, W, C) -> (B, 2H, 2W, features).
-
-    upsampling: `transposed`, by `stride2_transposed_conv3`, whose four phases have weights of their own and leave a
-    mesh of period 2; `nearest`, by `nearest_conv3`, whose phases share theirs.
-    """
-
-    features: int
-    upsampling: str = "transposed"
-    dtype: Dtype = jnp.float32
-    kernel_init: Any = None
-
-    @nn.compact
-    def __call__(self, x):
-        transposed = self.upsampling == "transposed"
-        init = self.kernel_init or (bilinear_init if transposed else nn.initializers.lecun_normal())
-        kernel = self.param("kernel", init, (3, 3, x.shape[-1], self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype)
-        return add_bias((stride2_transposed_conv3 if transposed else nearest_conv3)(x, kernel), bias)
+    return convolution(x_BxHxWxC, kernel_KxKxCxF, (stride, stride), padding, dimension_numbers=NHWC, ways=ways)
 
 
 class ConvNormAct(nn.Module):
@@ -175,12 +100,12 @@ class ConvNormAct(nn.Module):
 
     features: int
     conv: Any = conv3
-    dtype: Dtype = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x):
-        x = self.conv(self.features, dtype=self.dtype)(x)
-        return leaky_relu(instance_norm(dtype=self.dtype)(x))
+        x = self.conv(self.features, compute=self.compute)(x)
+        return leaky_relu(instance_norm(dtype=self.compute.dtype)(x))
 
 
 class GatedConv(nn.Module):
@@ -191,12 +116,12 @@ class GatedConv(nn.Module):
 
     features: int
     conv: Any = conv3
-    dtype: Dtype = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x):
-        features, gate = jnp.split(self.conv(2 * self.features, dtype=self.dtype)(x), 2, axis=-1)
-        return instance_norm(dtype=self.dtype)(nn.leaky_relu(features, 0.2) * nn.sigmoid(gate))
+        features, gate = jnp.split(self.conv(2 * self.features, compute=self.compute)(x), 2, axis=-1)
+        return instance_norm(dtype=self.compute.dtype)(nn.leaky_relu(features, 0.2) * nn.sigmoid(gate))
 
 
 class ReflectPair(nn.Module):
@@ -209,75 +134,29 @@ class ReflectPair(nn.Module):
     norm_last: bool = True
     dropout: float = 0.0
     kernel_init: Any = nn.initializers.lecun_normal()
-    dtype: Dtype = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x, deterministic: bool = True):
-        options = {"kernel_init": self.kernel_init, "dtype": self.dtype}
-        x = nn.relu(plain_instance_norm(dtype=self.dtype)(reflect_conv(x, x.shape[-1], **options)))
+        options = {"kernel_init": self.kernel_init, "compute": self.compute}
+        x = nn.relu(plain_instance_norm(dtype=self.compute.dtype)(reflect_conv(x, x.shape[-1], **options)))
         x = nn.Dropout(self.dropout)(x, deterministic=deterministic)
         x = reflect_conv(x, self.features, **options)
-        return plain_instance_norm(dtype=self.dtype)(x) if self.norm_last else x
+        return plain_instance_norm(dtype=self.compute.dtype)(x) if self.norm_last else x
 
 
 class ResBlock(nn.Module):
     """Pre-activation residual block of two 3x3 convolutions, x + f(x), at constant width."""
 
-    dtype: Dtype = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x):
         y = x
         for _ in range(2):
-            y = leaky_relu(instance_norm(dtype=self.dtype)(y))
-            y = conv3(x.shape[-1], dtype=self.dtype)(y)
+            y = leaky_relu(instance_norm(dtype=self.compute.dtype)(y))
+            y = conv3(x.shape[-1], compute=self.compute)(y)
         return x + y
-
-
-def nearest_double(x_BxHxWxC):
-    """Every pixel as a block of 2x2: (B, 2H, 2W, C)."""
-    return jnp.repeat(jnp.repeat(x_BxHxWxC, 2, axis=1), 2, axis=2)
-
-
-class UpResBlock(nn.Module):
-    """Residual block that doubles the grid: (norm, act, 3x3, norm, act, up-convolution) plus x, doubled.
-
-    `upsampling` as in `UpConv`; x is doubled by a second transposed convolution, or a 1x1 one and nearest pixels.
-    """
-
-    features: int
-    upsampling: str = "transposed"
-    dtype: Dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, x):
-        y = leaky_relu(instance_norm(dtype=self.dtype)(x))
-        y = conv3(x.shape[-1], dtype=self.dtype)(y)
-        y = leaky_relu(instance_norm(dtype=self.dtype)(y))
-        y = UpConv(self.features, self.upsampling, self.dtype)(y)
-        if self.upsampling == "nearest":
-            return y + nearest_double(conv1(self.features, use_bias=False, dtype=self.dtype, name="shortcut")(x))
-        return y + UpConv(self.features, dtype=self.dtype, name="shortcut")(x)
-
-
-class Decoder(nn.Module):
-    """Features (B, H/4, W/4, 4c) to an image (B, H, W, 3) in [-1, 1].
-
-    Two up-sampling residual blocks (2c, c), layer norm, LeakyReLU, 7x7, tanh.
-    """
-
-    width: int
-    upsampling: str = "transposed"
-    dtype: Dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, x):
-        for multiple in (2, 1):
-            x = UpResBlock(multiple * self.width, self.upsampling, self.dtype)(x)
-        # Over channels too: an instance norm would give every channel, and so every colour, the same strength in every
-        # picture; none at all lets the large F_g that Eq. 5 asks for saturate the tanh.
-        x = leaky_relu(layer_norm(dtype=self.dtype)(x))
-        return jnp.tanh(conv7(3, dtype=self.dtype)(x).astype(jnp.float32))
 
 
 def mean_pool(x_BxHxWxC, factor: int):
@@ -339,7 +218,7 @@ class PoseConv(nn.Module):
     taps: int = 7
     stride: int = 1
     padding: int = 3
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, inputs):
@@ -349,7 +228,8 @@ class PoseConv(nn.Module):
         kernel_shape = (self.taps, self.taps, channels, self.features)
         kernel = self.param("kernel", nn.initializers.lecun_normal(), kernel_shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        rows, columns, maps, kernel = nn.dtypes.promote_dtype(rows, columns, maps, kernel, dtype=self.dtype)
+        rows, columns, maps, kernel = nn.dtypes.promote_dtype(rows, columns, maps, kernel, dtype=self.compute.dtype)
         window = {"stride": self.stride, "padding": self.padding}
         poses = heat_map_conv(rows, columns, kernel[:, :, :joints], **window)
-        return add_bias(poses + conv2d(maps, kernel[:, :, joints:], **window), bias)
+        seen = conv2d(maps, kernel[:, :, joints:], **window, ways=self.compute.convolutions)
+        return add_bias(poses + seen, bias)

@@ -6,7 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from scrn_jax.models import layers
+from scrn_jax.models import layers, upsampling
+from scrn_jax.models.ops.convolutions import Compute
 
 SQUARINGS = 9  # of the Gram matrix: as good as 2^9 steps of the power iteration
 
@@ -40,7 +41,7 @@ class Conv(nn.Module):
     spectral: bool = True
     reflect: bool = False
     kernel_init: Any = nn.initializers.lecun_normal()
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x):
@@ -49,10 +50,12 @@ class Conv(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         if self.spectral:
             kernel = kernel / largest_singular_value(kernel)
-        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.compute.dtype)
+        padding = self.padding
         if self.reflect:
-            return layers.conv2d(layers.reflect_pad(x, self.padding), kernel, stride=self.stride) + bias
-        return layers.conv2d(x, kernel, stride=self.stride, padding=self.padding) + bias
+            x, padding = layers.reflect_pad(x, padding), 0
+        window = {"stride": self.stride, "padding": padding}
+        return layers.conv2d(x, kernel, **window, ways=self.compute.convolutions) + bias
 
 
 class UpConv(nn.Module):
@@ -61,7 +64,7 @@ class UpConv(nn.Module):
     features: int
     spectral: bool = True
     kernel_init: Any = nn.initializers.lecun_normal()
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x):
@@ -69,5 +72,5 @@ class UpConv(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         if self.spectral:
             kernel = kernel / largest_singular_value(kernel)
-        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        return layers.stride2_transposed_conv3(x, kernel) + bias
+        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.compute.dtype)
+        return upsampling.stride2_transposed_conv3(x, kernel, self.compute.convolutions) + bias

@@ -36,3 +36,12 @@ def heat_maps(joints_BxJx2, height: int, width: int):
     """Heat maps (B, height, width, J) float32 in [0, 1] with a peak of 1 at each present joint, 0 for a missing one."""
     rows, columns = profiles(joints_BxJx2, height, width)
     return jnp.einsum("bjh,bjw->bhwj", rows, columns)
+
+
+def pixels(joints_BxJx2, height: int, width: int):
+    """As `heat_maps`, but 1 at the one pixel that a joint is nearest to, and 0 everywhere else."""
+    nearest = jnp.round(joints_BxJx2)
+    rows = jnp.arange(height) == nearest[..., :1]
+    columns = jnp.arange(width) == nearest[..., 1:]
+    there = joints.present(joints_BxJx2)[..., None]
+    return jnp.einsum("bjh,bjw->bhwj", (rows & there).astype(jnp.float32), columns.astype(jnp.float32))

@@ -233,6 +233,9 @@ def _is_not_of_orbax(record: logging.LogRecord) -> bool:
 def read_params(settings: Settings, folder: Path, mesh) -> tuple[Any, int]:
     """The averaged generator of a workdir or of an exported model, and its step; UserError as `evaluate`."""
     if model_folder.is_exported(folder):
+        there, here = (mismatch.flat(identity(each.model)) for each in (model_folder.read_settings(folder), settings))
+        if differences := mismatch.of_values(there, here):
+            raise UserError(f"{folder} holds another model: {'; '.join(differences)}; take its config.model")
         step = model_folder.read_model_file(folder)["step"]
         return model_folder.read_params(folder, base.make(settings), devices.replicated(mesh)), step
     with open_checkpoints(settings, folder) as checkpoints:

@@ -1,4 +1,7 @@
-"""--mode export: a run's averaged generator as a folder that needs neither the run nor any training code."""
+"""--mode export: a run's averaged generator as a folder that needs neither the run nor any training code.
+
+And the folder itself, for whoever has parameters from elsewhere.
+"""
 
 import json
 import logging
@@ -31,24 +34,36 @@ def export(settings: Settings, workdir: Path, output: Path) -> None:
     Raises:
       UserError: no checkpoint, one of another model, `output` exists already or cannot be written.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UserError(f"--output {output} exists already; give a new folder, or remove it first")
+    check_new(output)
     mesh = devices.make_mesh(jax.local_devices()[:1])
     with checkpoints_lib.open_checkpoints(settings, workdir) as checkpoints:
         current = checkpoints_lib.newest(settings, mesh, checkpoints)
     step = int(current.step)
-    model = {
+    model = description(settings, step, read_report(workdir, step))
+    data = model["config"]["data"].get("name", "unknown")
+    origin = f"the averaged parameters after {step} steps on the data set `{data}`"
+    write_folder(output, model, card(model, base.make(settings).summary, origin), current.ema)
+    log.info("exported step %d, %.1f MB: %s", step, _megabytes(output), output)
+    if model["report"] is None:
+        log.info("its card has no figures: %s has no report of step %d; --mode evaluate writes one", workdir, step)
+
+
+def check_new(output: Path) -> None:
+    """Raises UserError for an `output` that a folder cannot be written to without harm."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UserError(f"--output {output} exists already; give a new folder, or remove it first")
+
+
+def description(settings: Settings, step: int, report: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What model.json says, but for the sum of the parameters."""
+    return {
         "layout": model_folder.LAYOUT,
         "config": to_config(settings),
         "step": step,
         "versions": workdir_lib.versions(),
         "revision": workdir_lib.revision(),
-        "report": read_report(workdir, step),
+        "report": report,
     }
-    _write_whole(output, model, card(model, base.make(settings).summary), current.ema)
-    log.info("exported step %d, %.1f MB: %s", step, _megabytes(output), output)
-    if model["report"] is None:
-        log.info("its card has no figures: %s has no report of step %d; --mode evaluate writes one", workdir, step)
 
 
 def read_report(workdir: Path, step: int) -> Mapping[str, Any] | None:
@@ -82,16 +97,17 @@ def _has_figures(report: Mapping[str, Any]) -> bool:
     return numbers and isinstance(report.get("count"), int) and isinstance(report.get("protocol"), str)
 
 
-def card(model: Mapping[str, Any], summary: str) -> str:
-    """The model's card: what it is, how it is used, how good it is, what made it, what it is not for."""
-    config, figures = model["config"], model["report"]
-    height, width = config["size"]
-    data = config["data"].get("name", "unknown")
+def card(model: Mapping[str, Any], summary: str, origin: str) -> str:
+    """The model's card: what it is, how it is used, how good it is, what made it, what it is not for.
+
+    `summary` says what network it is, `origin` where its parameters come from.
+    """
+    figures = model["report"]
+    height, width = model["config"]["size"]
     lines = [
         "# A person in another pose",
         "",
-        f"{summary[0].upper()}{summary[1:]}, for {height}x{width} pixels (height x width): the averaged parameters "
-        f"after {model['step']} steps on the data set `{data}`.",
+        f"{summary[0].upper()}{summary[1:]}, for {height}x{width} pixels (height x width): {origin}.",
         "",
         "## Use",
         "",
@@ -130,8 +146,11 @@ def card(model: Mapping[str, Any], summary: str) -> str:
     return "\n".join(lines)
 
 
-def _write_whole(output: Path, model: Mapping[str, Any], card: str, params) -> None:
-    """Into a folder beside `output`, which takes its name at the end."""
+def write_folder(output: Path, model: Mapping[str, Any], card: str, params) -> None:
+    """The folder of an exported model, whole or not at all: in one beside `output`, which takes its name at the end.
+
+    Raises UserError where it cannot be written.
+    """
     unfinished = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
         unfinished.mkdir(parents=True)

@@ -56,9 +56,8 @@ def train(settings: Settings, workdir: Path, profile_steps: int = 0) -> None:
     mesh = devices.make_mesh(fsdp=settings.fsdp)
     devices.check_batch_parts(settings.train.batch_size, settings.train.accumulate, mesh)
     train_source, test_source = data.open_sources(settings.data)
-    model = base.make(settings)
-    frozen = jax.device_put(model.pretrained(), devices.replicated(mesh))
-    monitor_lib.describe(model, mesh, len(train_source), len(test_source))
+    frozen = jax.device_put(base.make(settings).pretrained(), devices.replicated(mesh))
+    monitor_lib.describe(settings, mesh, len(train_source), len(test_source))
     run = Run(settings, workdir, mesh, frozen, train_source, test_source, profile_steps)
 
     with checkpoints_lib.open_checkpoints(settings, workdir) as checkpoints, workdir_lib.workdir_at_risk(workdir):

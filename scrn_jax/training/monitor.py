@@ -13,8 +13,9 @@ import numpy as np
 from clu import parameter_overview
 
 from scrn_jax.models import base
-from scrn_jax.models.ops import convolutions
 from scrn_jax.runtime import devices
+from scrn_jax.settings import Settings
+from scrn_jax.training import state
 
 log = logging.getLogger(__name__)
 
@@ -109,25 +110,25 @@ def format_duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
-def forward_gigaflops(model: base.TrainableModel) -> float:
+def forward_gigaflops(settings: Settings) -> float:
     """Floating-point operations (10^9, a multiply-add counts as two) of the generator for one image."""
-    with convolutions.computed("plain"):  # what the model asks for, however it is computed
-        lowered = jax.jit(model.generate).lower(model.generator_shapes(), base.example_inputs(model.size))
-    return lowered.cost_analysis()["flops"] / 1e9
+    # By XLA's convolutions: what the model asks for, however it is computed.
+    model, inputs = base.make(settings, convolutions="plain"), base.example_inputs(settings.size)
+    return jax.jit(model.generate).lower(model.generator_shapes(), inputs).cost_analysis()["flops"] / 1e9
 
 
-def describe(model: base.TrainableModel, mesh, train_pairs: int, test_pairs: int) -> None:
+def describe(settings: Settings, mesh, train_pairs: int, test_pairs: int) -> None:
     """Log devices, data and the model's size: parameters by part, and operations per image."""
-    generator, discriminator, _ = jax.eval_shape(model.init, jax.random.key(0))
-    parts = {name: _millions(part) for name, part in generator.items()}
+    shapes = state.shapes(settings)
+    parts = {name: _millions(part) for name, part in shapes.generator.items()}
     device = jax.devices()[0].device_kind
     log.info("%d x %s; %d training pairs, %d test pairs", mesh.size, device, train_pairs, test_pairs)
     devices.warn_of_unused_accelerator()
-    size, work = _millions(generator), forward_gigaflops(model)
+    size, work = _millions(shapes.generator), forward_gigaflops(settings)
     log.info("generator: %.2f M parameters, %.1f GFLOP forward per image", size, work)
     log.info("  %s", ", ".join(f"{name} {size:.2f} M" for name, size in parts.items()))
-    log.info("discriminator: %.2f M parameters", _millions(discriminator))
-    log.debug("%s", parameter_overview.get_parameter_overview(generator, include_stats=False))
+    log.info("discriminator: %.2f M parameters", _millions(shapes.discriminator))
+    log.debug("%s", parameter_overview.get_parameter_overview(shapes.generator, include_stats=False))
 
 
 def describe_memory(compiled) -> None:

@@ -10,7 +10,6 @@ import optax
 
 from scrn_jax import settings as settings_lib
 from scrn_jax.models import base
-from scrn_jax.models.ops import convolutions
 from scrn_jax.runtime import devices
 from scrn_jax.settings import Settings
 from scrn_jax.training import monitor, stages
@@ -93,10 +92,9 @@ def make_train_step(settings: settings_lib.Settings, gather=lambda state: state)
     def step(state: TrainState, frozen, batch) -> tuple[TrainState, dict[str, Any]]:
         state = stages.begin(model, g_direction, state)
         weights = stages.weights_at(model, state.step)
-        with convolutions.computed(settings.model.convolutions):
-            spectral, means = mean_over_parts(
-                gradients, settings.train.accumulate, gather(state), frozen, batch, key_of(settings.seed, state.step)
-            )
+        spectral, means = mean_over_parts(
+            gradients, settings.train.accumulate, gather(state), frozen, batch, key_of(settings.seed, state.step)
+        )
         g_gradient, d_gradient = means["generator"], means["discriminator"]
         g_loss, d_loss = means["losses"]["generator"], means["losses"]["discriminator"]
         g_norm, d_norm = optax.tree.norm(g_gradient), optax.tree.norm(d_gradient)
@@ -203,9 +201,8 @@ def make_term_gradient(settings: settings_lib.Settings, gather=lambda state: sta
         def of_part(state, frozen, batch, key):
             return jnp.zeros(()), jax.grad(loss)(state.generator, state, frozen, batch, key)
 
-        with convolutions.computed(settings.model.convolutions):
-            key = key_of(settings.seed, state.step)
-            return mean_over_parts(of_part, settings.train.accumulate, gather(state), frozen, batch, key)[1]
+        key = key_of(settings.seed, state.step)
+        return mean_over_parts(of_part, settings.train.accumulate, gather(state), frozen, batch, key)[1]
 
     return gradient
 

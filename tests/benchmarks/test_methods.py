@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import methods, methods_page
+from benchmarks import machine, methods, methods_page
 
 FLAGS = argparse.Namespace(folder=Path("runs"), people={}, steps=100, pairs=0)
 
@@ -74,3 +74,26 @@ def test_a_run_that_does_not_beat_copying_the_source_is_named():
 def test_only_what_is_learned_is_counted():
     leaf = np.zeros((3, 4))
     assert methods.parameters({"encoder": {"kernel": leaf}, "vgg": {"conv1_1": {"kernel": leaf}}}) == 12
+
+
+def test_what_was_made_with_the_same_config_is_not_made_again(tmp_path, monkeypatch):
+    """A second start makes nothing; with other steps everything is made anew."""
+    made = []
+
+    def measure(run, seed, flags):
+        made.append((run, seed, flags.steps))
+        return {"count": 7, "rows": {}, "groups": {}}
+
+    monkeypatch.setattr(methods, "measure", measure)
+    flags = argparse.Namespace(**vars(FLAGS) | {"runs": ["patn"], "seeds": [0, 1], "results": tmp_path})
+    first, again = methods.trained(flags), methods.trained(flags)
+    assert made == [("patn", 0, 100), ("patn", 1, 100)] and first == again
+    flags.steps = 200
+    methods.trained(flags)
+    assert made[2:] == [("patn", 0, 200), ("patn", 1, 200)]
+
+
+def test_where_the_data_lie_makes_no_other_config():
+    here, there = methods.seeded("pise", 0, FLAGS), methods.seeded("pise", 0, FLAGS)
+    there.data.dir = "elsewhere"
+    assert machine.fingerprint(here) == machine.fingerprint(there)

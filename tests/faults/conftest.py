@@ -24,15 +24,13 @@ SMALLEST = {
     "model.style_multiples": "2,2", "loss.cor": 0, "loss.per": 0, "loss.adv": 0, "loss.face": 0,
     "train.sheet_every": 0, "train.sheet_pairs": 1, "train.checkpoint_every": 3, "train.log_every": 1,
 }  # fmt: skip
-# Compiling is most of a start, and these arrays are tiny: optimise little.
-QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 
 class Program:
     """Starts `python -m scrn_jax.main`; people and compiled programs are shared by everything that it starts."""
 
-    def __init__(self, folder: Path):
-        self.people, self._compiled, self.folder = folder / "people", folder / "compiled", folder
+    def __init__(self, folder: Path, flags: str):
+        self.people, self._compiled, self.folder, self._flags = folder / "people", folder / "compiled", folder, flags
 
     def command(self, workdir: Path, config: str = "configs/demo.py:smoke", **changes) -> list[str]:
         """The command line of a run; `changes` are keys of the config, with __ for the dot."""
@@ -45,7 +43,7 @@ class Program:
         """Of a process with so many virtual devices."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "XLA_", "SLURM_"))}
         return kept | {
-            "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices), "XLA_FLAGS": QUICK,
+            "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices), "XLA_FLAGS": self._flags,
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         }  # fmt: skip
 
@@ -77,9 +75,9 @@ class Program:
 
 
 @pytest.fixture(scope="session")
-def program(tmp_path_factory):
+def program(tmp_path_factory, quick_flags):
     """The program, see `Program`."""
-    return Program(tmp_path_factory.mktemp("program"))
+    return Program(tmp_path_factory.mktemp("program"), quick_flags)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ from scrn_jax.errors import UserError
 from scrn_jax.inference import export_formats
 from scrn_jax.inference import model_folder as folders
 from scrn_jax.models import base
-from scrn_jax.models.ops import convolutions
 from scrn_jax.runtime import devices
 
 SIZE = (64, 44)
@@ -44,13 +43,8 @@ def people():
 @pytest.fixture(scope="module")
 def painted(settings, params, people):
     """What the Flax model paints, float32 in [-1, 1], by XLA's own convolutions."""
-    model = base.make(settings)
-
-    def paint(params, batch):
-        with convolutions.computed("plain"):
-            return model.generate(params, batch)["image"]
-
-    return np.asarray(jax.jit(paint)(params, people))
+    model = base.make(settings, convolutions="plain")
+    return np.asarray(jax.jit(lambda params, batch: model.generate(params, batch)["image"])(params, people))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +63,7 @@ def tflite_folder(model_folder, tmp_path_factory):
 
 def _called(settings, flat, people, **options) -> np.ndarray:
     """What the program says before it becomes bytes."""
-    paint = export_formats.painter(base.make(settings), as_bytes=False)
+    paint = export_formats.painter(settings, as_bytes=False)
     program = jax.export.deserialize(bytearray(export_formats.stablehlo(paint, flat, settings.size, **options)))
     assert program.platforms == tuple(options.get("platforms", ("cpu", "cuda", "tpu")))
     return np.asarray(program.call(flat, *people.values()))

@@ -120,6 +120,14 @@ def test_a_painted_picture_is_that_of_the_model(client, packed, transfer):
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(answer.content))), expected)
 
 
+def test_with_its_large_frame_a_person_is_painted_large(client, person, packed, transfer):
+    size = tuple(transfer.times * side for side in transfer.size)
+    answer = client.post("/api/paint", json={**packed, "target": packed["joints"], "large": person["large"]})
+    assert Image.open(io.BytesIO(answer.content)).size == size[::-1]
+    short = client.post("/api/paint", json={**packed, "target": packed["joints"], "large": packed["image"]})
+    assert short.status_code == 400 and short.json()["error"].startswith("large: holds ")
+
+
 def test_joints_regions_and_clothes_that_were_mended_change_the_picture(client, packed):
     def painted(**changes):
         return client.post("/api/paint", json={**packed, "target": packed["joints"], **changes}).content

@@ -1,11 +1,15 @@
 """What every model shares: bytes and floats, and which models a config may name."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from scrn_jax import settings as settings_lib
 from scrn_jax.errors import UserError
 from scrn_jax.models import base
+from scrn_jax.models.ops import convolutions
+from scrn_jax.models.scrn.settings import BETTER_PICTURES
 
 
 @pytest.mark.parametrize("array", [np.asarray, jnp.asarray])
@@ -31,3 +35,35 @@ def test_uint8_images_map_to_minus_1_to_1_and_floats_stay():
 def test_a_config_names_no_module():
     with pytest.raises(UserError, match=r"config\.model\.name must be one of scrn, .*, got 'os'"):
         base.sections("os")
+
+
+MODELS = {name: {"name": name, "blocks": 1} for name in base.PACKAGES} | {
+    "pise": {"name": "pise"}, "ours": {"name": "scrn", "blocks": 1, **BETTER_PICTURES},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_where_a_config_says_plain_every_convolution_is_xlas(model, frozen, make_batch, monkeypatch):
+    """Those of generator, discriminators and frozen networks; where it says nothing a CPU looks for ways of ours."""
+
+    def refuse(*_):
+        raise LookupError("a way of ours")
+
+    def losses(ways):
+        settings, batch = settings_lib.from_config({
+            "data": {"name": "none"}, "size": (32, 36), "model": {"width": 4, "convolutions": ways, **model},
+            "features": {"correspondence" if model["name"] == "scrn" else "perceptual": "vgg16"},
+        }), make_batch(0)  # fmt: skip
+        made = base.make(settings)
+
+        def every_network(key):
+            params, *judges = made.init(key)
+            terms, outputs = made.generator_terms(params, judges, frozen, batch, key)
+            return terms, made.discriminator_loss(*judges, batch, outputs, key)
+
+        return jax.eval_shape(every_network, jax.random.key(0))
+
+    monkeypatch.setattr(convolutions, "choose", refuse)
+    losses("plain")
+    with pytest.raises(LookupError, match="a way of ours"):
+        losses("auto")

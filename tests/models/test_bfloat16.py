@@ -1,27 +1,31 @@
 """In bfloat16 the gradient of what is added or multiplied everywhere, a bias or a gain, is still summed in float32."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from scrn_jax.models import layers
+from scrn_jax.models import layers, upsampling
 from scrn_jax.models.discriminator import Discriminator
+from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.models.scrn.attention import CrissCrossAttention
 from scrn_jax.models.scrn.generator import SCRN
+from scrn_jax.models.scrn.settings import Model
 
 SIDE = 64  # 4096 pixels: 16 times as many ones as a sum in bfloat16 can count
-BFLOAT16 = jnp.bfloat16
+BFLOAT16 = Compute(jnp.bfloat16)
 LEAST = 1e-3  # of the longest gradient
 BIASED = {
-    "conv1": lambda: layers.conv1(2, dtype=BFLOAT16),
-    "conv3": lambda: layers.conv3(2, dtype=BFLOAT16),
-    "conv7": lambda: layers.conv7(2, dtype=BFLOAT16),
-    "down_conv": lambda: layers.down_conv(2, dtype=BFLOAT16),
-    "dilated_conv3": lambda: layers.dilated_conv3(2, dtype=BFLOAT16),
-    "transposed": lambda: layers.UpConv(2, "transposed", BFLOAT16),
-    "nearest": lambda: layers.UpConv(2, "nearest", BFLOAT16),
+    "conv1": lambda: layers.conv1(2, compute=BFLOAT16),
+    "conv3": lambda: layers.conv3(2, compute=BFLOAT16),
+    "conv7": lambda: layers.conv7(2, compute=BFLOAT16),
+    "down_conv": lambda: layers.down_conv(2, compute=BFLOAT16),
+    "dilated_conv3": lambda: layers.dilated_conv3(2, compute=BFLOAT16),
+    "transposed": lambda: upsampling.UpConv(2, "transposed", BFLOAT16),
+    "nearest": lambda: upsampling.UpConv(2, "nearest", BFLOAT16),
 }
 
 
@@ -39,7 +43,7 @@ def test_a_biass_gradient_counts_every_pixel(name):
 
 
 def test_the_pose_convolutions_biass_gradient_counts_every_pixel():
-    layer = layers.PoseConv(2, dtype=BFLOAT16)
+    layer = layers.PoseConv(2, compute=BFLOAT16)
     inputs = jnp.ones((1, 3, SIDE)), jnp.ones((1, 3, SIDE)), jnp.ones((1, SIDE, SIDE, 1))
     params = layer.init(jax.random.key(0), inputs)["params"]
     np.testing.assert_array_equal(jax.grad(lambda p: _sum_of(layer, p, inputs))(params)["bias"], [SIDE**2] * 2)
@@ -47,7 +51,7 @@ def test_the_pose_convolutions_biass_gradient_counts_every_pixel():
 
 def test_gammas_gradient_counts_every_pixel():
     """Of a constant picture attention gives the value back, which is 1 here."""
-    layer, x = CrissCrossAttention(BFLOAT16), jnp.ones((1, SIDE, SIDE, 2), BFLOAT16)
+    layer, x = CrissCrossAttention(BFLOAT16), jnp.ones((1, SIDE, SIDE, 2), jnp.bfloat16)
     params = jax.tree.map(jnp.zeros_like, layer.init(jax.random.key(0), x)["params"])
     params["value"]["bias"] = jnp.ones(2)
     assert jax.grad(lambda p: _sum_of(layer, p, x))(params)["gamma"] == 2 * SIDE**2
@@ -68,7 +72,7 @@ def _apart(gradient, params, quick_compile) -> dict[tuple[str, ...], tuple[float
     """Of every parameter: cosine of both gradients, bfloat16's length by float32's, float32's by the longest of all."""
     exact, rough = (
         flatten_dict(jax.device_get(jax.jit(gradient(dtype), compiler_options=quick_compile)(params)))
-        for dtype in (jnp.float32, BFLOAT16)
+        for dtype in ("float32", "bfloat16")
     )
     longest = max(np.linalg.norm(value) for value in exact.values())
     found = {}
@@ -88,10 +92,10 @@ def _generator(quick_compile):
         "target_pose": rng.uniform(0, 31, (4, 18, 2)).astype(np.float32),
         "source_parsing": np.kron(rng.integers(0, 8, (4, 6, 4)), np.ones((8, 8))).astype(np.uint8),
     }
-    sizes = {"width": 4, "blocks": 1, "parsing_multiples": (1, 2), "style_multiples": (1, 2), "feature_channels": 16}
+    sizes = Model(width=4, blocks=1, parsing_multiples=(1, 2), style_multiples=(1, 2))
 
     def gradient(dtype):
-        model = SCRN(**sizes, dtype=dtype)
+        model = SCRN(dataclasses.replace(sizes, dtype=dtype), feature_channels=16)
 
         def loss(params):
             outputs, draws = model.apply({"params": params}, **batch), np.random.default_rng(1)
@@ -101,7 +105,7 @@ def _generator(quick_compile):
 
         return jax.grad(loss)
 
-    shapes = jax.eval_shape(lambda: SCRN(**sizes).init(jax.random.key(0), **batch))["params"]
+    shapes = jax.eval_shape(lambda: SCRN(sizes, feature_channels=16).init(jax.random.key(0), **batch))["params"]
     return _apart(gradient, _params_of(shapes), quick_compile)
 
 
@@ -111,7 +115,7 @@ def _discriminator(quick_compile):
     fresh = jax.jit(Discriminator(4).init, compiler_options=quick_compile)(jax.random.key(0), images)
 
     def gradient(dtype):
-        model = Discriminator(4, dtype)
+        model = Discriminator(4, Compute(dtype))
 
         def loss(params):
             logits, _ = model.apply({**fresh, "params": params}, images, mutable=["spectral"])

@@ -27,7 +27,7 @@ def _kernels(variables):
 
 
 def test_nine_main_convolutions_and_four_shortcuts():
-    shapes = jax.eval_shape(lambda: Discriminator().init(jax.random.key(0), IMAGES))
+    shapes = jax.eval_shape(lambda: Discriminator(32).init(jax.random.key(0), IMAGES))
     found = sorted(leaf.shape for leaf in _kernels(shapes).values())
     steps = list(zip((3, 32, 64, 128), (32, 64, 128, 128), strict=True))
     main = [shape for i, o in steps for shape in ((3, 3, i, o), (4, 4, o, o))] + [(1, 1, 128, 1)]

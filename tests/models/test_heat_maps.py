@@ -45,6 +45,14 @@ def test_a_missing_joint_is_all_zero():
     assert not np.any(np.asarray(heatmaps.heat_maps(JOINTS, HEIGHT, WIDTH))[0, :, :, 2])
 
 
+def test_pixels_are_what_a_gaussian_in_whole_numbers_leaves():
+    """As the released maps were stored; a joint between pixels, which theirs never are, goes to the nearest."""
+    whole = JOINTS.round()
+    expected = _explicit_maps(whole).astype(np.uint8).transpose(0, 2, 3, 1)
+    assert expected.sum() == 7
+    np.testing.assert_array_equal(heatmaps.pixels(JOINTS, HEIGHT, WIDTH), expected)
+
+
 @pytest.mark.parametrize("half_missing", [(-1, 8), (8, -1)])
 def test_a_joint_with_one_negative_coordinate_is_missing(half_missing):
     maps = heatmaps.heat_maps(np.array([[half_missing]], np.float32), HEIGHT, WIDTH)

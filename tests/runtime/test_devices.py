@@ -186,7 +186,7 @@ def test_an_accelerator_that_is_not_used_is_found(system, file, found):
 def test_the_start_of_a_run_says_loudly_that_an_accelerator_is_not_used(monkeypatch, tiny_settings, caplog):
     monkeypatch.setattr(devices, "unused_accelerator", lambda: "/dev/nvidia0")
     monkeypatch.setattr(monitor, "forward_gigaflops", lambda _: 1.0)
-    monitor.describe(base.make(tiny_settings()), devices.make_mesh(jax.devices()[:1]), 12, 3)
+    monitor.describe(tiny_settings(), devices.make_mesh(jax.devices()[:1]), 12, 3)
     (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert line.startswith("COMPUTING ON THE CPU, although this machine has /dev/nvidia0")
 

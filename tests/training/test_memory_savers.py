@@ -8,7 +8,6 @@ import pytest
 
 from scrn_jax.errors import UserError
 from scrn_jax.models import base
-from scrn_jax.models.scrn import settings as scrn_settings
 from scrn_jax.models.scrn.coarse import CoarseGenerator
 from scrn_jax.training import step
 from scrn_jax.training.checkpoints import QUICK_COMPILE
@@ -86,7 +85,7 @@ def _coarse(remat: bool):
     image = jax.random.uniform(keys[0], (2, 16, 24, 3))
     rows, columns = jax.random.uniform(keys[1], (2, 36, 16)), jax.random.uniform(keys[2], (2, 36, 24))
     code = rows, columns, jax.random.uniform(keys[3], (2, 16, 24, 16))
-    model = CoarseGenerator(width=4, blocks=2, remat=remat)
+    model = CoarseGenerator(width=4, blocks=2, upsampling="transposed", remat=remat)
     params = jax.jit(model.init, compiler_options=QUICK_COMPILE)(jax.random.key(1), image, code)["params"]
     return lambda params: jnp.mean(model.apply({"params": params}, image, code)[1] ** 2), params
 
@@ -110,8 +109,11 @@ def test_rematerialised_blocks_keep_less_for_the_way_back():
 
 
 def test_the_config_key_reaches_the_blocks(tiny_settings):
-    generator = base.make(tiny_settings(model={"remat": True})).generator
-    assert generator.remat and not scrn_settings.Model().remat
+    def traced(remat: bool) -> str:
+        model = base.make(tiny_settings(model={"remat": remat}))
+        return str(jax.make_jaxpr(model.generate)(model.generator_shapes(), base.example_inputs(model.size)))
+
+    assert "checkpoint[" in traced(True) and "checkpoint[" not in traced(False)
 
 
 def test_every_blocks_gamma_is_a_metric(both):

@@ -9,7 +9,6 @@ import pytest
 
 from scrn_jax import settings as settings_lib
 from scrn_jax.errors import UserError
-from scrn_jax.models import base
 from scrn_jax.runtime import devices
 from scrn_jax.training import monitor, workdir
 
@@ -45,9 +44,9 @@ def test_the_start_prints_the_sizes(tiny_settings, caplog):
     """The numbers themselves are those of the models' own tests; here, that they are said."""
     settings = tiny_settings()
     with caplog.at_level(logging.INFO):
-        monitor.describe(base.make(settings), devices.make_mesh(jax.devices()[:1]), 12, 3)
+        monitor.describe(settings, devices.make_mesh(jax.devices()[:1]), 12, 3)
     assert "12 training pairs, 3 test pairs" in caplog.text
-    assert f"{monitor.forward_gigaflops(base.make(settings)):.1f} GFLOP forward per image" in caplog.text
+    assert f"{monitor.forward_gigaflops(settings):.1f} GFLOP forward per image" in caplog.text
     assert "parsing_block" in caplog.text and "discriminator:" in caplog.text
 
 

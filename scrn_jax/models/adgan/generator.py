@@ -1,12 +1,12 @@
 """ADGAN's generator: the pose's features are given the style of each region of the source by adaptive norms."""
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from scrn_jax.models import layers
+from scrn_jax.models import base, layers, upsampling
+from scrn_jax.models.adgan.settings import Model
+from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.models.pretrained.vgg import VGG
 from scrn_jax.person import heatmaps, regions
 
@@ -23,17 +23,18 @@ class TextureEncoder(nn.Module):
 
     width: int
     size: int
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, picture, seen: dict[str, jax.Array]):
         """`seen`: VGG's `VGG_TAPS` of the pictures."""
-        x, options = picture, {"kernel_init": INIT, "dtype": self.dtype}
+        x, options = picture, {"kernel_init": INIT, "compute": self.compute}
         for i, tap in enumerate(VGG_TAPS):
             window = {"taps": 4, "stride": 2, "padding": 1} if i else {"taps": 7}
             x = nn.relu(layers.reflect_conv(x, self.width << i, **window, **options))
             x = jnp.concatenate([x, seen[tap].astype(x.dtype)], axis=-1)
-        return nn.Dense(self.size, name="to_code", **options)(x.mean((1, 2)))
+        dense = nn.Dense(self.size, kernel_init=INIT, dtype=self.compute.dtype, name="to_code")
+        return dense(x.mean((1, 2)))
 
 
 class PoseEncoder(nn.Module):
@@ -41,16 +42,16 @@ class PoseEncoder(nn.Module):
 
     width: int
     blocks: int
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x):
         for i in range(3):
             window = {"taps": 4, "stride": 2, "padding": 1} if i else {"taps": 7}
-            x = layers.reflect_conv(x, self.width << i, kernel_init=INIT, dtype=self.dtype, **window)
-            x = nn.relu(layers.plain_instance_norm(dtype=self.dtype)(x))
+            x = layers.reflect_conv(x, self.width << i, kernel_init=INIT, compute=self.compute, **window)
+            x = nn.relu(layers.plain_instance_norm(dtype=self.compute.dtype)(x))
         for _ in range(self.blocks):
-            x = x + layers.ReflectPair(x.shape[-1], kernel_init=INIT, dtype=self.dtype)(x)
+            x = x + layers.ReflectPair(x.shape[-1], kernel_init=INIT, compute=self.compute)(x)
         return x
 
 
@@ -83,19 +84,19 @@ class Decoder(nn.Module):
 
     width: int
     blocks: int
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x, norms_BxNx2xC):
         """`norms_BxNx2xC`: (shift, scale) of N = 2 blocks norms, in their order."""
-        options = {"kernel_init": INIT, "dtype": self.dtype}
+        options = {"kernel_init": INIT, "compute": self.compute}
         for i in range(self.blocks):
             y = layers.reflect_conv(x, x.shape[-1], **options)
             y = nn.relu(adaptive_norm(y, *norms_BxNx2xC[:, 2 * i].swapaxes(0, 1)))
             y = layers.reflect_conv(y, x.shape[-1], **options)
             x = x + adaptive_norm(y, *norms_BxNx2xC[:, 2 * i + 1].swapaxes(0, 1))
         for multiple in (2, 1):
-            x = layers.reflect_conv(layers.nearest_double(x), multiple * self.width, taps=5, **options)
+            x = layers.reflect_conv(upsampling.nearest_double(x), multiple * self.width, taps=5, **options)
             x = nn.relu(FrameNorm()(x))
         return jnp.tanh(layers.reflect_conv(x, 3, taps=7, **options).astype(jnp.float32))
 
@@ -104,43 +105,38 @@ class ADGAN(nn.Module):
     """Target pose, source image and source parsing to the person in the target pose.
 
     Attributes:
-      width: channels at full size; features have four times as many.
-      blocks: residual blocks of the pose encoder, and of the decoder.
-      style: numbers of the whole style, an equal share a region.
-      hidden: width of the layers that make the norms' numbers of the style.
+      model: its size, see `settings.Model`.
       vgg: depth of the frozen network, 19 or 16, that the texture encoder looks through. Its weights are a part of the
         parameters, under `vgg`, and get no gradient.
     """
 
-    width: int = 64
-    blocks: int = 8
-    style: int = 512
-    hidden: int = 256
+    model: Model = Model()
     vgg: int = 19
-    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, source_image, target_pose, source_parsing):
         """Images (B, H, W, 3) in [-1, 1], joints (B, 18, 2), labels (B, H, W) -> images (B, H, W, 3) in [-1, 1]."""
+        model, compute = self.model, base.compute(self.model)
         height, width = source_image.shape[1:3]
         maps = heatmaps.heat_maps(target_pose, height, width)
-        x = PoseEncoder(self.width, self.blocks, self.dtype, name="pose_encoder")(maps)
+        x = PoseEncoder(model.width, model.blocks, compute, name="pose_encoder")(maps)
         style = self._style(source_image, source_parsing)
 
         def dense(features, name):
-            return nn.Dense(features, kernel_init=INIT, dtype=self.dtype, name=name)
+            return nn.Dense(features, kernel_init=INIT, dtype=compute.dtype, name=name)
 
-        for features, name in ((self.style, "fuse"), (self.hidden, "norms_1"), (self.hidden, "norms_2")):
+        for features, name in ((model.style, "fuse"), (model.hidden, "norms_1"), (model.hidden, "norms_2")):
             style = nn.relu(dense(features, name)(style))
-        norms = dense(2 * self.blocks * 2 * x.shape[-1], "norms_3")(style).astype(jnp.float32)
-        norms = norms.reshape(len(x), 2 * self.blocks, 2, x.shape[-1])
-        return Decoder(self.width, self.blocks, self.dtype, name="decoder")(x, norms)
+        norms = dense(2 * model.blocks * 2 * x.shape[-1], "norms_3")(style).astype(jnp.float32)
+        norms = norms.reshape(len(x), 2 * model.blocks, 2, x.shape[-1])
+        return Decoder(model.width, model.blocks, compute, name="decoder")(x, norms)
 
     def _style(self, source_image, source_parsing):
         """The regions' codes one after the other (B, style); every region is a picture of its own, 0 elsewhere."""
+        model, compute = self.model, base.compute(self.model)
         batch, *frame = source_image.shape
         masks = jax.nn.one_hot(source_parsing, regions.NUM_REGIONS, axis=1)[..., None]
         pictures = (source_image[:, None] * masks).reshape(batch * regions.NUM_REGIONS, *frame)
-        seen = VGG(self.vgg, VGG_TAPS, self.dtype, normalised=False, name="vgg")(pictures)
-        encoder = TextureEncoder(self.width, self.style // regions.NUM_REGIONS, self.dtype, name="texture_encoder")
-        return encoder(pictures, jax.lax.stop_gradient(seen)).reshape(batch, self.style)
+        seen = VGG(self.vgg, VGG_TAPS, compute, normalised=False, name="vgg")(pictures)
+        encoder = TextureEncoder(model.width, model.style // regions.NUM_REGIONS, compute, name="texture_encoder")
+        return encoder(pictures, jax.lax.stop_gradient(seen)).reshape(batch, model.style)

@@ -1,10 +1,8 @@
 """ADGAN as a model that can be trained, see `base.TrainableModel`."""
 
-import dataclasses
-
 import jax
 
-from scrn_jax.models import base, conditioned
+from scrn_jax.models import base, conditioned, losses
 from scrn_jax.models.adgan import objective
 from scrn_jax.models.adgan import settings as settings_lib
 from scrn_jax.models.adgan.generator import ADGAN
@@ -25,16 +23,16 @@ class Adgan(base.TrainableModel):
         features: settings_lib.Features,
         adversarial: str,
     ):
-        dtype, depth = base.DTYPES[model.dtype], DEPTHS[features.perceptual]
+        compute, depth = base.compute(model), DEPTHS[features.perceptual]
         self.size, self.features = size, features
         self.summary = f"an ADGAN generator of width {model.width} with {model.blocks} residual blocks of each kind"
-        self.weights = {name: weight for name, weight in dataclasses.asdict(loss).items() if weight}
-        self.generator = ADGAN(model.width, model.blocks, model.style, model.hidden, depth, dtype)
+        self.weights = losses.term_weights(loss)
+        self.generator = ADGAN(model, depth)
         network = conditioned.ResidualDiscriminator(
-            model.discriminator_width, model.discriminator_blocks, model.dropout, dtype
+            model.discriminator_width, model.discriminator_blocks, model.dropout, compute
         )
         self.pair = conditioned.Pair(network, size, adversarial)
-        self.vgg = VGG(depth, (objective.PERCEPTUAL, *objective.CONTEXTUAL), dtype)
+        self.vgg = VGG(depth, (objective.PERCEPTUAL, *objective.CONTEXTUAL), compute)
 
     def init(self, key):
         generator_key, discriminator_key = jax.random.split(key)

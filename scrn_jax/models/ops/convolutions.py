@@ -1,7 +1,7 @@
 """`lax.conv_general_dilated` with the same numbers, computed otherwise where XLA is slow on a CPU.
 
-Every network here convolves by `convolution`, as `nn.Conv(..., conv_general_dilated=convolution)`; `computed` chooses
-between it and XLA's own way. docs/performance.md has what each gives. On a CPU the choice is, for stride 1:
+Every network here convolves by `convolution` and tells it which ways to take, see `Compute`. docs/performance.md has
+what each gives. On a CPU the choice is, for stride 1:
 
 - grids of fewer pixels than the kernel has taps: gather patches, one matrix product (`patches`);
 - 3x3 over many channels: a quarter of the products (`winograd`);
@@ -11,18 +11,17 @@ between it and XLA's own way. docs/performance.md has what each gives. On a CPU 
 - few input and many output channels: the weight gradient in pieces of the outputs (`in_pieces`);
 - no padding at all: with a padding of 1, whose results are cut off (`framed`);
 
-where a single core computes (`computed_by_a_core`): kernels of 3, 5 or 7 taps by `winograd` if that pays, others of few
-taps by `patches`;
-
 for stride 2: the input's gradient as that of a convolution of stride 1 over pixels folded 2x2 (`folded`); anything else
 as XLA does it.
+
+Where a single core computes: kernels of 3, 5 or 7 taps by `winograd` if that pays, others of few taps by `patches`.
 """
 
-import contextlib
-import contextvars
+import dataclasses
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -54,55 +53,44 @@ MANY, WIDE = 128, 512  # channels on both sides, and pixels, from which Winograd
 CHANNEL, KERNEL, LIMIT = 30, 50, 0.9
 MOST_TAPS = 9  # of a kernel up to which a single core is faster with `patches`
 
-CHOICES = ("auto", "own", "plain")
-_choice = contextvars.ContextVar("convolutions", default="auto")
-_core = contextvars.ContextVar("core", default=False)
+CHOICES = ("auto", "own", "plain")  # of a config
+CORE = "core"
 
 
-@contextlib.contextmanager
-def computed(choice: str):
-    """How `convolution` computes in whatever is traced meanwhile: `own`, `plain` (XLA's), or `auto`, own on a CPU."""
-    with _set(_choice, choice):
-        yield
+@dataclasses.dataclass(frozen=True)
+class Compute:
+    """How a network computes, whose parameters and results are float32 whatever it says.
 
-
-@contextlib.contextmanager
-def computed_by_a_core():
-    """Tells that a single core computes whatever is traced meanwhile, other cores being busy with their own.
-
-    XLA's plain convolutions use all cores, what Winograd's way adds to its products only one: with a core for each
-    there is more to gain.
+    Attributes:
+      dtype: of convolutions and features.
+      convolutions: which ways `convolution` takes. `own`: ours; `plain`: XLA's; `auto`: ours on a CPU, XLA's elsewhere;
+        `core`: as `auto`, but those for a single core, other cores being busy with their own (`choose_for_a_core`).
     """
-    with _set(_core, True):
-        yield
 
+    dtype: Any = jnp.float32
+    convolutions: str = "auto"
 
-@contextlib.contextmanager
-def _set(variable: contextvars.ContextVar, value):
-    token = variable.set(value)
-    try:
-        yield
-    finally:
-        variable.reset(token)
-
-
-def _is_own() -> bool:
-    choice = _choice.get()
-    return choice == "own" or (choice == "auto" and jax.default_backend() == "cpu")
+    def __post_init__(self):
+        if self.convolutions not in (*CHOICES, CORE):
+            raise ValueError(f"convolutions must be one of {', '.join((*CHOICES, CORE))}, got {self.convolutions!r}")
 
 
 def convolution(
     x_BxHxWxC, kernel_KxLxCxF, strides, padding, *, lhs_dilation=None, rhs_dilation=None, dimension_numbers=None,
-    feature_group_count=1, precision=None,
+    feature_group_count=1, precision=None, ways: str = "auto",
 ):  # fmt: skip
     """As `lax.conv_general_dilated` for two-dimensional NHWC features, as `nn.Conv` calls it.
 
     Reverse-mode derivatives only (as of any `jax.custom_vjp`), wherever a way of its own applies.
+
+    Args:
+      ways: `Compute.convolutions`.
     """
     dimension_numbers = dimension_numbers or NHWC
     layouts = [lax.conv_dimension_numbers(x_BxHxWxC.shape, kernel_KxLxCxF.shape, d) for d in (dimension_numbers, NHWC)]
     dense = feature_group_count == 1 and tuple(lhs_dilation or (1, 1)) == (1, 1) and layouts[0] == layouts[1]
-    if not _is_own() or not dense or isinstance(padding, str):
+    ours = ways == "own" or (ways in ("auto", CORE) and jax.default_backend() == "cpu")
+    if not ours or not dense or isinstance(padding, str):
         return lax.conv_general_dilated(
             x_BxHxWxC, kernel_KxLxCxF, strides, padding, lhs_dilation=lhs_dilation, rhs_dilation=rhs_dilation,
             dimension_numbers=dimension_numbers, feature_group_count=feature_group_count, precision=precision,
@@ -110,17 +98,13 @@ def convolution(
     window = Window(
         tuple(tuple(side) for side in padding), tuple(strides), tuple(rhs_dilation or (1, 1)), precision
     )  # fmt: skip
-    way = choose(x_BxHxWxC, kernel_KxLxCxF, window)
+    way = (choose_for_a_core if ways == CORE else choose)(x_BxHxWxC, kernel_KxLxCxF, window)
     return way(x_BxHxWxC, kernel_KxLxCxF, window)
 
 
 def choose(x, kernel, window: Window) -> Callable:
     """The way for arrays of these shapes and dtypes: a function of (x, kernel, window)."""
     rows, columns, before, after = kernel.shape
-    if _core.get():
-        if _suits_winograd(x, kernel, window):
-            return partial(_convolve, way=WINOGRAD)
-        return patches if rows * columns <= MOST_TAPS else plain
     height, width = jax.eval_shape(partial(plain, window=window), x, kernel).shape[1:3]
     if window.strides != (1, 1):
         foldable = (
@@ -130,7 +114,9 @@ def choose(x, kernel, window: Window) -> Callable:
         return partial(_convolve, way=Way(input_gradient=folded)) if foldable and even else plain
     if height * width < rows * columns:
         return patches
-    if _suits_winograd(x, kernel, window):
+    same = window.padding == tuple((d, d) for d in window.dilation)
+    large = min(before, after) >= MANY and x.shape[1] * x.shape[2] >= WIDE
+    if (rows, columns) == (3, 3) and same and large and _winograd_can(x, kernel, window):
         return partial(_convolve, way=WINOGRAD)
     even = height % BLOCK == width % BLOCK == 0 and window.dilation == (1, 1)
     if even and max(before, after) <= FEW:
@@ -142,6 +128,20 @@ def choose(x, kernel, window: Window) -> Callable:
     if before <= FEW_INPUTS and after >= MANY and after % PIECE == 0 and height * width > WIDE:
         return partial(_convolve, way=Way(weight_gradient=in_pieces))
     return plain
+
+
+def choose_for_a_core(x, kernel, window: Window) -> Callable:
+    """`choose` where other cores are busy with their own.
+
+    XLA's plain convolutions use all cores, what Winograd's way adds to its products only one: with a core for each
+    there is more to gain.
+    """
+    if _winograd_can(x, kernel, window):
+        layout = winograd.Layout.of(x.shape, kernel.shape, window.padding, window.dilation[0])
+        tiles = x.shape[0] * math.prod(layout.tiles) * layout.dilation**2
+        if layout.share * (1 + CHANNEL * sum(1 / count for count in kernel.shape[2:]) + KERNEL / tiles) < LIMIT:
+            return partial(_convolve, way=WINOGRAD)
+    return patches if math.prod(kernel.shape[:2]) <= MOST_TAPS else plain
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -161,18 +161,12 @@ def _backward(window: Window, way: Way, saved, gradient):
 _convolve.defvjp(_forward, _backward)
 
 
-def _suits_winograd(x, kernel, window: Window) -> bool:
-    taps, channels = kernel.shape[:2], kernel.shape[2:]
+def _winograd_can(x, kernel, window: Window) -> bool:
+    """Whether Winograd's way computes this convolution at all."""
+    taps = kernel.shape[:2]
     known = taps != (1, 1) and all(each in winograd.POINTS for each in taps)
     uniform = window.strides == (1, 1) and window.dilation[0] == window.dilation[1]
-    if not known or not uniform or x.dtype != jnp.float32:
-        return False
-    if not _core.get():
-        same = window.padding == tuple((d, d) for d in window.dilation)
-        return taps == (3, 3) and same and min(channels) >= MANY and x.shape[1] * x.shape[2] >= WIDE
-    layout = winograd.Layout.of(x.shape, kernel.shape, window.padding, window.dilation[0])
-    tiles = x.shape[0] * math.prod(layout.tiles) * layout.dilation**2
-    return layout.share * (1 + CHANNEL * sum(1 / count for count in channels) + KERNEL / tiles) < LIMIT
+    return known and uniform and x.dtype == jnp.float32
 
 
 def _winograd(x, kernel, window: Window):

@@ -1,11 +1,11 @@
 """PATN's generator: an image code is moved into the target pose block by block, a pose code saying where."""
 
-from typing import Any
-
 import flax.linen as nn
 import jax.numpy as jnp
 
-from scrn_jax.models import layers
+from scrn_jax.models import base, layers, upsampling
+from scrn_jax.models.ops.convolutions import Compute
+from scrn_jax.models.patn.settings import Model
 from scrn_jax.person import heatmaps
 
 INIT = nn.initializers.normal(0.02)
@@ -15,31 +15,25 @@ class Encoder(nn.Module):
     """To the feature grid: 7x7 of `width` channels, two stride-2 3x3, instance norms: (B, H/4, W/4, 4 width)."""
 
     width: int
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x):
-        options = {"kernel_init": INIT, "dtype": self.dtype}
-        x = layers.reflect_conv(x, self.width, taps=7, **options)
-        x = nn.relu(layers.plain_instance_norm(dtype=self.dtype)(x))
-        for multiple in (2, 4):
-            x = layers.stride2_conv3(multiple * self.width, **options)(x)
-            x = nn.relu(layers.plain_instance_norm(dtype=self.dtype)(x))
-        return x
+        return layers.reflect_encode(x, self.width, kernel_init=INIT, compute=self.compute)
 
 
 class Decoder(nn.Module):
     """Features (B, H/4, W/4, 4 width) to pictures (B, H, W, 3) in [-1, 1]: two transposed convolutions, 7x7, tanh."""
 
     width: int
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x):
         for multiple in (2, 1):
-            x = layers.UpConv(multiple * self.width, kernel_init=INIT, dtype=self.dtype)(x)
-            x = nn.relu(layers.plain_instance_norm(dtype=self.dtype)(x))
-        x = layers.reflect_conv(x, 3, taps=7, kernel_init=INIT, dtype=self.dtype)
+            x = upsampling.UpConv(multiple * self.width, kernel_init=INIT, compute=self.compute)(x)
+            x = nn.relu(layers.plain_instance_norm(dtype=self.compute.dtype)(x))
+        x = layers.reflect_conv(x, 3, taps=7, kernel_init=INIT, compute=self.compute)
         return jnp.tanh(x.astype(jnp.float32))
 
 
@@ -49,12 +43,12 @@ class TransferBlock(nn.Module):
     What the next block is given as its pose code is cat(F_p', F_i'), of twice the channels.
     """
 
-    dropout: float = 0.5
-    dtype: Any = jnp.float32
+    dropout: float
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, image_code_BxHxWxC, pose_code, deterministic: bool = True):
-        options = {"dropout": self.dropout, "kernel_init": INIT, "dtype": self.dtype}
+        options = {"dropout": self.dropout, "kernel_init": INIT, "compute": self.compute}
         channels = image_code_BxHxWxC.shape[-1]
         change = layers.ReflectPair(channels, name="image_path", **options)(image_code_BxHxWxC, deterministic)
         attended = layers.ReflectPair(channels, norm_last=False, name="pose_path", **options)(pose_code, deterministic)
@@ -65,16 +59,10 @@ class TransferBlock(nn.Module):
 class PATN(nn.Module):
     """Source image and both poses to the person in the target pose.
 
-    Attributes:
-      width: channels at full size; the blocks have four times as many.
-      blocks: transfer blocks, the paper's nine.
-      dropout: share of features that each path's first layer drops in training.
+    `model`: its size, see `settings.Model`.
     """
 
-    width: int = 64
-    blocks: int = 9
-    dropout: float = 0.5
-    dtype: Any = jnp.float32
+    model: Model = Model()
 
     @nn.compact
     def __call__(self, source_image, source_pose, target_pose, deterministic: bool = True):
@@ -82,11 +70,13 @@ class PATN(nn.Module):
 
         H and W are multiples of 4. Unless `deterministic`, dropout draws from the stream `dropout`.
         """
+        model, compute = self.model, base.compute(self.model)
         height, width = source_image.shape[1:3]
-        poses = [heatmaps.heat_maps(pose, height, width) for pose in (source_pose, target_pose)]
-        image_code = Encoder(self.width, self.dtype, name="image_encoder")(source_image)
-        pose_code = Encoder(self.width, self.dtype, name="pose_encoder")(jnp.concatenate(poses, axis=-1))
-        for t in range(self.blocks):
-            block = TransferBlock(self.dropout, self.dtype, name=f"block_{t + 1}")
+        heat_maps = heatmaps.pixels if model.published else heatmaps.heat_maps
+        poses = [heat_maps(pose, height, width) for pose in (source_pose, target_pose)]
+        image_code = Encoder(model.width, compute, name="image_encoder")(source_image)
+        pose_code = Encoder(model.width, compute, name="pose_encoder")(jnp.concatenate(poses, axis=-1))
+        for t in range(model.blocks):
+            block = TransferBlock(model.dropout, compute, name=f"block_{t + 1}")
             image_code, pose_code = block(image_code, pose_code, deterministic)
-        return Decoder(self.width, self.dtype, name="decoder")(image_code)
+        return Decoder(model.width, compute, name="decoder")(image_code)

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from scrn_jax.models import layers, spectral
+from scrn_jax.models.ops.convolutions import Compute
 
 PLAIN_INIT = nn.initializers.orthogonal(0.02)  # of kernels that no norm rescales
 
@@ -23,16 +24,16 @@ class Block(nn.Module):
     spectral: bool = True
     affine: bool = True
     slope: float = 0.1
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     def layer(self, kind: Any, features: int, **options):
         """A convolution of the block."""
         init = nn.initializers.lecun_normal() if self.spectral else PLAIN_INIT
-        return kind(features, spectral=self.spectral, kernel_init=init, dtype=self.dtype, **options)
+        return kind(features, spectral=self.spectral, kernel_init=init, compute=self.compute, **options)
 
     def norm_act(self, x):
         """An instance norm and the LeakyReLU."""
-        norm = partial(layers.instance_norm, use_scale=self.affine, use_bias=self.affine, dtype=self.dtype)
+        norm = partial(layers.instance_norm, use_scale=self.affine, use_bias=self.affine, dtype=self.compute.dtype)
         return nn.leaky_relu(norm()(x), self.slope)
 
 
@@ -77,10 +78,10 @@ class GatedConv(nn.Module):
     """LeakyReLU(0.2) of one 3x3 times the sigmoid of another, then an instance norm without parameters."""
 
     features: int
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x):
-        both = spectral.Conv(2 * self.features, spectral=False, kernel_init=PLAIN_INIT, dtype=self.dtype)(x)
+        both = spectral.Conv(2 * self.features, spectral=False, kernel_init=PLAIN_INIT, compute=self.compute)(x)
         features, gate = jnp.split(both, 2, axis=-1)
-        return layers.plain_instance_norm(dtype=self.dtype)(nn.leaky_relu(features, 0.2) * nn.sigmoid(gate))
+        return layers.plain_instance_norm(dtype=self.compute.dtype)(nn.leaky_relu(features, 0.2) * nn.sigmoid(gate))

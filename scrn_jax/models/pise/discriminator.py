@@ -1,12 +1,11 @@
 """PISE's patch discriminator: four residual blocks, every kernel spectrally normalised."""
 
-from typing import Any
-
 import flax.linen as nn
 import jax.numpy as jnp
 
 from scrn_jax.models import layers
 from scrn_jax.models.discriminator import SpectralConv
+from scrn_jax.models.ops.convolutions import Compute
 
 
 class Block(nn.Module):
@@ -14,12 +13,12 @@ class Block(nn.Module):
 
     features: int
     hidden: int
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x):
         def conv(kind, features):
-            return SpectralConv(kind(features, dtype=self.dtype))
+            return SpectralConv(kind(features, compute=self.compute))
 
         y = conv(layers.conv3, self.hidden)(layers.leaky_relu(x))
         y = conv(layers.down_conv, self.features)(layers.leaky_relu(y))
@@ -29,13 +28,13 @@ class Block(nn.Module):
 class Discriminator(nn.Module):
     """Images (N, H, W, 3) in [-1, 1] to a map (N, H/16, W/16), one number a patch, float32: high means real."""
 
-    width: int = 32
-    dtype: Any = jnp.float32
+    width: int
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, image):
         c, x = self.width, image
         for features, hidden in ((c, c), (2 * c, c), (4 * c, 2 * c), (4 * c, 4 * c)):
-            x = Block(features, hidden, self.dtype)(x)
-        logits = SpectralConv(layers.conv1(1, dtype=self.dtype))(layers.leaky_relu(x))
+            x = Block(features, hidden, self.compute)(x)
+        logits = SpectralConv(layers.conv1(1, compute=self.compute))(layers.leaky_relu(x))
         return logits[..., 0].astype(jnp.float32)

@@ -2,15 +2,16 @@
 place."""
 
 from functools import partial
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from scrn_jax.models import layers, spectral
+from scrn_jax.models import base, layers, spectral
+from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.models.pise import blocks
 from scrn_jax.models.pise.normalisation import RegionNorm, SpatialNorm
+from scrn_jax.models.pise.settings import Model
 from scrn_jax.models.pretrained.vgg import VGG
 from scrn_jax.person import heatmaps, regions
 
@@ -26,16 +27,16 @@ class ParsingGenerator(nn.Module):
 
     width: int
     regions: int
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x):
-        options = {"spectral": False, "affine": False, "slope": 0.2, "dtype": self.dtype}
+        options = {"spectral": False, "affine": False, "slope": 0.2, "compute": self.compute}
         c = self.width
         for features, hidden in ((2 * c, c), (4 * c, 4 * c), (8 * c, 8 * c), (16 * c, 16 * c)):
             x = blocks.DownBlock(features, hidden, **options)(x)
         for _ in range(2):
-            x = blocks.GatedConv(16 * c, self.dtype)(x)
+            x = blocks.GatedConv(16 * c, self.compute)(x)
         for features, hidden in ((8 * c, 8 * c), (4 * c, 4 * c), (2 * c, 2 * c), (c, c)):
             x = blocks.UpBlock(features, hidden, **options)(x)
         return (blocks.Output(self.regions, **options)(x) + 1) / 2
@@ -46,18 +47,18 @@ class Encoder(nn.Module):
 
     width: int
     gated: bool
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x):
         c = self.width
         for features in (2 * c, 4 * c, 4 * c, 4 * c):
-            x = blocks.DownBlock(features, dtype=self.dtype)(x)
+            x = blocks.DownBlock(features, compute=self.compute)(x)
         if self.gated:
             for _ in range(2):
-                x = blocks.GatedConv(4 * c, self.dtype)(x)
+                x = blocks.GatedConv(4 * c, self.compute)(x)
         for _ in range(2):
-            x = blocks.UpBlock(4 * c, dtype=self.dtype)(x)
+            x = blocks.UpBlock(4 * c, compute=self.compute)(x)
         return x
 
 
@@ -73,15 +74,15 @@ class Decoder(nn.Module):
     """Features (B, H/4, W/4, 4 width) to pictures (B, H, W, 3) in [-1, 1]."""
 
     width: int
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x):
         c = self.width
         for features in (2 * c, c):
-            x = blocks.UpBlock(features, dtype=self.dtype)(x)
-            x = blocks.ResBlock(features, dtype=self.dtype)(x)
-        return blocks.Output(3, dtype=self.dtype)(x)
+            x = blocks.UpBlock(features, compute=self.compute)(x)
+            x = blocks.ResBlock(features, compute=self.compute)(x)
+        return blocks.Output(3, compute=self.compute)(x)
 
 
 class PISE(nn.Module):
@@ -90,16 +91,13 @@ class PISE(nn.Module):
     A frame whose sides are no multiples of 16 is filled up at the bottom and the right, and the results are cut back.
 
     Attributes:
-      width: channels of the image networks; features have four times as many.
-      parsing_width: of the parsing generator.
+      model: its size, see `settings.Model`.
       vgg: depth of the frozen network, 19 or 16, whose relu3_1 of the source the spatially-aware norm looks at. Its
         weights are a part of the parameters, under `vgg`, and get no gradient.
     """
 
-    width: int = 64
-    parsing_width: int = 32
+    model: Model = Model()
     vgg: int = 19
-    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, source_image, source_pose, target_pose, source_parsing) -> dict[str, jax.Array]:
@@ -110,6 +108,7 @@ class PISE(nn.Module):
           shares of 1; `features` (B, h, w, 256), before the spatially-aware norm, h and w a quarter of the frame that
           was filled up; of a width other than 64 by a 1x1 convolution.
         """
+        channels, compute = 4 * self.model.width, base.compute(self.model)
         height, width = source_image.shape[1:3]
         fill = partial(layers.pad_to_multiple, multiple=STRIDE)
         image = fill(source_image, mode="edge")
@@ -118,20 +117,20 @@ class PISE(nn.Module):
         source_map = jax.nn.one_hot(labels, regions.NUM_REGIONS)
 
         given = jnp.concatenate([source_map, *poses], axis=-1)
-        target_map = ParsingGenerator(self.parsing_width, regions.NUM_REGIONS, self.dtype, name="parsing")(given)
+        target_map = ParsingGenerator(self.model.parsing_width, regions.NUM_REGIONS, compute, name="parsing")(given)
         codes = self._codes(image, source_map)
         shape = jnp.concatenate([source_map, target_map, poses[1], image], axis=-1)
-        x = Encoder(self.width, gated=True, dtype=self.dtype, name="shape_encoder")(shape)
+        x = Encoder(self.model.width, gated=True, compute=compute, name="shape_encoder")(shape)
         likeliest = jax.nn.one_hot(target_map[:, ::4, ::4].argmax(-1), regions.NUM_REGIONS)
-        x = RegionNorm(self.dtype, name="region_norm")(x, codes, likeliest)
-        features = blocks.ResBlock(4 * self.width, spectral=False, dtype=self.dtype, name="after_regions")(x)
+        x = RegionNorm(compute, name="region_norm")(x, codes, likeliest)
+        features = blocks.ResBlock(channels, spectral=False, compute=compute, name="after_regions")(x)
 
-        seen = VGG(self.vgg, (VGG_TAP,), self.dtype, normalised=False, name="vgg")(image)[VGG_TAP]
-        x = SpatialNorm(4 * self.width, self.dtype, name="spatial_norm")(features, jax.lax.stop_gradient(seen))
-        x = blocks.ResBlock(4 * self.width, spectral=False, dtype=self.dtype, name="after_places")(x)
-        picture = Decoder(self.width, self.dtype, name="decoder")(x)
+        seen = VGG(self.vgg, (VGG_TAP,), compute, normalised=False, name="vgg")(image)[VGG_TAP]
+        x = SpatialNorm(channels, compute, name="spatial_norm")(features, jax.lax.stop_gradient(seen))
+        x = blocks.ResBlock(channels, spectral=False, compute=compute, name="after_places")(x)
+        picture = Decoder(self.model.width, compute, name="decoder")(x)
         if features.shape[-1] != VGG_CHANNELS:
-            features = layers.conv1(VGG_CHANNELS, dtype=self.dtype, name="for_correspondence")(features)
+            features = layers.conv1(VGG_CHANNELS, compute=compute, name="for_correspondence")(features)
         target_map = target_map[:, :height, :width]
         return {
             "image": picture[:, :height, :width],
@@ -142,9 +141,10 @@ class PISE(nn.Module):
 
     def _codes(self, image, source_map):
         """The source's style, a code (4 width,) in [-1, 1] for every region."""
-        x = Encoder(self.width, gated=False, dtype=self.dtype, name="style_encoder")(image)
+        width, compute = self.model.width, base.compute(self.model)
+        x = Encoder(width, gated=False, compute=compute, name="style_encoder")(image)
         x = spectral.Conv(
-            4 * self.width, taps=1, padding=0, spectral=False, kernel_init=blocks.PLAIN_INIT, dtype=self.dtype,
+            4 * width, taps=1, padding=0, spectral=False, kernel_init=blocks.PLAIN_INIT, compute=compute,
             name="to_style",
         )(x)  # fmt: skip
         return style_codes(jnp.tanh(x), source_map[:, ::4, ::4])

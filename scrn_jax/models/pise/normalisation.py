@@ -1,12 +1,11 @@
 """PISE's two normalisations: by the style of each region, and by what the source shows at corresponding places."""
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from scrn_jax.models import layers
+from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.models.pise.blocks import PLAIN_INIT
 
 TEMPERATURE = 0.01
@@ -16,7 +15,7 @@ TINY = 1e-12
 class RegionNorm(nn.Module):
     """Per-region normalisation: norm(x) * (1 + gamma) + beta, both read off each region's code by 3x3 convolutions."""
 
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x_BxhxwxC, codes_BxRxC, masks_BxhxwxR):
@@ -27,12 +26,12 @@ class RegionNorm(nn.Module):
             jax.random.split(key, shape[0])), (regions, size, size))  # fmt: skip
         bias = self.param("bias", nn.initializers.zeros, (regions, size))
         codes_BxRxC = nn.relu(jnp.einsum("brs,rsc->brc", codes_BxRxC, kernel) + bias)
-        style = jnp.einsum("bhwr,brc->bhwc", masks_BxhxwxR, codes_BxRxC).astype(self.dtype)
+        style = jnp.einsum("bhwr,brc->bhwc", masks_BxhxwxR, codes_BxRxC).astype(self.compute.dtype)
         gamma, beta = (
-            layers.conv3(x_BxhxwxC.shape[-1], kernel_init=PLAIN_INIT, dtype=self.dtype, name=name)(style)
+            layers.conv3(x_BxhxwxC.shape[-1], kernel_init=PLAIN_INIT, compute=self.compute, name=name)(style)
             for name in ("gamma", "beta")
         )
-        return layers.instance_norm(dtype=self.dtype)(x_BxhxwxC) * (1 + gamma) + beta
+        return layers.instance_norm(dtype=self.compute.dtype)(x_BxhxwxC) * (1 + gamma) + beta
 
 
 def with_coordinates(x_BxhxwxC):
@@ -62,14 +61,14 @@ class SpatialNorm(nn.Module):
     """
 
     features: int
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x_BxhxwxC, source_BxhxwxD):
         b, h, w, _ = x_BxhxwxC.shape
 
         def project(name, x, features, **options):
-            return layers.conv1(features, kernel_init=PLAIN_INIT, dtype=self.dtype, name=name, **options)(x)
+            return layers.conv1(features, kernel_init=PLAIN_INIT, compute=self.compute, name=name, **options)(x)
 
         target = windows(project("theta", with_coordinates(x_BxhxwxC), self.features))
         source = windows(project("phi", with_coordinates(source_BxhxwxD), self.features))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from scrn_jax.models import layers, losses
 from scrn_jax.models.base import to_float
+from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.models.pise.discriminator import Discriminator
 from scrn_jax.models.pise.generator import STRIDE, VGG_TAP
 from scrn_jax.models.pretrained.vgg import VGG
@@ -25,10 +26,10 @@ class Judges:
     adversarial: str
 
     @classmethod
-    def of(cls, discriminator: Discriminator, depth: int, adversarial: str, dtype) -> "Judges":
+    def of(cls, discriminator: Discriminator, depth: int, adversarial: str, compute: Compute) -> "Judges":
         """With VGG of that depth, which sees images as they are, in [-1, 1]."""
         taps = tuple(dict.fromkeys((*CONTENT, *STYLE[depth])))
-        return cls(discriminator, VGG(depth, taps, dtype, normalised=False), adversarial)
+        return cls(discriminator, VGG(depth, taps, compute, normalised=False), adversarial)
 
     def discriminate(self, params, statistics, real, fake):
         """D's logits of both from one call, and its moved statistics."""
@@ -92,5 +93,4 @@ def discriminator_loss(judges: Judges, params, statistics, batch, outputs) -> tu
     """The mean of D's loss on real and on generated pictures, and (its moved statistics, its accuracies)."""
     (real, fake), moved = judges.discriminate(params, statistics, to_float(batch["target_image"]), outputs["image"])
     loss = sum(losses.adversarial_discriminator(real, fake, judges.adversarial)) / 2
-    between = losses.BETWEEN.get(judges.adversarial, 0.0)
-    return loss, (moved, {"real": jnp.mean(real > between), "fake": jnp.mean(fake < between)})
+    return loss, (moved, losses.discriminator_accuracy(real, fake, judges.adversarial))

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.models.pretrained import layers
 
 # Output channels, kernel, stride, padding, and whether a 3x3 max pool of stride 2 comes before.
@@ -25,12 +26,12 @@ class AlexNet(nn.Module):
 
     Attributes:
       taps: among conv1, relu1, ..., conv5, relu5 (before and after the ReLU).
-      dtype: compute type of the convolutions; parameters and outputs are float32.
+      compute: how the convolutions are computed; parameters and outputs are float32.
       precision: of the convolutions, as in jax.lax (for GPUs that would round float32 to TF32).
     """
 
     taps: tuple[str, ...] = RELU_TAPS
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
     precision: Any = None
 
     @nn.compact
@@ -46,7 +47,8 @@ class AlexNet(nn.Module):
         for i, (features, kernel, stride, padding, pool) in enumerate(CONVS, 1):
             if pool:
                 x = layers.max_pool(x, 3, 2)
-            x = layers.conv(f"conv{i}", features, kernel, stride, padding, self.dtype, self.precision)(x)
+            how = {"compute": self.compute, "precision": self.precision}
+            x = layers.conv(f"conv{i}", features, kernel, stride, padding, **how)(x)
             found[f"conv{i}"] = x
             x = nn.relu(x)
             found[f"relu{i}"] = x

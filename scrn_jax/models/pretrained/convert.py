@@ -1,8 +1,11 @@
-"""Converts PyTorch weight files into .npz without pickle.
+"""Converts PyTorch weight files without running what is pickled in them: frozen networks into .npz, and the generators
+that the authors of other methods published into the folder of an exported model.
 
     python -m scrn_jax.models.pretrained.convert vgg19-dcbb9e9d.pth out.npz
+    python -m scrn_jax.models.pretrained.convert --model patn latest_net_netG.pth models/patn
 
-It needs PyTorch, the extra 'convert'. The network is told from the file's name, or by --network.
+It needs PyTorch, the extra 'convert'. A frozen network is told from the file's name, or by --network; docs/methods/ has
+what is known of each --model.
 """
 
 import argparse
@@ -13,6 +16,7 @@ import numpy as np
 
 from scrn_jax.errors import UserError
 from scrn_jax.models.pretrained.catalogue import from_torch, network, networks
+from scrn_jax.models.published import METHODS
 from scrn_jax.runtime import arrays as arrays_lib
 from scrn_jax.runtime import files
 
@@ -37,17 +41,22 @@ def convert(source: Path, destination: Path, name: str) -> None:
       UserError: no such file, wrong digest, PyTorch not installed, an unreadable file or one of another network.
     """
     network(name)
-    if not source.is_file():
-        raise UserError(f"{source}: no such file; download PyTorch's weights first")
-    digest = arrays_lib.check_sha256(source, arrays_lib.digest_in_name(source) or "", "download it anew")
-    tensors = _read_torch(source)
+    digest = checked(source)
+    tensors = read_torch(source)
     arrays = from_torch(name, tensors, str(source))
     with files.written_whole(destination) as temporary, temporary.open("wb") as stream:
         np.savez(stream, source_sha256=np.array(digest), **arrays)
 
 
-def _read_torch(path: Path) -> dict[str, np.ndarray]:
-    """PyTorch's state dict as arrays, read with weights_only=True so that no code in it runs."""
+def checked(source: Path) -> str:
+    """The SHA-256 of a file, which must begin with the digits in its name, where it carries some; UserError."""
+    if not source.is_file():
+        raise UserError(f"{source}: no such file; download PyTorch's weights first")
+    return arrays_lib.check_sha256(source, arrays_lib.digest_in_name(source) or "", "download it anew")
+
+
+def read_torch(path: Path) -> dict[str, np.ndarray]:
+    """PyTorch's state dict as arrays, read with weights_only=True so that no code in it runs; UserError otherwise."""
     try:
         import torch
     except ImportError as error:
@@ -59,15 +68,27 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: PyTorch cannot read it as plain weights ({error}); download it anew") from error
 
 
+def _convert_generator(method: str, source: Path, destination: Path) -> None:
+    """What reads and writes folders of models stands above the models, and is called from this command only."""
+    from scrn_jax.training import published
+
+    published.convert(published.settings(method), source, destination)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="PyTorch's .pth file")
-    parser.add_argument("destination", type=Path, help="the .npz to write")
-    parser.add_argument("--network", choices=list(networks()), help="told from the file's name by default")
+    parser.add_argument("destination", type=Path, help="the .npz to write, or with --model the new folder")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--network", choices=list(networks()), help="told from the file's name by default")
+    kind.add_argument("--model", choices=METHODS, help="the method whose authors published the generator")
     options = parser.parse_args(arguments)
     try:
-        convert(options.source, options.destination, options.network or network_of(options.source))
+        if options.model:
+            _convert_generator(options.model, options.source, options.destination)
+        else:
+            convert(options.source, options.destination, options.network or network_of(options.source))
     except UserError as error:
         print(error, file=sys.stderr)
         return 1

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from scrn_jax.models.ops.convolutions import Compute, convolution
 from scrn_jax.models.pretrained import layers
 
 INPUT_SIDE = 299
@@ -146,7 +147,7 @@ class _Block(nn.Module):
     """Branches over the same grid, their outputs concatenated."""
 
     branches: tuple[Branch, ...]
-    dtype: Any
+    compute: Compute
     precision: Any
 
     @nn.compact
@@ -160,7 +161,7 @@ class _Block(nn.Module):
                 x, steps = _pool(branch.pool, x_BxHxWxC), branch.steps
             for step in steps:
                 convs = step if isinstance(step, tuple) else (step,)
-                x = jnp.concatenate([_apply(conv, x, self.dtype, self.precision) for conv in convs], -1)
+                x = jnp.concatenate([_apply(conv, x, self.compute, self.precision) for conv in convs], -1)
             outputs.append(x)
         return jnp.concatenate(outputs, -1)
 
@@ -173,11 +174,13 @@ class _Block(nn.Module):
         if not branches:
             return {}
         weights = [_Weights(branch.steps[0], x_BxHxWxC.shape[-1], name=branch.steps[0].name)() for branch in branches]
-        kernel = jnp.concatenate([kernel for kernel, _ in weights], -1).astype(self.dtype)
-        y = layers.convolution(x_BxHxWxC.astype(self.dtype), kernel, (1, 1), ((0, 0), (0, 0)), precision=self.precision)
+        dtype, ways = self.compute.dtype, self.compute.convolutions
+        kernel = jnp.concatenate([kernel for kernel, _ in weights], -1).astype(dtype)
+        x, nowhere = x_BxHxWxC.astype(dtype), ((0, 0), (0, 0))
+        y = convolution(x, kernel, (1, 1), nowhere, precision=self.precision, ways=ways)
         ends = np.cumsum([branch.steps[0].features for branch in branches])[:-1]
         return {
-            branch: nn.relu(_pool(branch.pool, part) + bias.astype(self.dtype))
+            branch: nn.relu(_pool(branch.pool, part) + bias.astype(dtype))
             for branch, part, (_, bias) in zip(branches, jnp.split(y, ends, -1), weights, strict=True)
         }
 
@@ -191,13 +194,13 @@ class Inception(nn.Module):
     """pytorch-fid's Inception up to pool3, with batch norm folded into the convolutions.
 
     Attributes:
-      dtype: compute type of the convolutions; parameters and outputs are float32.
+      compute: how the convolutions are computed; parameters and outputs are float32.
       precision: of the convolutions, as in jax.lax; by default full float32 also on GPUs.
       part: of the network, for callers who compute it in pieces: what begins with images and ends with the grid of the
         block `LAST_OF_FRONT` ("front"), what goes on from there ("back"), or both ("all").
     """
 
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
     precision: Any = jax.lax.Precision.HIGHEST
     part: str = "all"
 
@@ -211,7 +214,7 @@ class Inception(nn.Module):
         if self.part != "back":
             x = self._stem(x)
         for name in {"all": names, "front": names[:middle], "back": names[middle:]}[self.part]:
-            x = _Block(BLOCKS[name], self.dtype, self.precision, name=name)(x)
+            x = _Block(BLOCKS[name], self.compute, self.precision, name=name)(x)
         return x if self.part == "front" else x.astype(jnp.float32).mean((1, 2))
 
     def _stem(self, images_BxHxWx3: jax.Array) -> jax.Array:
@@ -219,15 +222,15 @@ class Inception(nn.Module):
         x = jax.image.resize(images_BxHxWx3.astype(jnp.float32), shape, "bilinear", antialias=False)
         for stage in STEM:
             for conv in stage:
-                x = _apply(conv, x, self.dtype, self.precision)
+                x = _apply(conv, x, self.compute, self.precision)
             x = _pool("reducing max", x)
         return x
 
 
-def _apply(conv: Conv, x_BxHxWxC: jax.Array, dtype: Any, precision: Any) -> jax.Array:
+def _apply(conv: Conv, x_BxHxWxC: jax.Array, compute: Compute, precision: Any) -> jax.Array:
     padding = (conv.kernel[0] // 2, conv.kernel[1] // 2) if conv.padded else 0
-    layer = layers.conv(conv.name, conv.features, conv.kernel, conv.stride, padding, dtype, precision)
-    return nn.relu(layer(x_BxHxWxC))
+    how = {"compute": compute, "precision": precision}
+    return nn.relu(layers.conv(conv.name, conv.features, conv.kernel, conv.stride, padding, **how)(x_BxHxWxC))
 
 
 def _pool(kind: str | None, x_BxHxWxC: jax.Array) -> jax.Array:

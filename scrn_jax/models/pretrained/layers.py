@@ -1,13 +1,14 @@
 """What every frozen network shares: PyTorch's padding and pooling, and ImageNet's normalisation."""
 
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from scrn_jax.models.ops.convolutions import convolution
+from scrn_jax.models.ops.convolutions import Compute, convolution
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -29,10 +30,11 @@ def conv(
     kernel: int | tuple[int, int],
     stride: int = 1,
     padding: int | tuple[int, int] = 0,
-    dtype: Any = jnp.float32,
+    *,
+    compute: Compute,
     precision: Any = None,
 ) -> nn.Conv:
-    """A convolution with PyTorch's explicit symmetric padding; parameters stay float32, `dtype` is the compute type."""
+    """A convolution with PyTorch's explicit symmetric padding; parameters stay float32."""
     height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
     rows, columns = (padding, padding) if isinstance(padding, int) else padding
     return nn.Conv(
@@ -40,9 +42,9 @@ def conv(
         (height, width),
         strides=(stride, stride),
         padding=((rows, rows), (columns, columns)),
-        dtype=dtype,
+        dtype=compute.dtype,
         precision=precision,
-        conv_general_dilated=convolution,
+        conv_general_dilated=partial(convolution, ways=compute.convolutions),
         kernel_init=nn.initializers.he_normal(),
         name=name,
     )

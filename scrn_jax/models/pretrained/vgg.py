@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.models.pretrained import layers
 
 WIDTHS = (64, 128, 256, 512, 512)
@@ -38,14 +39,14 @@ class VGG(nn.Module):
     Attributes:
       depth: 16 or 19.
       taps: names as `tap_names` gives them; conv3_1 is before the ReLU, relu3_1 after it.
-      dtype: compute type of the convolutions; parameters and outputs are float32.
+      compute: how the convolutions are computed; parameters and outputs are float32.
       precision: of the convolutions, as in jax.lax (for GPUs that would round float32 to TF32).
       normalised: whether images are brought to ImageNet's mean and deviation first. Some methods leave that out.
     """
 
     depth: int = 19
     taps: tuple[str, ...] = ("conv3_1",)
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
     precision: Any = None
     normalised: bool = True
 
@@ -65,7 +66,7 @@ class VGG(nn.Module):
             stage, index = (int(number) for number in name.removeprefix("conv").split("_"))
             if stage > 1 and index == 1:
                 x = layers.max_pool(x, 2, 2)
-            x = layers.conv(name, WIDTHS[stage - 1], 3, padding=1, dtype=self.dtype, precision=self.precision)(x)
+            x = layers.conv(name, WIDTHS[stage - 1], 3, padding=1, compute=self.compute, precision=self.precision)(x)
             found[name] = x
             x = nn.relu(x)
             found[name.replace("conv", "relu")] = x

@@ -1,13 +1,12 @@
 """Criss-cross attention: every pixel attends to its own row and column (CCNet)."""
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from scrn_jax.models.layers import conv1
+from scrn_jax.models.ops.convolutions import Compute
 
 
 def criss_cross(query_BxHxWxK, key_BxHxWxK, value_BxHxWxC):
@@ -34,14 +33,14 @@ def criss_cross(query_BxHxWxK, key_BxHxWxK, value_BxHxWxC):
 class CrissCrossAttention(nn.Module):
     """x + gamma * criss_cross(q(x), k(x), v(x)): q and k of C/8 channels, v of C, gamma a scalar that starts at 0."""
 
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x_BxHxWxC):
         channels = x_BxHxWxC.shape[-1]
-        query = conv1(max(channels // 8, 1), dtype=self.dtype, name="query")(x_BxHxWxC)
-        key = conv1(max(channels // 8, 1), dtype=self.dtype, name="key")(x_BxHxWxC)
-        value = conv1(channels, dtype=self.dtype, name="value")(x_BxHxWxC)
+        query = conv1(max(channels // 8, 1), compute=self.compute, name="query")(x_BxHxWxC)
+        key = conv1(max(channels // 8, 1), compute=self.compute, name="key")(x_BxHxWxC)
+        value = conv1(channels, compute=self.compute, name="value")(x_BxHxWxC)
         gamma = self.param("gamma", nn.initializers.zeros, ())
         # In float32, for gamma's gradient sums over every number of the batch: see `layers.add_bias`.
         change = gamma * criss_cross(query, key, value).astype(jnp.float32)

@@ -6,13 +6,25 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from scrn_jax.models import layers
+from scrn_jax.models import layers, upsampling
 from scrn_jax.models.layers import PoseConv
+from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.models.scrn.attention import CrissCrossAttention
 
 
-def _pad_last(x, multiple: int):
-    return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, -x.shape[-1] % multiple)])
+def _in_whole_cells(poses_and_maps, cell: int):
+    """Profiles and maps, filled up with zeros until their sides are multiples of a cell's."""
+    *profiles, maps = poses_and_maps
+    padded = [jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, -x.shape[-1] % cell)]) for x in profiles]
+    return *padded, layers.pad_to_multiple(maps, cell)
+
+
+def _logits(x, regions: int, like_BxHxWxM, compute: Compute):
+    """Norm, LeakyReLU, 3x3: logits of the frame of `like`. Its layers are of the module that calls it."""
+    x = layers.leaky_relu(layers.instance_norm(dtype=compute.dtype)(x))
+    logits = layers.conv3(regions, compute=compute, name="logits")(x)
+    height, width = like_BxHxWxM.shape[1:3]
+    return logits[:, :height, :width].astype(jnp.float32)
 
 
 class ParsingBlock(nn.Module):
@@ -25,29 +37,23 @@ class ParsingBlock(nn.Module):
 
     width: int
     regions: int
-    multiples: tuple[int, ...] = (1, 2, 4, 8)
-    upsampling: str = "transposed"
-    dtype: Any = jnp.float32
+    multiples: tuple[int, ...]
+    upsampling: str
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, poses_and_maps):
         """(rows, columns) profiles of P_r and P_t and maps (B, H, W, M) -> logits (B, H, W, regions)."""
-        rows, columns, maps = poses_and_maps
-        height, width = maps.shape[1:3]
-        stride = 2 ** len(self.multiples)
-        rows, columns = _pad_last(rows, stride), _pad_last(columns, stride)
-        x = rows, columns, layers.pad_to_multiple(maps, stride)
+        x = _in_whole_cells(poses_and_maps, 2 ** len(self.multiples))
         conv = partial(PoseConv, taps=4, stride=2, padding=1)
         for multiple in self.multiples:
-            x = layers.ConvNormAct(multiple * self.width, conv=conv, dtype=self.dtype)(x)
+            x = layers.ConvNormAct(multiple * self.width, conv=conv, compute=self.compute)(x)
             conv = layers.down_conv
         for _ in range(2):
-            x = layers.ResBlock(dtype=self.dtype)(x)
+            x = layers.ResBlock(compute=self.compute)(x)
         for multiple in (*self.multiples[-2::-1], 1):
-            x = layers.UpResBlock(multiple * self.width, self.upsampling, self.dtype)(x)
-        x = layers.leaky_relu(layers.instance_norm(dtype=self.dtype)(x))
-        logits = layers.conv3(self.regions, dtype=self.dtype, name="logits")(x)
-        return logits[:, :height, :width].astype(jnp.float32)
+            x = upsampling.UpResBlock(multiple * self.width, self.upsampling, self.compute)(x)
+        return _logits(x, self.regions, poses_and_maps[-1], self.compute)
 
 
 class DetailedParsingBlock(nn.Module):
@@ -60,30 +66,24 @@ class DetailedParsingBlock(nn.Module):
 
     width: int
     regions: int
-    multiples: tuple[int, ...] = (1, 2, 4, 8)
-    dtype: Any = jnp.float32
+    multiples: tuple[int, ...]
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, poses_and_maps):
-        rows, columns, maps = poses_and_maps
-        height, width = maps.shape[1:3]
-        stride = 2 ** len(self.multiples)
-        rows, columns = _pad_last(rows, stride), _pad_last(columns, stride)
-        x = rows, columns, layers.pad_to_multiple(maps, stride)
+        x = _in_whole_cells(poses_and_maps, 2 ** len(self.multiples))
         first = self.multiples[0] * self.width
-        x = layers.ConvNormAct(first, conv=partial(PoseConv, taps=3, padding=1), dtype=self.dtype)(x)
+        x = layers.ConvNormAct(first, conv=partial(PoseConv, taps=3, padding=1), compute=self.compute)(x)
         scales = [x]
         for multiple in self.multiples:
-            x = layers.ConvNormAct(multiple * self.width, conv=layers.down_conv, dtype=self.dtype)(x)
+            x = layers.ConvNormAct(multiple * self.width, conv=layers.down_conv, compute=self.compute)(x)
             scales.append(x)
         for _ in range(2):
-            x = layers.ResBlock(dtype=self.dtype)(x)
+            x = layers.ResBlock(compute=self.compute)(x)
         for finer in scales[-2::-1]:
-            x = finer + layers.nearest_double(layers.conv1(finer.shape[-1], dtype=self.dtype)(x))
-            x = layers.ResBlock(dtype=self.dtype)(x)
-        x = layers.leaky_relu(layers.instance_norm(dtype=self.dtype)(x))
-        logits = layers.conv3(self.regions, dtype=self.dtype, name="logits")(x)
-        return logits[:, :height, :width].astype(jnp.float32)
+            x = finer + upsampling.nearest_double(layers.conv1(finer.shape[-1], compute=self.compute)(x))
+            x = layers.ResBlock(compute=self.compute)(x)
+        return _logits(x, self.regions, poses_and_maps[-1], self.compute)
 
 
 class Encoder(nn.Module):
@@ -95,13 +95,13 @@ class Encoder(nn.Module):
     width: int
     layer: Any = layers.ConvNormAct
     first_conv: Any = layers.conv7
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x):
-        x = self.layer(self.width, conv=self.first_conv, dtype=self.dtype)(x)
+        x = self.layer(self.width, conv=self.first_conv, compute=self.compute)(x)
         for multiple in (2, 4):
-            x = self.layer(multiple * self.width, conv=layers.down_conv, dtype=self.dtype)(x)
+            x = self.layer(multiple * self.width, conv=layers.down_conv, compute=self.compute)(x)
         return x
 
 
@@ -110,14 +110,14 @@ class DilatedPair(nn.Module):
 
     features: int
     norm_last: bool = False
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x):
-        x = layers.dilated_conv3(self.features, dtype=self.dtype)(x)
-        x = nn.relu(layers.instance_norm(dtype=self.dtype)(x))
-        x = layers.dilated_conv3(self.features, dtype=self.dtype)(x)
-        return layers.instance_norm(dtype=self.dtype)(x) if self.norm_last else x
+        x = layers.dilated_conv3(self.features, compute=self.compute)(x)
+        x = nn.relu(layers.instance_norm(dtype=self.compute.dtype)(x))
+        x = layers.dilated_conv3(self.features, compute=self.compute)(x)
+        return layers.instance_norm(dtype=self.compute.dtype)(x) if self.norm_last else x
 
 
 class CoarseBlock(nn.Module):
@@ -126,14 +126,14 @@ class CoarseBlock(nn.Module):
     A = CCA(Conv_p(F_p)), M = sigmoid(A), F_i' = M * Conv_crs(F_i) + F_i, F_p' = cat(A, F_i').
     """
 
-    dtype: Any = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, pose_code, image_code_BxHxWxC):
         channels = image_code_BxHxWxC.shape[-1]
-        attended = DilatedPair(channels, dtype=self.dtype, name="pose_path")(pose_code)
-        attended = CrissCrossAttention(dtype=self.dtype)(attended)
-        change = DilatedPair(channels, norm_last=True, dtype=self.dtype, name="image_path")(image_code_BxHxWxC)
+        attended = DilatedPair(channels, compute=self.compute, name="pose_path")(pose_code)
+        attended = CrissCrossAttention(compute=self.compute)(attended)
+        change = DilatedPair(channels, norm_last=True, compute=self.compute, name="image_path")(image_code_BxHxWxC)
         image_code_BxHxWxC = nn.sigmoid(attended) * change + image_code_BxHxWxC
         return jnp.concatenate([attended, image_code_BxHxWxC], axis=-1), image_code_BxHxWxC
 
@@ -146,16 +146,17 @@ class CoarseGenerator(nn.Module):
 
     width: int
     blocks: int
-    upsampling: str = "transposed"
-    dtype: Any = jnp.float32
-    remat: bool = False  # compute a block's insides again on the way back rather than keep them
+    upsampling: str
+    remat: bool  # compute a block's insides again on the way back rather than keep them
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, source_image, poses_and_parsings):
         """`poses_and_parsings`: (rows, columns) profiles of P_r and P_t, and the maps cat(S_r, S_g)."""
-        pose_code = Encoder(self.width, first_conv=PoseConv, dtype=self.dtype, name="pose_encoder")(poses_and_parsings)
-        image_code = Encoder(self.width, dtype=self.dtype, name="image_encoder")(source_image)
+        pose_encoder = Encoder(self.width, first_conv=PoseConv, compute=self.compute, name="pose_encoder")
+        pose_code = pose_encoder(poses_and_parsings)
+        image_code = Encoder(self.width, compute=self.compute, name="image_encoder")(source_image)
         block = nn.remat(CoarseBlock) if self.remat else CoarseBlock
         for t in range(self.blocks):
-            pose_code, image_code = block(dtype=self.dtype, name=f"block_{t + 1}")(pose_code, image_code)
-        return image_code, layers.Decoder(self.width, self.upsampling, self.dtype, name="decoder")(image_code)
+            pose_code, image_code = block(compute=self.compute, name=f"block_{t + 1}")(pose_code, image_code)
+        return image_code, upsampling.Decoder(self.width, self.upsampling, self.compute, name="decoder")(image_code)

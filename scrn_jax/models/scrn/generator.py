@@ -1,17 +1,16 @@
 """SCRN's generator on one screen: parsing block, coarse stage, refine stage."""
 
 from functools import partial
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from scrn_jax.models import layers
-from scrn_jax.models.scrn import paint
+from scrn_jax.models import base, layers, upsampling
 from scrn_jax.models.scrn.coarse import CoarseGenerator, DetailedParsingBlock, ParsingBlock
 from scrn_jax.models.scrn.refine import InjectStyle, PaintingDecoder, RefineArea, StyleEncoder
-from scrn_jax.person import heatmaps
+from scrn_jax.models.scrn.settings import Model
+from scrn_jax.person import heatmaps, paint
 
 GRID = 4  # pixels a cell of the feature grid
 
@@ -20,45 +19,15 @@ class SCRN(nn.Module):
     """Paints the person of a source photo in a target pose.
 
     Attributes:
-      width: base width c (the paper: 64); features on the grid have 4c channels.
-      blocks: Coarse Blocks (the paper: 6; its ablation: 3).
-      refine_area: False for the ablation without the RefineArea block: F'_crs = F_crs.
-      parsing_multiples: widths of the parsing block's stride-2 layers, as multiples of `width` (the paper: four layers,
-        which take 256x176 to a grid of 16x11; smaller frames need fewer to keep as fine a grid).
-      style_multiples: the same of the style encoder (the paper: five, to a grid of 8x6).
+      model: its size and variants, see `settings.Model`; features on the grid have 4 `width` channels.
       regions: classes of the parsing maps.
-      feature_channels: channels of the features that Eq. 5 compares with VGG's conv3_1. Where 4c differs, a 1x1
-        convolution maps F_g to them; it only serves the loss.
-      remat: whether the Coarse Blocks' insides are computed again for the gradient rather than kept in memory.
-      dtype: dtype of convolutions and features. Parameters, norm statistics, softmax and outputs stay float32.
-
-    The defaults are the paper's letter; docs/pictures.md says what each of the following gains:
-      upsampling: `transposed` or `nearest`, see `layers.UpResBlock`.
-      parsing_detail: `coarse.DetailedParsingBlock` in place of `ParsingBlock`.
-      parsing_hints: the parsing block also sees the source's regions as the body's parts carry them to the target pose,
-        and how near each part is.
-      parsing_alone: S_g learns from Eq. 9 only; the gradients of all that uses it stop.
-      paint: what the last decoder adds to: `none` (nothing), `flat` (colours of regions) or `carried` (source pixels
-        carried by the body's parts), see `models.paint`. The image encoder sees it as well.
-      style_norm: `frame` or `region`, see `refine.InjectStyle`. style_bounded: whether codes pass a tanh.
+      feature_channels: channels of the features that Eq. 5 compares with VGG's conv3_1. Where features have another
+        number, a 1x1 convolution maps F_g to them; it only serves the loss.
     """
 
-    width: int = 64
-    blocks: int = 6
-    refine_area: bool = True
-    parsing_multiples: tuple[int, ...] = (1, 2, 4, 8)
-    style_multiples: tuple[int, ...] = (1, 2, 4, 4, 4)
-    upsampling: str = "transposed"
-    parsing_detail: bool = False
-    parsing_hints: bool = False
-    parsing_alone: bool = False
-    paint: str = "none"
-    style_norm: str = "frame"
-    style_bounded: bool = True
+    model: Model = Model()
     regions: int = 8
     feature_channels: int = 256
-    dtype: Any = jnp.float32
-    remat: bool = False
 
     @nn.compact
     def __call__(self, source_image, source_pose, target_pose, source_parsing, style=None):
@@ -80,6 +49,7 @@ class SCRN(nn.Module):
         Raises:
           ValueError: a side is not a multiple of 4.
         """
+        model, compute = self.model, base.compute(self.model)
         height, width = source_image.shape[1:3]
         if height % GRID or width % GRID:
             raise ValueError(f"image sides must be multiples of {GRID}, got {height}x{width}")
@@ -89,50 +59,52 @@ class SCRN(nn.Module):
         source_parsing = jax.nn.one_hot(source_parsing, self.regions)
 
         hints = []
-        if self.parsing_hints or self.paint != "none":
+        if model.parsing_hints or model.paint != "none":
             parts = paint.part_map(source_pose, target_pose, height, width)
             hints = [paint.carry_labels(source_parsing, *parts), paint.nearness(parts[1])]
-        parsing_maps = jnp.concatenate([source_parsing, *(hints if self.parsing_hints else [])], axis=-1)
+        parsing_maps = jnp.concatenate([source_parsing, *(hints if model.parsing_hints else [])], axis=-1)
         parsing_logits = self._parsing_block()((rows, columns, parsing_maps))
         given = nn.softmax(parsing_logits)
-        parsing = jax.lax.stop_gradient(given) if self.parsing_alone else given
+        parsing = jax.lax.stop_gradient(given) if model.parsing_alone else given
 
         seen, painted = source_image, None
         other = None if style is None else jax.nn.one_hot(style["parsing"], self.regions)
-        if self.paint != "none":
-            painted = paint.Paint.of(source_image, source_parsing, parts, parsing, carried=self.paint == "carried")
+        if model.paint != "none":
+            carried = model.paint in ("carried", "blended")
+            painted = paint.Paint.of(source_image, source_parsing, parts, parsing, carried=carried)
             if style is not None:
                 their_parts = paint.part_map(style["pose"], target_pose, height, width)
-                theirs = paint.Paint.of(style["image"], other, their_parts, parsing, carried=self.paint == "carried")
+                theirs = paint.Paint.of(style["image"], other, their_parts, parsing, carried=carried)
                 painted = painted.towards(theirs, style["share"], parsing)
             seen = jnp.concatenate([source_image, painted.picture, painted.weight], axis=-1)
         maps = jnp.concatenate([source_parsing, parsing], axis=-1)
         coarse = CoarseGenerator(
-            self.width, self.blocks, self.upsampling, self.dtype, self.remat, name="coarse_generator"
+            model.width, model.blocks, model.upsampling, model.remat, compute, name="coarse_generator"
         )
         coarse_features, coarse_image = coarse(seen, (rows, columns, maps))
         refined = coarse_features
-        if self.refine_area:
-            refined = RefineArea(self.width, self.dtype, name="refine_area_block")(
+        if model.refine_area:
+            refined = RefineArea(model.width, compute, name="refine_area_block")(
                 coarse_features, (target_rows, target_columns, parsing)
             )
         style_encoder = StyleEncoder(
-            self.width, self.style_multiples, self.upsampling, self.style_bounded, self.dtype, name="style_encoder"
+            model.width, model.style_multiples, model.upsampling, model.style_bounded, compute, name="style_encoder"
         )
         style_codes = style_encoder(source_image, source_parsing)
         if style is not None:
             share = style["share"][..., None]
             style_codes = (1 - share) * style_codes + share * style_encoder(style["image"], other)
-        features = InjectStyle(self.style_norm, self.dtype, name="inject_style_block")(
+        features = InjectStyle(model.style_norm, compute, name="inject_style_block")(
             refined, style_codes, layers.mean_pool(parsing, GRID)
         )
         if painted is None:
-            image = layers.Decoder(self.width, self.upsampling, self.dtype, name="decoder")(features)
+            image = upsampling.Decoder(model.width, model.upsampling, compute, name="decoder")(features)
         else:
             guide = jnp.concatenate([parsing, painted.picture, painted.flat, painted.weight, *hints], axis=-1)
-            image = PaintingDecoder(self.width, self.dtype, name="decoder")(features, guide, painted.picture)
+            flat = [painted.flat] if model.paint == "blended" else []
+            image = PaintingDecoder(model.width, compute, name="decoder")(features, guide, painted.picture, *flat)
         if features.shape[-1] != self.feature_channels:
-            features = layers.conv1(self.feature_channels, dtype=self.dtype, name="to_correspondence")(features)
+            features = layers.conv1(self.feature_channels, compute=compute, name="to_correspondence")(features)
         return {
             "image": image,
             "coarse_image": coarse_image,
@@ -142,7 +114,8 @@ class SCRN(nn.Module):
         }
 
     def _parsing_block(self) -> nn.Module:
-        sizes = (self.width, self.regions, self.parsing_multiples)
-        if self.parsing_detail:
-            return DetailedParsingBlock(*sizes, self.dtype, name="parsing_block")
-        return ParsingBlock(*sizes, self.upsampling, self.dtype, name="parsing_block")
+        model, compute = self.model, base.compute(self.model)
+        sizes = (model.width, self.regions, model.parsing_multiples)
+        if model.parsing_detail:
+            return DetailedParsingBlock(*sizes, compute, name="parsing_block")
+        return ParsingBlock(*sizes, model.upsampling, compute, name="parsing_block")

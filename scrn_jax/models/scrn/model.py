@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from scrn_jax.models import base
+from scrn_jax.models import base, losses
 from scrn_jax.models.discriminator import Discriminator
 from scrn_jax.models.pretrained import weights
 from scrn_jax.models.pretrained.vgg import as_deep_as
@@ -17,16 +17,6 @@ from scrn_jax.person import draw
 
 PARSING_BLOCK, PARSING_TERM = "parsing_block", "par"
 STYLE = ("image", "pose", "parsing", "share")  # of `generator.SCRN`'s style, each as "style_NAME" of a batch
-
-
-def make_generator(model: settings_lib.Model) -> SCRN:
-    """The generator that a config describes."""
-    return SCRN(**settings_lib.of_generator(model), dtype=base.DTYPES[model.dtype])
-
-
-def make_discriminator(model: settings_lib.Model) -> Discriminator:
-    """The discriminator that a config describes."""
-    return Discriminator(base_width=model.discriminator_width, dtype=base.DTYPES[model.dtype])
 
 
 class Scrn(base.TrainableModel):
@@ -44,10 +34,11 @@ class Scrn(base.TrainableModel):
         forms: objective.Forms,
         parsing_steps: int,
     ):
+        compute = base.compute(model)
         self.size, self.features, self.forms = size, features, forms
-        self.generator, self.discriminator = make_generator(model), make_discriminator(model)
-        self.judges = objective.Judges.of(self.discriminator, features, base.DTYPES[model.dtype])
-        self.weights = objective.term_weights(loss)
+        self.generator, self.discriminator = SCRN(model), Discriminator(model.discriminator_width, compute)
+        self.judges = objective.Judges.of(self.discriminator, features, compute)
+        self.weights = losses.term_weights(loss)
         self.summary = f"an SCRN generator of width {model.width} with {model.blocks} Coarse Blocks"
         if parsing_steps:
             self.first_stage = base.Stage(parsing_steps, PARSING_BLOCK, (PARSING_TERM,))

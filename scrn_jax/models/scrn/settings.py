@@ -6,16 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from scrn_jax.errors import UserError, require_at_most, require_one_of
-from scrn_jax.models import losses
-from scrn_jax.models.base import DTYPES
-from scrn_jax.models.ops import convolutions
+from scrn_jax.models import losses, sections
 
 # Beyond these no model of this kind is meant; a file that says more would have its reader build for hours.
 MAX_BLOCKS, MAX_WIDTH, MAX_MULTIPLE, MAX_LEVELS = 64, 512, 64, 8
 
 # What we found better than the paper's letter, as config.model has it; docs/pictures.md has the figures of each.
 BETTER_PICTURES: Mapping[str, Any] = types.MappingProxyType({
-    "upsampling": "nearest", "parsing_detail": True, "parsing_hints": True, "parsing_alone": True, "paint": "carried",
+    "upsampling": "nearest", "parsing_detail": True, "parsing_hints": True, "parsing_alone": True, "paint": "blended",
     "style_norm": "region", "style_bounded": False,
 })  # fmt: skip
 
@@ -34,12 +32,35 @@ class LossWeights:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """The generator's and the discriminator's size; see `generator.SCRN` for the fields.
+    """The generator's and the discriminator's size, and their variants.
 
-    The defaults are the paper's. A new field's default is what models did before it came, so that older configs,
-    checkpoints and exports, which lack it, mean what they meant.
-    dtype, remat and convolutions (the step's: own, plain or auto, see `models.ops.convolutions`) say how it is
-    computed; they may change between two starts of a run.
+    A new field's default is what models did before it came, so that older configs, checkpoints and exports, which lack
+    it, mean what they meant.
+
+    Attributes:
+      width: base width c; features on the grid have 4c channels.
+      blocks: Coarse Blocks (the paper's ablation: 3).
+      refine_area: False for the ablation without the RefineArea block: F'_crs = F_crs.
+      parsing_multiples: widths of the parsing block's stride-2 layers, as multiples of `width` (the paper: four layers,
+        which take 256x176 to a grid of 16x11; smaller frames need fewer to keep as fine a grid).
+      style_multiples: the same of the style encoder (the paper: five, to a grid of 8x6).
+      discriminator_width: its base width, see `models.discriminator`.
+
+    The defaults are the paper's letter; docs/pictures.md says what each of the following gains:
+      upsampling: `transposed` or `nearest`, see `models.upsampling.UpResBlock`.
+      parsing_detail: `coarse.DetailedParsingBlock` in place of `ParsingBlock`.
+      parsing_hints: the parsing block also sees the source's regions as the body's parts carry them to the target pose,
+        and how near each part is.
+      parsing_alone: S_g learns from Eq. 9 only; the gradients of all that uses it stop.
+      paint: what the last decoder adds to: `none` (nothing), `flat` (colours of regions), `carried` (source pixels
+        carried by the body's parts) or `blended` (the one or the other, as it says of every pixel), see `person.paint`.
+        The image encoder sees flat or carried paint as well.
+      style_norm: `frame` or `region`, see `refine.InjectStyle`. style_bounded: whether codes pass a tanh.
+
+    How it is computed, which may change between two starts of a run:
+      dtype: of convolutions and features. Parameters, norm statistics, softmax and outputs stay float32.
+      remat: whether the Coarse Blocks' insides are computed again for the gradient rather than kept in memory.
+      convolutions: `own`, `plain` or `auto`, see `models.ops.convolutions.Compute`.
     """
 
     name: str = "scrn"
@@ -63,10 +84,9 @@ class Model:
     def __post_init__(self):
         require_one_of(self, "model", "name", ("scrn",))
         require_at_most(self, "model", width=MAX_WIDTH, blocks=MAX_BLOCKS, discriminator_width=MAX_WIDTH)
-        require_one_of(self, "model", "dtype", DTYPES)
-        require_one_of(self, "model", "convolutions", convolutions.CHOICES)
+        sections.check_computed(self)
         require_one_of(self, "model", "upsampling", ("transposed", "nearest"))
-        require_one_of(self, "model", "paint", ("none", "flat", "carried"))
+        require_one_of(self, "model", "paint", ("none", "flat", "carried", "blended"))
         require_one_of(self, "model", "style_norm", ("frame", "region"))
         # The style encoder doubles its grid twice afterwards.
         for name, least in (("parsing_multiples", 1), ("style_multiples", 2)):
@@ -96,12 +116,6 @@ class Features:
         if not 1 <= self.perceptual_scale <= 8:
             raise UserError(f"config.features.perceptual_scale must be 1 to 8, got {self.perceptual_scale}")
         require_one_of(self, "features", "correspondence", ("vgg19", "vgg16"))
-
-
-def of_generator(model: Model) -> dict[str, Any]:
-    """The fields of a `Model` that `generator.SCRN` has under the same names."""
-    others = ("name", "discriminator_width", "dtype", "convolutions")
-    return {name: value for name, value in vars(model).items() if name not in others}
 
 
 def check(settings) -> None:

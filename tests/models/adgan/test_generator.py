@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from scrn_jax.models import base
 from scrn_jax.models.adgan.generator import ADGAN, FrameNorm
+from scrn_jax.models.adgan.settings import Model
 from scrn_jax.person import heatmaps
 
 HEIGHT, WIDTH, CHANNELS, BLOCKS, STYLE = 32, 20, 4, 2, 16
@@ -93,7 +94,7 @@ def both(random_variables, person_batch, oihw):
     """(ours as a function of variables, the variables, PyTorch's with kernels as leaves, the leaves, its inputs)."""
     batch = person_batch(HEIGHT, WIDTH)
     inputs = {key: batch[key] for key in INPUTS} | {"source_image": base.to_float(batch["source_image"])}
-    module = ADGAN(CHANNELS, BLOCKS, STYLE, hidden=8, vgg=16)
+    module = ADGAN(Model(width=CHANNELS, blocks=BLOCKS, style=STYLE, hidden=8), vgg=16)
     variables = random_variables(module, **inputs)
     leaves = {}
 

@@ -11,6 +11,9 @@ from jax import lax
 
 from scrn_jax.models.ops import algorithms, convolutions
 from scrn_jax.models.ops.algorithms import NHWC, Window
+from scrn_jax.models.pretrained.alexnet import AlexNet
+from scrn_jax.models.pretrained.inception import Inception
+from scrn_jax.models.pretrained.vgg import VGG
 
 ONE, TWO = (1, 1), (2, 2)
 
@@ -70,8 +73,8 @@ def _plain(x, kernel, window):
     return algorithms.plain(x, kernel, Window(window.padding, window.strides, window.dilation, "highest"))
 
 
-def _ours(x, kernel, window):
-    return convolutions.convolution(x, kernel, window.strides, window.padding, rhs_dilation=window.dilation)
+def _ours(x, kernel, window, ways="auto"):
+    return convolutions.convolution(x, kernel, window.strides, window.padding, rhs_dilation=window.dilation, ways=ways)
 
 
 def _case(name, dtype=np.float32):
@@ -82,7 +85,7 @@ def _case(name, dtype=np.float32):
     return x, kernel, window, rng.standard_normal(shape).astype(dtype)
 
 
-def _both(name):
+def _both(name, ways="auto"):
     """(values and gradients of ours, of the plain one), each (y, dx, dW).
 
     In float64, where only mistakes differ: Winograd's matrices are rounded to 12 digits, and no processor to fewer.
@@ -94,7 +97,7 @@ def _both(name):
         return y, *pull(g)
 
     # As arguments: of constants XLA would work out the results while it compiles, slowly and otherwise.
-    return tuple(jax.jit(partial(all_of, function))(x, kernel, g) for function in (_ours, _plain))
+    return tuple(jax.jit(partial(all_of, function))(x, kernel, g) for function in (partial(_ours, ways=ways), _plain))
 
 
 @pytest.mark.usefixtures("in_double_precision")
@@ -107,10 +110,8 @@ def test_values_and_gradients_are_the_plain_convolutions(name):
 @pytest.mark.usefixtures("in_double_precision")
 @pytest.mark.parametrize("name", OF_A_CORE)
 def test_values_and_gradients_of_a_core_are_the_plain_convolutions(name):
-    with convolutions.computed_by_a_core():
-        found, expected = _both(f"a core: {name}")
-    for ours, plain in zip(found, expected, strict=True):
-        np.testing.assert_allclose(ours, plain, atol=1e-11 * np.abs(plain).max())
+    for found, expected in zip(*_both(f"a core: {name}", convolutions.CORE), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-11 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(("name", "way"), OF_A_CORE_TAKEN.items())
@@ -120,8 +121,8 @@ def test_each_shape_takes_its_way_on_a_core(name, way, monkeypatch):
 
     x, kernel, window, _ = _case(f"a core: {name}")
     monkeypatch.setattr(f"scrn_jax.models.ops.convolutions.{way}", taken)
-    with pytest.raises(LookupError, match=way), convolutions.computed_by_a_core():
-        _ours(x, kernel, window)
+    with pytest.raises(LookupError, match=way):
+        _ours(x, kernel, window, convolutions.CORE)
 
 
 @pytest.mark.usefixtures("in_double_precision")
@@ -186,24 +187,32 @@ def test_bfloat16_stays_bfloat16(name):
     assert gradient.dtype == jnp.bfloat16
 
 
-@pytest.mark.parametrize(("choice", "backend", "own"), [
+@pytest.mark.parametrize(("ways", "backend", "own"), [
     ("auto", "cpu", True), ("auto", "gpu", False), ("own", "gpu", True), ("plain", "cpu", False),
+    ("core", "cpu", True), ("core", "gpu", False),
 ])  # fmt: skip
-def test_a_cpu_takes_the_own_ways_unless_told_otherwise(choice, backend, own, monkeypatch):
+def test_a_cpu_takes_the_own_ways_unless_told_otherwise(ways, backend, own, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    x, kernel, window, _ = _case("fewer outputs")
-    with convolutions.computed(choice):
-        traced = jax.make_jaxpr(lambda k: _ours(x, k, window))(kernel)
+    x, kernel, window, _ = _case("a core: 3x3" if ways == "core" else "fewer outputs")
+    traced = jax.make_jaxpr(lambda k: _ours(x, k, window, ways))(kernel)
     assert ("custom_vjp" in str(traced)) == own
 
 
-def test_a_choice_ends_with_its_scope():
-    with pytest.raises(KeyError), convolutions.computed("plain"):
-        raise KeyError
-    assert convolutions._choice.get() == "auto"
+def test_an_unknown_way_is_refused():
+    with pytest.raises(ValueError, match="convolutions must be one of auto, own, plain, core, got 'fast'"):
+        convolutions.Compute(convolutions="fast")
 
 
-def test_whose_the_cores_are_ends_with_its_scope():
-    with pytest.raises(KeyError), convolutions.computed_by_a_core():
-        raise KeyError
-    assert not convolutions._core.get()
+OF_CORE = convolutions.Compute(convolutions=convolutions.CORE)
+
+
+@pytest.mark.parametrize("network", [VGG(compute=OF_CORE), AlexNet(compute=OF_CORE), Inception(OF_CORE)])
+def test_a_frozen_network_tells_every_convolution_that_a_core_computes(network, monkeypatch):
+    def refuse(*_):
+        raise LookupError("for all cores")
+
+    monkeypatch.setattr(convolutions, "choose", refuse)
+    images = jnp.zeros((1, 64, 48, 3))
+    jax.eval_shape(network.init, jax.random.key(0), images)
+    with pytest.raises(LookupError, match="for all cores"):
+        jax.eval_shape(network.clone(compute=convolutions.Compute()).init, jax.random.key(0), images)

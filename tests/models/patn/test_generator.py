@@ -9,6 +9,7 @@ from torch import nn
 
 from scrn_jax.models import base
 from scrn_jax.models.patn.generator import PATN
+from scrn_jax.models.patn.settings import Model
 from scrn_jax.person import heatmaps
 
 HEIGHT, WIDTH, BLOCKS, CHANNELS = 32, 20, 3, 4
@@ -68,7 +69,7 @@ def both(random_variables, fill, person_batch, run):
     """(our module, its variables, our inputs, PyTorch's module, its inputs)."""
     batch = person_batch(HEIGHT, WIDTH)
     inputs = [base.to_float(batch["source_image"]), batch["source_pose"], batch["target_pose"]]
-    module = PATN(CHANNELS, BLOCKS, dropout=0.5)
+    module = PATN(Model(width=CHANNELS, blocks=BLOCKS))
     variables = random_variables(module, *inputs)
     params, reference = variables["params"], Reference()
     for name in ("image_encoder", "pose_encoder", "decoder"):

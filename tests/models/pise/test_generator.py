@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from scrn_jax.models import base
 from scrn_jax.models.pise.generator import PISE
+from scrn_jax.models.pise.settings import Model
 from scrn_jax.person import heatmaps
 
 HEIGHT, WIDTH, CHANNELS = 32, 20, 4  # 20 is filled up to 32
@@ -153,7 +154,7 @@ def both(random_variables, person_batch, oihw, nchw):
     batch = person_batch(HEIGHT, WIDTH)
     batch["source_parsing"] = (batch["source_parsing"] // 2).repeat(4, 1)[:, ::4]  # larger regions, and four of them
     inputs = {key: batch[key] for key in base.INPUTS} | {"source_image": base.to_float(batch["source_image"])}
-    module = PISE(CHANNELS, parsing_width=2, vgg=16)
+    module = PISE(Model(width=CHANNELS, parsing_width=2), vgg=16)
     variables = random_variables(module, **inputs)
     leaves = {}
 

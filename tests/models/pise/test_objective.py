@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from scrn_jax import settings as settings_lib
 from scrn_jax.errors import UserError
 from scrn_jax.models import base
+from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.models.pise import objective
 from scrn_jax.models.pise.discriminator import Discriminator
 from scrn_jax.models.pretrained.vgg import conv_names
@@ -133,7 +134,7 @@ def test_the_terms_equal_pytorchs(model, frozen, person_batch, nchw, oihw, run):
 
 
 def test_vgg19_is_looked_at_where_the_authors_look():
-    judges = objective.Judges.of(Discriminator(2), 19, "lsgan", np.float32)
+    judges = objective.Judges.of(Discriminator(2), 19, "lsgan", Compute())
     assert set(judges.vgg.taps) == {
         "relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1", "relu2_2", "relu3_4", "relu4_4", "relu5_2"
     }  # fmt: skip

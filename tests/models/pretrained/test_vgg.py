@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.models.pretrained import vgg
 from scrn_jax.models.pretrained.vgg import VGG
 
@@ -40,7 +41,7 @@ def test_conv3_1_is_before_its_relu(torch_network, tree_of):
 def test_bfloat16_compute_stays_near_float32_and_returns_float32(torch_network, tree_of):
     params = tree_of(torch_network("vgg16"), vgg.conv_names(16))
     exact = VGG(16, ("relu2_2",)).apply({"params": params}, IMAGES)["relu2_2"]
-    rough = VGG(16, ("relu2_2",), dtype=jnp.bfloat16).apply({"params": params}, IMAGES)["relu2_2"]
+    rough = VGG(16, ("relu2_2",), Compute(jnp.bfloat16)).apply({"params": params}, IMAGES)["relu2_2"]
     assert rough.dtype == jnp.float32
     assert 0 < jnp.abs(rough - exact).max() < 0.05 * exact.max()
 

@@ -1,5 +1,7 @@
 """The coarse stage: the parsing block's distribution, the Coarse Block's two equations, the encoder's grid."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +19,10 @@ POSES = np.random.default_rng(0).uniform(0, 44, (1, 36, 2)).astype(np.float32)
 LABELS = jax.nn.one_hot(np.random.default_rng(1).integers(0, 8, (1, HEIGHT, WIDTH)), 8)
 
 
-@pytest.fixture(scope="module", params=[ParsingBlock, DetailedParsingBlock])
+@pytest.fixture(
+    scope="module", params=[partial(ParsingBlock, upsampling="transposed"), DetailedParsingBlock],
+    ids=["plain", "detailed"],
+)  # fmt: skip
 def parsing_block(request, random_variables, run):
     """(apply(rows, S_r), rows of the poses' profiles): the logits of a random parsing block."""
     rows, columns = heatmaps.profiles(POSES, HEIGHT, WIDTH)

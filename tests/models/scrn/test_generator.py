@@ -8,13 +8,13 @@ from flax.traverse_util import flatten_dict
 
 from scrn_jax.models import base
 from scrn_jax.models.scrn.generator import SCRN
-from scrn_jax.models.scrn.settings import BETTER_PICTURES
+from scrn_jax.models.scrn.settings import BETTER_PICTURES, Model
 
 
-def _shapes(size=(64, 44), **fields):
+def _shapes(size=(64, 44), feature_channels=256, **fields):
     """(outputs, parameters) as shapes and dtypes."""
-    inputs = base.example_inputs(size)
-    outputs, variables = jax.eval_shape(lambda: SCRN(**fields).init_with_output(jax.random.key(0), **inputs))
+    module, inputs = SCRN(Model(**fields), feature_channels=feature_channels), base.example_inputs(size)
+    outputs, variables = jax.eval_shape(lambda: module.init_with_output(jax.random.key(0), **inputs))
     return outputs, variables["params"]
 
 
@@ -62,12 +62,12 @@ def test_outputs_have_the_frames_shape(small):
 
 
 def test_bfloat16_keeps_parameters_and_outputs_in_float32():
-    outputs, params = _shapes(width=4, blocks=1, dtype=jnp.bfloat16)
+    outputs, params = _shapes(width=4, blocks=1, dtype="bfloat16")
     assert {leaf.dtype for leaf in jax.tree.leaves((outputs, params))} == {jnp.dtype("float32")}
 
 
 def test_bfloat16_computes_its_convolutions_in_bfloat16():
-    model, inputs = SCRN(width=4, blocks=1, dtype=jnp.bfloat16), base.example_inputs((32, 32))
+    model, inputs = SCRN(Model(width=4, blocks=1, dtype="bfloat16")), base.example_inputs((32, 32))
     params = jax.eval_shape(lambda: model.init(jax.random.key(0), **inputs))
     text = str(jax.make_jaxpr(lambda p: model.apply(p, **inputs))(params))
     results = [line.split("=")[0] for line in text.splitlines() if "conv_general_dilated[" in line]
@@ -89,7 +89,7 @@ def model(request, random_variables, run):
         "target_pose": rng.uniform(0, 31, (2, 18, 2)).astype(np.float32),
         "source_parsing": rng.integers(0, 8, (2, 32, 36)).astype(np.uint8),
     }
-    module = SCRN(width=4, blocks=1, parsing_multiples=(1, 2), style_multiples=(1, 2, 4), **request.param)
+    module = SCRN(Model(width=4, blocks=1, parsing_multiples=(1, 2), style_multiples=(1, 2, 4), **request.param))
     shapes = {key: jnp.asarray(value) for key, value in inputs.items()}
     variables = random_variables(module, *shapes.values())
     apply = run(lambda inputs: module.apply(variables, **inputs))
@@ -121,8 +121,8 @@ def test_a_pose_without_any_joint_gives_a_finite_image(model):
     assert all(np.isfinite(value).all() for value in outputs.values())
 
 
-def test_only_eq_9_trains_a_parsing_block_that_is_alone(run):
-    module = SCRN(width=4, blocks=1, parsing_multiples=(1, 2), **BETTER_PICTURES)
+def test_only_eq_9_trains_a_parsing_block_that_is_alone(run, random_variables):
+    module = SCRN(Model(width=4, blocks=1, parsing_multiples=(1, 2), **BETTER_PICTURES))
     inputs = base.example_inputs((32, 32))
 
     def pull(params, *names):
@@ -133,6 +133,6 @@ def test_only_eq_9_trains_a_parsing_block_that_is_alone(run):
         kinds = ("image", "coarse_image", "features"), ("parsing",)
         return [jax.grad(pull)(params, *names)["params"]["parsing_block"] for names in kinds]
 
-    others, own = run(pulls)(jax.jit(lambda: module.init(jax.random.key(0), **inputs))())
+    others, own = run(pulls)(random_variables(module, *map(jnp.asarray, inputs.values())))
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(others))
     assert any(np.any(leaf) for leaf in jax.tree.leaves(own))

@@ -63,7 +63,7 @@ def test_an_absent_region_does_not_break_the_gradient():
 @pytest.fixture(scope="module")
 def style_encoder(random_variables, run):
     """apply(image, labels) -> codes of a frame whose width, 44, is not a multiple of the encoder's 32."""
-    module = StyleEncoder(width=4)
+    module = StyleEncoder(width=4, multiples=(1, 2, 4, 4, 4), upsampling="transposed", bounded=True)
     variables = random_variables(module, jnp.zeros((1, 64, 44, 3)), jnp.zeros((1, 64, 44, 8)))
     return run(lambda image, labels: module.apply(variables, image, jax.nn.one_hot(labels, 8))[0])
 
@@ -102,7 +102,7 @@ def test_style_codes_are_bounded_by_tanh(style_encoder):
 @pytest.fixture(scope="module")
 def inject(random_variables, run):
     """apply(codes, weights) onto fixed features."""
-    features, module = _random(1, 6, 5, 8), InjectStyle()
+    features, module = _random(1, 6, 5, 8), InjectStyle("frame")
     variables = random_variables(module, features, _random(1, 3, 8), _random(1, 6, 5, 3))
     return run(lambda codes, weights: module.apply(variables, features, codes, weights))
 
@@ -171,3 +171,13 @@ def test_a_painting_decoder_starts_near_its_paint(run):
     module = PaintingDecoder(width=4)
     image = run(lambda *args: module.init_with_output(jax.random.key(0), *args)[0])(features, guide, painted)
     assert np.abs(image - painted).mean() < 0.1
+
+
+def test_its_gate_starts_at_0_88_of_the_carried_paint(run):
+    """sigmoid(2) = 0.8808: of paint at 0.5 over flat paint at -0.5 it makes 0.38."""
+    rng = np.random.default_rng(5)
+    features, guide = rng.standard_normal((1, 8, 8, 16)), rng.standard_normal((1, 32, 32, 5))
+    paints = [np.full((1, 32, 32, 3), level, np.float32) for level in (0.5, -0.5)]
+    module = PaintingDecoder(width=4)
+    image = run(lambda *args: module.init_with_output(jax.random.key(0), *args)[0])(features, guide, *paints)
+    assert image.mean() == pytest.approx(0.38, abs=0.1)

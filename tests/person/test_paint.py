@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scrn_jax.models.scrn import paint
-from scrn_jax.person import joints
+from scrn_jax.person import joints, paint
 
 HEIGHT, WIDTH = 64, 48
 UPPER, FACE, SKIN, LEG = 2, 5, 6, 7
