@@ -86,19 +86,19 @@ class InjectStyle(nn.Module):
 class PaintingDecoder(nn.Module):
     """F_g on the grid, a guide of full size and paint to an image: what F_g and the guide say is added to the paint."""
 
-    def __init__(self, width: int, guide: int):
+    def __init__(self, width: int, guide: int, blended: bool = False):
         super().__init__()
         c, before, after = width, [guide, width, 2 * width, 8 * width], [width, 2 * width, 4 * width, 4 * width]
         for i, conv in enumerate((mirror.conv3, mirror.down_conv, mirror.down_conv, mirror.conv3)):
             self.add_module(f"Conv_{i}", conv(before[i], after[i]))
-        self.Conv_4, self.to_image = mirror.conv3(c, 2 * c), mirror.conv3(2 * c, 3)
+        self.Conv_4, self.to_image = mirror.conv3(c, 2 * c), mirror.conv3(2 * c, 4 if blended else 3)
         for i, channels in enumerate([*after, c, 2 * c]):
             self.add_module(f"GroupNorm_{i}", nn.GroupNorm(1, channels))
         self.ResBlock_0 = mirror.ResBlock(4 * c)
         self.UpResBlock_0 = mirror.UpResBlock(4 * c, 2 * c, "nearest")
         self.UpResBlock_1 = mirror.UpResBlock(2 * c, c, "nearest")
 
-    def forward(self, features, guide, painted):
+    def forward(self, features, guide, painted, flat=None):
         full = mirror.leaky_relu(self.GroupNorm_0(self.Conv_0(guide)))
         half = mirror.leaky_relu(self.GroupNorm_1(self.Conv_1(full)))
         grid = mirror.leaky_relu(self.GroupNorm_2(self.Conv_2(half)))
@@ -106,7 +106,10 @@ class PaintingDecoder(nn.Module):
         x = half + self.UpResBlock_0(self.ResBlock_0(x))
         x = full + self.UpResBlock_1(x)
         x = mirror.leaky_relu(self.GroupNorm_5(self.Conv_4(mirror.leaky_relu(self.GroupNorm_4(x)))))
-        return torch.tanh(self.to_image(x).float() + torch.atanh(painted.clamp(-0.97, 0.97)))
+        change = self.to_image(x).float()
+        if flat is not None:
+            painted = torch.lerp(flat, painted, torch.sigmoid(2 + 10 * change[:, 3:]))
+        return torch.tanh(change[:, :3] + torch.atanh(painted.clamp(-0.97, 0.97)))
 
 
 class SCRN(nn.Module):
@@ -129,7 +132,10 @@ class SCRN(nn.Module):
         self.style_encoder = StyleEncoder(width, style_multiples, upsampling, style_bounded)
         self.inject_style_block = InjectStyle(4 * width, regions, style_norm == "region")
         guide = regions + 3 + 3 + 1 + hints
-        self.decoder = mirror.Decoder(width, upsampling) if paint == "none" else PaintingDecoder(width, guide)
+        if paint == "none":
+            self.decoder = mirror.Decoder(width, upsampling)
+        else:
+            self.decoder = PaintingDecoder(width, guide, paint == "blended")
         projects = 4 * width != feature_channels
         self.to_correspondence = nn.Conv2d(4 * width, feature_channels, 1) if projects else nn.Identity()
 
@@ -150,7 +156,7 @@ class SCRN(nn.Module):
         seen = source_image
         if self.paint != "none":
             picture, weight, flat = torch_paint.paint(
-                source_image, labels, source_parsing, parts, parsing.detach(), self.paint == "carried"
+                source_image, labels, source_parsing, parts, parsing.detach(), self.paint in ("carried", "blended")
             )
             seen = torch.cat([source_image, picture, weight], dim=1)
         coarse_features, coarse_image = self.coarse_generator(seen, torch.cat([*maps, parsing], dim=1))
@@ -162,7 +168,8 @@ class SCRN(nn.Module):
         if self.paint == "none":
             image = self.decoder(features)
         else:
-            image = self.decoder(features, torch.cat([parsing, picture, flat, weight, *hints], dim=1), picture)
+            guide = torch.cat([parsing, picture, flat, weight, *hints], dim=1)
+            image = self.decoder(features, guide, picture, flat if self.paint == "blended" else None)
         outputs = {"image": image, "coarse_image": coarse_image, "parsing": distribution, "parsing_logits": logits}
         return {name: x.float() for name, x in {**outputs, "features": self.to_correspondence(features)}.items()}
 

@@ -46,7 +46,7 @@ def stored_frame(directory: Path) -> tuple[int, int]:
     try:
         image = stored["featuresDict"]["features"]["source_image"]["image"]
         frame = tuple(int(side) for side in image["shape"]["dimensions"])
-    except (LookupError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError, OverflowError):
         frame = ()
     possible = len(frame) == 3 and all(1 <= side <= MAX_FRAME for side in frame)
     if not possible or stored != json_format.MessageToDict(features(*frame[:2]).to_proto()):

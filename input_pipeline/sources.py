@@ -28,12 +28,21 @@ def open_source(data: Mapping[str, Any], split: str) -> Source:
     unknown = sorted(set(data) - known)
     if unknown:
         raise UserError(f"unknown key config.data.{unknown[0]}: the keys are {', '.join(sorted(known))}")
+    check_types(data)
     name = data.get("name")
     if name not in _OPENERS:
         raise UserError(f"config.data.name is {name!r}; choose one of {', '.join(_OPENERS)}")
     if not data.get("dir"):
         raise UserError("config.data.dir is not set; give the folder of the data set")
     return _OPENERS[name](data, Path(data["dir"]).expanduser(), split)
+
+
+def check_types(data: Mapping[str, Any]) -> None:
+    """Raises UserError for a value of `config.data` that is no text, or no list, where one is meant."""
+    for key, kinds in (("name", (str,)), ("dir", (str, Path)), ("images", (str,)), ("merge", (str, list, tuple))):
+        value = data.get(key)
+        if value is not None and not isinstance(value, kinds):
+            raise UserError(f"config.data.{key} is {value!r}; it must be a text{' or a list' * (key == 'merge')}")
 
 
 def _mannequins(data: Mapping[str, Any], directory: Path, split: str) -> Source:

@@ -7,6 +7,14 @@ class UserError(ValueError):
     """Bad input from outside (a file, a flag, a config). The command line prints its message without a traceback."""
 
 
+def first_line(error: BaseException) -> str:
+    """What a library's error says in its first line, at most 300 characters; its type when it says nothing."""
+    lines = str(error).strip().splitlines()
+    # Orbax adds how TensorStore was asked, over a whole page.
+    said = lines[0].partition(" See full TensorStore details")[0] if lines else ""
+    return said[:300] or type(error).__name__
+
+
 def require_positive(section, where: str, *names: str):
     for name in names:
         if not getattr(section, name) > 0:

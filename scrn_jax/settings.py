@@ -12,6 +12,8 @@ from scrn_jax.models import base, losses
 
 # Beyond these no model of this kind is meant; a file that says more would have its reader build for hours.
 MAX_SIDE = 2048
+# What a whole number may be where a float is meant: larger ones are none.
+_LARGEST = 1 << 63
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +150,8 @@ def from_config(config: Mapping[str, Any]) -> Settings:
     if not isinstance(mapping.get("data"), Mapping):
         raise UserError("the config has no `data` section; name a data set, e.g. config.data = {'name': 'mannequins'}")
     model = mapping.get("model", {})
-    own = base.sections(model.get("name", base.DEFAULT) if isinstance(model, Mapping) else base.DEFAULT)
+    name = model.get("name", base.DEFAULT) if isinstance(model, Mapping) else base.DEFAULT
+    own = base.sections(_typed(str, name, "config.model.name"))
     sections = {"model": own.Model, "loss": own.LossWeights, "features": own.Features}
     return _build(Settings, dict.fromkeys(sections, {}) | mapping, "config", sections)
 
@@ -183,8 +186,11 @@ def _typed(kind, value, where: str):
             raise UserError(f"{where} must be a section of keys, got {value!r}")
         return _build(kind, value, where)
     if isinstance(kind, types.GenericAlias) or typing.get_origin(kind):
-        return tuple(value) if typing.get_origin(kind) is tuple and isinstance(value, list | tuple) else value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        is_list = isinstance(value, list | tuple)
+        if not is_list and ... in typing.get_args(kind):  # of pairs, `Settings` says what they are
+            raise UserError(f"{where} must be a list, got {value!r}")
+        return tuple(value) if typing.get_origin(kind) is tuple and is_list else value
+    if kind is float and type(value) is int and abs(value) < _LARGEST:
         return float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise UserError(f"{where} must be {kind.__name__}, got {value!r}")

@@ -3,8 +3,6 @@
 import contextlib
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 
 import jax
@@ -17,34 +15,8 @@ jax.config.update("jax_num_cpu_devices", 4)
 # Workers and subprocesses find what another of them has compiled; the first process makes the folder.
 PROGRAMS, SECONDS = "JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
 OWNER = "SCRN_JAX_TESTS_OWNER"
-# Compiling is most of these tests' time and their arrays are tiny: optimise little, in all these processes. What a
-# later XLA does not know would end them, so another process tries it first.
-QUICK = (
-    "--xla_backend_optimization_level=0",
-    "--xla_llvm_disable_expensive_passes=true",
-    "--xla_cpu_use_fusion_emitters=false",
-)
-
-
-def _xla_flags() -> str:
-    """What the caller says, and of QUICK what XLA knows."""
-    given, known = os.environ.get("XLA_FLAGS", ""), QUICK
-    while known:
-        flags = " ".join([given, *known]).strip()
-        trial = [sys.executable, "-c", "import jax; jax.devices('cpu')"]
-        tried = subprocess.run(trial, env=os.environ | {"XLA_FLAGS": flags}, capture_output=True, text=True)
-        if tried.returncode == 0:
-            return flags
-        left = tuple(flag for flag in known if flag not in tried.stderr)
-        if left == known:
-            break  # a mistake of the caller's, which JAX will tell
-        known = left
-    return given
-
-
 if PROGRAMS not in os.environ:
     os.environ |= {PROGRAMS: tempfile.mkdtemp(prefix="programs-"), SECONDS: "1", OWNER: str(os.getpid())}
-    os.environ["XLA_FLAGS"] = _xla_flags()
     jax.config.update("jax_compilation_cache_dir", os.environ[PROGRAMS])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1)
 
@@ -58,6 +30,22 @@ from scrn_jax.training import step as step_lib  # noqa: E402
 from scrn_jax.training.checkpoints import QUICK_COMPILE  # noqa: E402
 
 HEIGHT, WIDTH, BATCH, STEPS = 32, 36, 4, 8
+
+
+def _is_known(option: str, value) -> bool:
+    """Whether this XLA has an option."""
+    try:
+        jax.jit(lambda: 0, compiler_options={option: value}).lower().compile()
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
+
+
+# Compiling is most of these tests' time and their arrays are tiny: optimise little. Without its emitters of fusions
+# XLA compiles a training step in half the time; a later XLA may have no others.
+EMITTERS = "xla_cpu_use_fusion_emitters"
+QUICK = QUICK_COMPILE | ({EMITTERS: False} if _is_known(EMITTERS, False) else {})
+QUICK_FLAGS = " ".join(f"--{option}={str(value).lower()}" for option, value in QUICK.items())
 
 
 def pytest_unconfigure():
@@ -91,7 +79,13 @@ def tiny_settings():
 @pytest.fixture(scope="session")
 def quick_compile():
     """Options for `jax.jit(compiler_options=...)`."""
-    return QUICK_COMPILE
+    return QUICK
+
+
+@pytest.fixture(scope="session")
+def quick_flags():
+    """The same as XLA_FLAGS of a process, after those of this one."""
+    return f"{os.environ.get('XLA_FLAGS', '')} {QUICK_FLAGS}".strip()
 
 
 @pytest.fixture(scope="session")
@@ -123,7 +117,7 @@ def frozen():
 def first_state(tiny_settings):
     """The state before the first step, in host memory, so that donation cannot eat it."""
     settings = tiny_settings()
-    return jax.device_get(jax.jit(lambda: state.init_state(settings), compiler_options=QUICK_COMPILE)())
+    return jax.device_get(jax.jit(lambda: state.init_state(settings), compiler_options=QUICK)())
 
 
 @pytest.fixture(scope="session")
@@ -195,7 +189,7 @@ class Trainer:
         self.mesh = devices_lib.make_mesh(jax.devices()[:devices], settings.fsdp)
         with self.precision():
             self.frozen = jax.device_put(self.cast(frozen), devices_lib.replicated(self.mesh))
-            self.jitted = step_lib.jit_step(settings, self.mesh, compiler_options=QUICK_COMPILE)
+            self.jitted = step_lib.jit_step(settings, self.mesh, compiler_options=QUICK)
 
     def put(self, state_on_host):
         """A state from host memory to the devices."""

@@ -4,6 +4,8 @@ import logging
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -118,6 +120,39 @@ def test_what_orbax_logs_about_its_errors_is_not_said_again(tmp_path, caplog):
         assert "news" in caplog.text and "noise" not in caplog.text
     logging.getLogger("absl").handle(noise)
     assert "noise" in caplog.text
+
+
+DAMAGED = """
+'''Meets a damaged checkpoint of many arrays, of which the first to fail is raised.'''
+import contextlib, pathlib, sys
+import jax, jax.numpy as jnp
+from scrn_jax.errors import UserError
+from scrn_jax.runtime import console
+from scrn_jax.training.checkpoints import Checkpoints
+
+FOLDER = pathlib.Path(sys.argv.pop())
+
+def main():
+    state = {f"x{number}": jax.random.normal(jax.random.key(number), (100_000,)) for number in range(8)}
+    with Checkpoints(FOLDER, {}) as checkpoints:
+        checkpoints.save(1, state)
+    largest = max((FOLDER / "checkpoints" / "1").rglob("*"), key=lambda path: path.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[:100])
+    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state)
+    for _ in range(4):
+        with contextlib.suppress(UserError), Checkpoints(FOLDER, {}) as checkpoints:
+            checkpoints.restore(like)
+    raise UserError("the news")
+
+console.run(main)
+"""
+
+
+def test_what_orbax_gave_up_adds_no_line_to_the_error(tmp_path):
+    """Its threads call an event loop that is closed by then, and most of these four times say so."""
+    done = subprocess.run([sys.executable, "-c", DAMAGED, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr == "error: the news\n", done.stderr
+    assert done.stdout.count("cannot be read and is passed over") == 4
 
 
 def test_a_folder_that_vanished_is_not_made_anew_with_half_a_run(saved):

@@ -30,7 +30,7 @@ def shared(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def start(shared):
+def start(shared, quick_flags):
     """Starts the program in a process of its own, its output in a pipe."""
 
     def start(*arguments) -> subprocess.Popen:
@@ -39,6 +39,7 @@ def start(shared):
             "JAX_PLATFORMS": "cpu",
             "JAX_COMPILATION_CACHE_DIR": str(shared / "compiled"),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "XLA_FLAGS": quick_flags,
         }
         command = [sys.executable, "-m", "scrn_jax.main", *map(str, arguments)]
         return subprocess.Popen(
@@ -131,6 +132,7 @@ def test_the_screen_shows_the_programs_own_lines_only(finished):
     assert all(line[2] == ":" and line[5] == ":" for line in out.splitlines())
 
 
+@pytest.mark.slow
 def test_evaluating_the_workdir_again_gives_the_same_report(finished, run):
     workdir, _ = finished
     before = json.loads((workdir / "report.json").read_text())
@@ -159,6 +161,7 @@ def terminated(start, shared, smoke_options):
     return workdir, process.returncode, out
 
 
+@pytest.mark.slow
 def test_a_run_that_is_asked_to_end_saves_and_says_how_to_go_on(terminated):
     workdir, code, out = terminated
     assert code == 0

@@ -17,6 +17,7 @@ from input_pipeline.formats.collection import Collection, Split
 from input_pipeline.formats.deepfashion import Options
 from input_pipeline.formats.findings import ERROR, NOTE, WARNING, Findings
 from input_pipeline.formats.folder import is_raw, read_folder
+from input_pipeline.sources import check_types
 from scrn_jax.errors import UserError
 from scrn_jax.person.fitting import Rules
 from scrn_jax.person.regions import NAMES, NUM_REGIONS
@@ -260,6 +261,7 @@ def check(data: Mapping[str, Any], processes: int, samples: int = 0, seed: int =
 
     Raises UserError for a folder that is not there or holds no data set; everything else is in the report's findings.
     """
+    check_types(data)
     directory = Path(data["dir"]).expanduser()
     if not directory.is_dir():
         raise UserError(f"{directory}: no such folder; give the folder of the data set")

@@ -49,6 +49,7 @@ from scrn_jax.person.joint_files import READERS, read_joints
 from scrn_jax.person.joint_points import CHOICES, MIN_CONFIDENCE, Detected, Joints
 from scrn_jax.person.joints import FRACTIONS
 from scrn_jax.runtime.files import Problems, is_number, read_text
+from scrn_jax.runtime.nesting import check_levels
 
 _MAX_BYTES = 1 << 20
 _SECTIONS = {
@@ -76,7 +77,7 @@ def read_manifest(file: Path) -> Collection:
     rules = Rules(
         _size(content.get("frame", [256, 176]), f"{file}: frame"),
         content.get("fit", "pad"),
-        tuple(regions.merge_table(merge).tolist()),
+        _merge(merge, file),
     )
     images_at, labels_at, joints_at = (
         inside(root, path) for path in (content["images"], content["parsing"]["folder"], content["joints"]["path"])
@@ -151,9 +152,10 @@ def _checked(file: Path) -> dict[str, Any]:
     """The content of a manifest whose keys are known, whose values have the right types, with nothing missing."""
     try:
         content = tomllib.loads(read_text(file, _MAX_BYTES))
-    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
+        check_levels(content)
+    except UserError:
+        raise
+    except (RecursionError, ValueError) as error:
         raise UserError(f"{file}: not TOML ({error}); see docs/data.md for an example") from error
     for section, known in _SECTIONS.items():
         values = content if not section else content.get(section, {})
@@ -207,6 +209,13 @@ def _check_numbers(content: dict[str, Any], file: Path) -> None:
                 raise UserError(f"{file}: identities.{key} is {people!r}; it must be a list of texts")
         if ("by" in section) == ("file" in section) or section.get("by", "folder") not in ("folder", "prefix"):
             raise UserError(f'{file}: identities needs by = "folder", by = "prefix" or file = "NAME.csv"')
+
+
+def _merge(merge: str | list[int], file: Path) -> tuple[int, ...]:
+    try:
+        return tuple(regions.merge_table(merge).tolist())
+    except UserError as error:
+        raise UserError(f"{file}: parsing.merge: {error}") from error
 
 
 def _size(value: Any, where: str, also: tuple[int, int] | None = None) -> tuple[int, int]:

@@ -12,13 +12,22 @@ from scrn_jax.person import regions
 _FIT = "PoseTransfer.fit makes photo, map and joints fit"
 
 
+def array_of(given, name: str, dtype=None) -> np.ndarray:
+    """What a caller gave, as an array. Raises UserError naming it for lists of unequal lengths and other nests."""
+    try:
+        return np.asarray(given, dtype)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        wrong = f"{name} is no array of numbers ({error}); give a NumPy array, or lists of one length"
+        raise UserError(wrong) from error
+
+
 def picture(given, size: tuple[int, int], name: str = "source_image") -> tuple[np.ndarray, bool]:
     """A picture or a batch as uint8 or float32 in [-1, 1], (B, H, W, 3), and whether it was a single one.
 
     `given` is an array with 3 channels, 1 or none, or the path of a file. Floating point is taken as 0..1 when nothing
     is negative, else as -1..1. Raises UserError for what is none of these.
     """
-    array = open_photo(given) if isinstance(given, str | Path) else np.asarray(given)
+    array = open_photo(given) if isinstance(given, str | Path) else array_of(given, name)
     if array.shape == size or (array.ndim == 3 and array.shape[1:] == size and array.shape != (*size, 3)):
         array = array[..., None]
     is_single = array.ndim == 3
@@ -40,7 +49,7 @@ def picture(given, size: tuple[int, int], name: str = "source_image") -> tuple[n
 
 def parsing(given, count: int, size: tuple[int, int], name: str = "source_parsing") -> np.ndarray:
     """Label maps as uint8 (count, H, W) from (H, W), (count, H, W) or the path of a PNG. Raises UserError."""
-    array = regions.read_label_map(given) if isinstance(given, str | Path) else np.asarray(given)
+    array = regions.read_label_map(given) if isinstance(given, str | Path) else array_of(given, name)
     array = array[None] if array.ndim == 2 else array
     shape(name, array, (count, *size))
     if array.dtype.kind not in "iu":
@@ -57,7 +66,7 @@ def pose(name: str, given, count: int | None, size: tuple[int, int]) -> np.ndarr
     `count` None takes any number. Raises UserError for another shape or type, for joints that are x before y, shares of
     the frame instead of pixels, or all outside the frame.
     """
-    array = np.asarray(given)
+    array = array_of(given, name)
     array = array[None] if array.ndim == 2 else array
     if array.ndim == 3 and array.shape[1] == 17:
         raise UserError(

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 _FLAGS = flags.FLAGS
 MODE, SERVE = "transfer", "serve"
-_OWN = ("image", "pose", "model", "sheet", "style", "whole", "poses", "frames", "fps")
+_OWN = ("image", "pose", "model", "sheet", "style", "whole", "enlarge", "poses", "frames", "fps")
 _OF_SERVE = ("host", "port", "hosts")
 
 
@@ -41,6 +41,12 @@ def define_flags() -> None:
     flags.DEFINE_string("host", "127.0.0.1", "--mode serve: the address to listen on; the default is this machine's.")
     flags.DEFINE_integer("port", 8765, "--mode serve: the port.", lower_bound=0, upper_bound=65535)
     flags.DEFINE_list("hosts", [], "--mode serve: names, beside this machine's own, by which the page is asked for.")
+    flags.DEFINE_integer(
+        "enlarge", None,
+        "How many times as large as the model's frame pictures are, with the photo's own detail; 1 leaves them as they "
+        "are painted. 4 for pictures and 2 for films by default.",
+        lower_bound=1, upper_bound=8,
+    )  # fmt: skip
     flags.DEFINE_boolean("whole", False, "Put the person back into the photo, with its size.")
 
 
@@ -84,12 +90,13 @@ def run() -> None:
         raise UserError(f"--output {output}: pictures are written as PNG; name it so")
     if not is_single and output.suffix:
         raise UserError(f"--output {output}: several pictures need a folder; or give --sheet for one picture of all")
+    from scrn_jax.inference import detail
     from scrn_jax.inference.photo import PhotoTransfer
     from scrn_jax.runtime import devices
 
     _look_first(images, styles)
     devices.keep_programs(devices.AUTO, least_seconds=0.3)
-    transfer = PhotoTransfer.load(_FLAGS.model)
+    transfer = PhotoTransfer.load(_FLAGS.model, times=_FLAGS.enlarge or detail.TIMES)
     written = sheets(transfer, images, styles, output) if _FLAGS.sheet else pictures(transfer, images, styles, output)
     for path in written:
         log.info("%s", path)
@@ -120,7 +127,7 @@ def film() -> None:
     styles, output = parse_styles(_FLAGS.style or []), Path(_FLAGS.output).expanduser()
     video.check(output.suffix.lower(), _FLAGS.fps, f"--output {output}")
     devices.keep_programs(devices.AUTO, least_seconds=0.3)
-    transfer = PhotoTransfer.load(_FLAGS.model)
+    transfer = PhotoTransfer.load(_FLAGS.model, times=_FLAGS.enlarge or video.TIMES)
     framed = _estimated(transfer, str(Path(_FLAGS.image[0]).expanduser()))
     pictures = video.film(transfer, framed, _FLAGS.poses, _FLAGS.frames, transfer.style(framed, styles))
     video.write(pictures, output, _FLAGS.fps)
@@ -170,11 +177,9 @@ def pictures(transfer, images: list[str], styles, output: Path) -> Iterator[Path
     for image in images:
         framed = _estimated(transfer, image)
         names, targets = _named_targets(transfer, framed)
-        painted = transfer.paint(
-            framed.image, framed.regions_HxW, framed.joints_Jx2, targets, transfer.style(framed, styles)
-        )
+        style = transfer.style(framed, styles)
+        painted = (transfer.paint_whole if _FLAGS.whole else transfer.paint_framed)(framed, targets, style)
         for name, picture in zip(names, painted, strict=True):
-            picture = photo.put_back(framed, picture) if _FLAGS.whole else picture
             path = output if output.suffix else output / f"{Path(image).stem}_{name}.png"
             _write(path, photo.encode_png(picture))
             yield path
@@ -186,16 +191,16 @@ def sheets(transfer, images: list[str], styles, output: Path) -> Iterator[Path]:
 
     from scrn_jax.inference import photo
     from scrn_jax.person import draw
+    from scrn_jax.person import joints as joints_lib
 
     rows = []
     for image in images:
         framed = _estimated(transfer, image)
         _, targets = _named_targets(transfer, framed)
-        painted = transfer.paint(
-            framed.image, framed.regions_HxW, framed.joints_Jx2, targets, transfer.style(framed, styles)
-        )
-        found = draw.overlay(framed.image, framed.joints_Jx2, framed.regions_HxW, framed.face_box)
-        rows.append(np.concatenate([framed.image, found, *painted], axis=1))
+        painted, times = transfer.paint_framed(framed, targets, transfer.style(framed, styles)), transfer.times
+        labels = framed.regions_HxW.repeat(times, 0).repeat(times, 1)
+        joints, box = joints_lib.move(framed.joints_Jx2, (times, times)), framed.face_box * times
+        rows.append(np.concatenate([framed.large, draw.overlay(framed.large, joints, labels, box), *painted], axis=1))
     _write(output, photo.encode_png(np.concatenate(rows)))
     yield output
 

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from scrn_jax.errors import UserError
+from scrn_jax.errors import UserError, first_line
 from scrn_jax.inference.blazepose import BlazePose, Body
 from scrn_jax.inference.calibration import calibrated
 from scrn_jax.inference.region_network import RegionNetwork
@@ -216,7 +216,7 @@ class OnnxRegions:
         try:
             self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has a class of its own for every failure
-            raise UserError(f"{path}: not a readable ONNX model ({str(error).splitlines()[0][:200]})") from error
+            raise UserError(f"{path}: not a readable ONNX model ({first_line(error)})") from error
 
     def __call__(self, photo_HxWx3: np.ndarray, joints_Jx2: np.ndarray, mask_HxW: np.ndarray):
         """See `RegionFinder`; where the first mask shows nobody, neither does the result."""

@@ -36,11 +36,6 @@ class Window:
         moved = joints_lib.move(joints, self.scale(frame), (-self.top, -self.left))
         return joints_lib.clip_to_frame(moved, *frame)
 
-    def joints_back(self, joints: np.ndarray, frame: Size) -> np.ndarray:
-        """Joints (..., 18, 2) of a frame in the photo's pixels."""
-        down, across = self.scale(frame)
-        return joints_lib.move(joints, (1 / down, 1 / across), (self.top * down, self.left * across))
-
     def cut(self, picture: np.ndarray, frame: Size, labels: bool = False) -> np.ndarray:
         """The window of a picture (H, W) or (H, W, 3) at the frame's size, edges repeated beyond the picture.
 

@@ -9,6 +9,7 @@ picture is taken on the way.
 import numpy as np
 
 from scrn_jax.errors import UserError
+from scrn_jax.inference.checks import array_of
 from scrn_jax.person import joints
 
 ROOT = 1  # the neck, from which all limbs hang
@@ -30,7 +31,7 @@ def in_between(poses_Kx18x2: np.ndarray, frames: int, closed: bool = False) -> n
     Raises:
       UserError: no pose, another shape, values that are not finite, or fewer than 1 or more than 600 frames.
     """
-    poses = np.asarray(poses_Kx18x2, np.float64)
+    poses = array_of(poses_Kx18x2, "a film's poses", np.float64)
     if poses.ndim != 3 or poses.shape[1:] != (joints.NUM_JOINTS, 2) or not len(poses):
         raise UserError(f"a film's poses have shape {poses.shape}, expected (poses, {joints.NUM_JOINTS}, 2)")
     if not np.isfinite(poses).all():

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from scrn_jax.errors import UserError
+from scrn_jax.errors import UserError, first_line
 from scrn_jax.inference import packing
 from scrn_jax.models import base
 from scrn_jax.runtime import files
@@ -83,9 +83,8 @@ def read_params(folder: Path, settings: Settings, sharding) -> Any:
             _check_chunks(checkpointer.metadata(path))
             return checkpointer.restore(path, like)
     except Exception as error:  # Orbax and TensorStore raise whatever they meet
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"{path}: the parameters cannot be read or are of another model ({reason}); export the run anew"
+            f"{path}: the parameters cannot be read or are of another model ({first_line(error)}); export the run anew"
         ) from error
 
 

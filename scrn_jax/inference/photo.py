@@ -5,14 +5,14 @@ pictures = PhotoTransfer.load()("me.jpg", ["walking", "arms-up"])
 
 import dataclasses
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from scrn_jax.errors import UserError
-from scrn_jax.inference import checks, estimators, framing, poses
+from scrn_jax.inference import checks, compositing, detail, estimators, framing, poses
 from scrn_jax.inference.estimators import Estimator, Person
 from scrn_jax.inference.photo_files import Photo, open_photo
 from scrn_jax.inference.transfer import PoseTransfer
@@ -31,10 +31,12 @@ Pose = str | Path | np.ndarray
 class Framed(Person):
     """A person in the model's frame: the fields of `Person` there, and where the frame comes from.
 
-    image: uint8 (H, W, 3), the frame; window: its place in the photo; photo: the whole photo, uint8 (rows, columns, 3).
+    image: uint8 (H, W, 3), the frame; large: the same in more pixels, uint8 (kH, kW, 3); window: its place in the
+    photo; photo: the whole of it, uint8 (rows, columns, 3).
     """
 
     image: np.ndarray = dataclasses.field(kw_only=True)
+    large: np.ndarray = dataclasses.field(kw_only=True, repr=False)
     window: framing.Window = dataclasses.field(kw_only=True)
     photo: np.ndarray = dataclasses.field(kw_only=True, repr=False)
 
@@ -43,17 +45,21 @@ class PhotoTransfer:
     """A model and an estimator: photos in, people in other poses out.
 
     Attributes:
-      size: (height, width) of the model's frame, in which pictures come.
+      size: (height, width) of the model's frame.
+      times: how many times as large pictures are, with the photo's own detail (`inference.detail`); 1: as the model
+        paints them.
     """
 
-    def __init__(self, transfer: PoseTransfer, estimator: Estimator | None = None):
+    def __init__(self, transfer: PoseTransfer, estimator: Estimator | None = None, times: int = detail.TIMES):
         self._transfer, self._estimator = transfer, estimator
-        self.size = transfer.size
+        self.size, self.times = transfer.size, times
 
     @classmethod
-    def load(cls, folder: str | Path | None = None, estimator: Estimator | None = None) -> "PhotoTransfer":
+    def load(
+        cls, folder: str | Path | None = None, estimator: Estimator | None = None, times: int = detail.TIMES
+    ) -> "PhotoTransfer":
         """The model of an exported folder, or the one that comes with the package. UserError as `PoseTransfer.load`."""
-        return cls(PoseTransfer.load(folder) if folder else PoseTransfer.load(), estimator)
+        return cls(PoseTransfer.load(folder) if folder else PoseTransfer.load(), estimator, times)
 
     def estimate(self, photo: Photo) -> Framed:
         """The person of a photo, in the model's frame. Raises UserError naming the photo when nobody is found."""
@@ -66,23 +72,55 @@ class PhotoTransfer:
             person = self._estimator(seen)
         except UserError as error:
             raise UserError(f"{where}: {error}") from error
-        return frame_person(pixels, person, self.size)
+        return frame_person(pixels, person, self.size, self.times)
 
     def paint(
-        self, image: np.ndarray, regions: np.ndarray, joints: np.ndarray, targets: np.ndarray, style=None
-    ) -> np.ndarray:
+        self, image: np.ndarray, regions: np.ndarray, joints: np.ndarray, targets: np.ndarray, style=None,
+        large: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
         """The person in every target pose: uint8 (N, H, W, 3).
 
         Args:
           image, regions, joints: of a `Framed`, (H, W, 3), (H, W) and (18, 2); mended by hand if need be.
           targets: (N, 18, 2) in the frame's pixels, see `poses.retarget`.
           style: None, or what `style` gives.
+          large: the frame in k times as many rows and columns; then pictures are as large, with its detail.
 
-        Where neither the source nor the picture shows the person, the source's own pixels stay.
+        The person alone is painted: it stands in front of the source's own background, see `compositing`.
         """
-        targets = np.asarray(targets, np.float32).reshape(-1, joints_lib.NUM_JOINTS, 2)
-        pictures, maps = self._transfer.paint(image[None], regions[None], joints[None], targets, style)
-        return np.stack([keep_background(image, regions, *both) for both in zip(pictures, maps, strict=True)])
+        background, hole = compositing.without_person(image, regions)
+        if large is not None:
+            background = compositing.enlarged(background, hole, large)
+        people = self._people(image, regions, joints, targets, style, large)
+        return np.stack([compositing.in_front(*person, background) for person in people])
+
+    def paint_framed(self, framed: Framed, targets: np.ndarray, style=None) -> np.ndarray:
+        """`paint` of a photo's person, `times` as large as the frame: uint8 (N, kH, kW, 3)."""
+        large = framed.large if self.times > 1 else None
+        return self.paint(framed.image, framed.regions_HxW, framed.joints_Jx2, targets, style, large)
+
+    def paint_whole(self, framed: Framed, targets: np.ndarray, style=None) -> np.ndarray:
+        """`paint_framed` put back into the photo, with its size: uint8 (N, rows, columns, 3)."""
+        given = framed.image, framed.regions_HxW
+        people = self._people(*given, framed.joints_Jx2, targets, style, framed.large)
+        return np.stack([compositing.put_back(framed.photo, framed.window, *given, *person) for person in people])
+
+    def _people(self, image, regions, joints, targets, style, large) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For each target what the model paints, (H, W, 3) up to 255, and how far each pixel is the person's, (H, W).
+
+        Both in the size of `large`, if it is given.
+        """
+        targets = checks.array_of(targets, "targets", np.float32)
+        if targets.shape[-2:] != (joints_lib.NUM_JOINTS, 2):
+            raise UserError(f"targets have the shape {targets.shape}; give 18 joints (y, x) each: (N, 18, 2)")
+        targets = targets.reshape(-1, joints_lib.NUM_JOINTS, 2)
+        painted = self._transfer.paint(image[None], regions[None], joints[None], targets, style)
+        for picture, labels, target in zip(*painted, targets, strict=True):
+            if large is None:
+                yield picture, compositing.share_of(labels)
+            else:
+                source, share = (large, regions, joints), None if style is None else style["share"]
+                yield detail.enlarge(*source, picture, labels, target, share)
 
     def style(self, framed: Framed, styles: Mapping[str, tuple[Photo, float]]) -> Mapping[str, np.ndarray] | None:
         """What `paint` takes, of regions by name, each with a photo and how far it is taken from there, 0 to 1.
@@ -129,15 +167,13 @@ class PhotoTransfer:
         styles: Mapping[str, tuple[Photo, float]] | None = None,
         whole: bool = False,
     ) -> np.ndarray:
-        """The person of a photo in one pose, (H, W, 3), or in several, (N, H, W, 3): uint8 in the model's frame.
+        """The person of a photo in one pose, (kH, kW, 3), or in several, (N, kH, kW, 3): uint8, k = `times`.
 
         styles: see `style`. whole: put back into the photo, with its size.
         """
         framed = self.estimate(photo)
         targets, style = self.targets(framed, pose), self.style(framed, styles or {})
-        pictures = self.paint(framed.image, framed.regions_HxW, framed.joints_Jx2, targets, style)
-        if whole:
-            pictures = np.stack([put_back(framed, picture) for picture in pictures])
+        pictures = (self.paint_whole if whole else self.paint_framed)(framed, targets, style)
         single = isinstance(pose, str | Path) or (isinstance(pose, np.ndarray) and pose.ndim == 2)
         return pictures[0] if single and len(pictures) == 1 else pictures
 
@@ -149,6 +185,8 @@ def read_poses(wanted: Pose, find: Callable[[str], np.ndarray]) -> list[np.ndarr
     """
     if isinstance(wanted, np.ndarray):
         return [poses.check(wanted, "the target pose")]
+    if not isinstance(wanted, str | Path):
+        raise UserError(f"a pose is {type(wanted).__name__}; give a name of the gallery, a file, or an array (18, 2)")
     if str(wanted) in poses.names():
         return [poses.named(str(wanted))]
     suffix = Path(wanted).suffix.lower()
@@ -174,8 +212,8 @@ def _reduced(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
 
 
-def frame_person(pixels: np.ndarray, person: Person, size: framing.Size) -> Framed:
-    """The person found in a photo, or in a smaller copy of it, in a model's frame of `size`."""
+def frame_person(pixels: np.ndarray, person: Person, size: framing.Size, times: int = 1) -> Framed:
+    """The person found in a photo, or in a smaller copy of it, in a frame of `size`; `large` has `times` its rows."""
     seen = person.mask_HxW.shape
     window = framing.window_around(framing.body_box(person.joints_Jx2, person.mask_HxW), seen, size[1] / size[0])
     down, across = pixels.shape[0] / seen[0], pixels.shape[1] / seen[1]
@@ -188,6 +226,7 @@ def frame_person(pixels: np.ndarray, person: Person, size: framing.Size) -> Fram
         face.face_box_from_joints(joints, *size),
         person.notes,
         image=whole.cut(pixels, size),
+        large=whole.cut(pixels, (times * size[0], times * size[1])),
         window=whole,
         photo=pixels,
     )
@@ -199,15 +238,14 @@ def fit(photo: Photo, parsing, joints, size: framing.Size) -> tuple[np.ndarray, 
     Raises UserError for a map of another size or without a person, and for joints that are no pose.
     """
     pixels = open_photo(photo)
-    labels = regions_lib.read_label_map(parsing) if isinstance(parsing, str | Path) else np.asarray(parsing)
+    name = "the parsing map"
+    labels = regions_lib.read_label_map(parsing) if isinstance(parsing, str | Path) else checks.array_of(parsing, name)
     if labels.shape != pixels.shape[:2]:
-        raise UserError(
-            f"the parsing map has {labels.shape} pixels, the photo {pixels.shape[:2]}; give one of its size"
-        )
-    labels = checks.parsing(labels, 1, labels.shape, "the parsing map")[0]
-    found = checks.pose("the joints", poses.check(np.asarray(joints), "the joints"), 1, labels.shape)[0]
+        raise UserError(f"{name} has {labels.shape} pixels, the photo {pixels.shape[:2]}; give one of its size")
+    labels = checks.parsing(labels, 1, labels.shape, name)[0]
+    found = checks.pose("the joints", poses.check(joints, "the joints"), 1, labels.shape)[0]
     if not (labels > 0).any():
-        raise UserError("the parsing map shows nobody, only background; give the map of this photo")
+        raise UserError(f"{name} shows nobody, only background; give the map of this photo")
     box = face.face_box_from_joints(found, *labels.shape)
     framed = frame_person(pixels, Person(found, (labels > 0).astype(np.float32), labels, box), size)
     return framed.image, framed.regions_HxW, framed.joints_Jx2
@@ -220,42 +258,6 @@ def region_named(name: str) -> int:
         known = ", ".join(known.replace(" ", "_") for known in regions_lib.NAMES[1:])
         raise UserError(f"no region is called {name!r}; choose one of {known}")
     return regions_lib.NAMES.index(plain)
-
-
-def keep_background(image: np.ndarray, regions: np.ndarray, picture: np.ndarray, generated: np.ndarray) -> np.ndarray:
-    """`picture` uint8 (H, W, 3) with the source's pixels where neither map (H, W) shows a person, nor is near."""
-    person = (regions > 0) | (generated > 0)
-    near = _spread(_spread(person.astype(np.float32)))
-    share = np.clip(2 * near, 0, 1)[..., None]
-    return np.round(share * picture + (1 - share) * image).astype(np.uint8)
-
-
-def _spread(values: np.ndarray) -> np.ndarray:
-    """The mean over 3x3 pixels."""
-    padded = np.pad(values, 1, "edge")
-    rows, columns = values.shape
-    return sum(padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3)) / 9
-
-
-def put_back(framed: Framed, picture: np.ndarray) -> np.ndarray:
-    """The photo with a picture of the model's frame in place of what was there: uint8, of the photo's size.
-
-    The frame's edges fade into the photo, so that a person on even ground stays in the picture.
-    """
-    height, width = picture.shape[:2]
-    y, x = (np.minimum(np.arange(n) + 0.5, n - np.arange(n) - 0.5) for n in (height, width))
-    fade = np.clip(np.minimum(y[:, None] / height, x[None] / width) / 0.06, 0, 1).astype(np.float32)
-    # Only the window's part of the photo, a channel at a time: photos may have 50 megapixels.
-    window, whole = framed.window, framed.photo.copy()
-    rows = slice(max(0, int(window.top)), max(0, int(window.top + window.height) + 1))
-    columns = slice(max(0, int(window.left)), max(0, int(window.left + window.width) + 1))
-    part = whole[rows, columns]
-    moved = dataclasses.replace(window, top=window.top - rows.start, left=window.left - columns.start)
-    weight = moved.paste(fade, part.shape[:2])
-    for channel in range(3):
-        painted = moved.paste(picture[..., channel].astype(np.float32), part.shape[:2])
-        part[..., channel] = np.round(part[..., channel] + weight * (painted - part[..., channel]))
-    return whole
 
 
 def encode_png(picture: np.ndarray) -> bytes:

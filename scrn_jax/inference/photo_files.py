@@ -18,9 +18,9 @@ Photo = str | Path | bytes | np.ndarray | Image.Image
 def open_photo(photo: Photo, where: str | None = None) -> np.ndarray:
     """A photo as uint8 RGB (H, W, 3): a JPEG, PNG, WebP, TIFF or BMP file or its bytes, a Pillow picture, or an array.
 
-    Files are turned as their EXIF says; transparent pixels become white; grey, palettes, CMYK and 16 bits become RGB of
-    8. Arrays are uint8, or floating point in 0..1 or -1..1, grey (H, W) or with 1, 3 or 4 channels. `where` names the
-    photo in errors.
+    Files are turned as their EXIF, or else their XMP data say; transparent pixels become white; grey, palettes, CMYK
+    and 16 bits become RGB of 8. Arrays are uint8, or floating point in 0..1 or -1..1, grey (H, W) or with 1, 3 or 4
+    channels. `where` names the photo in errors.
 
     Raises:
       UserError: no such file, none of these kinds, damaged, an animation, too large or too small.
@@ -29,6 +29,8 @@ def open_photo(photo: Photo, where: str | None = None) -> np.ndarray:
         picture, where = _from_array(photo, where or "the photo"), where or "the photo"
     elif isinstance(photo, Image.Image):
         picture, where = photo, where or "the photo"
+    elif not isinstance(photo, str | Path | bytes):
+        raise UserError(f"{where or 'the photo'}: is {type(photo).__name__}; give a path, bytes or a NumPy array")
     else:
         data = photo if isinstance(photo, bytes) else read_bytes(photo, mend="give the path of a JPEG or PNG")
         where = where or ("the photo" if isinstance(photo, bytes) else str(photo))

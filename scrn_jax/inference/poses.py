@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from scrn_jax.errors import UserError
+from scrn_jax.inference.checks import array_of
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person.joint_files import joints_from_points
 from scrn_jax.person.joints import joints_from_lists
@@ -101,12 +102,12 @@ def _openpose(people: object, where: str) -> np.ndarray:
     return joints_from_points(np.array(flat, np.float64).reshape(-1, 3), where)
 
 
-def check(pose: np.ndarray, where: str) -> np.ndarray:
+def check(pose, where: str) -> np.ndarray:
     """The pose as float32 (18, 2), NaN as missing.
 
     Raises UserError naming `where` for another shape, too few joints, or joints all within a pixel.
     """
-    pose = np.asarray(pose)
+    pose = array_of(pose, where)
     if pose.shape != (joints_lib.NUM_JOINTS, 2) or pose.dtype.kind not in "fiu":
         raise UserError(f"{where}: has the shape {pose.shape}; a pose is 18 joints (y, x), missing ones (-1, -1)")
     there = joints_lib.present(pose)

@@ -21,6 +21,7 @@ SHIPPED = Path(__file__).parent / "assets" / "people"
 # Pictures a device at a time, of which each is a program to compile: what is left of many goes one by one when it is no
 # more than SINGLES times the small number, and is padded to the large one otherwise.
 SMALL, LARGE, SINGLES = 1, 8, 3
+_OF_STYLE = ("image", "parsing", "joints", "share")
 MIN_COMPILE_SECONDS = 0.5  # programs that take longer are kept: the small model's takes 3
 
 
@@ -124,7 +125,10 @@ class PoseTransfer:
         return (pictures[0], maps[0]) if is_single else (pictures, maps)
 
     def _style(self, style: Mapping[str, Any], count: int) -> dict[str, np.ndarray]:
-        share = np.asarray(style["share"], np.float32)
+        absent = [key for key in _OF_STYLE if not isinstance(style, Mapping) or key not in style]
+        if absent:
+            raise UserError(f"style has no {absent[0]}; give a mapping of {', '.join(_OF_STYLE)}")
+        share = checks.array_of(style["share"], "style share", np.float32)
         checks.shape("style share", share, (regions.NUM_REGIONS,))
         if not np.all((share >= 0) & (share <= 1)):
             raise UserError(f"style share has values outside 0..1: {share.tolist()}; give numbers from 0 to 1")

@@ -16,6 +16,7 @@ from scrn_jax.runtime.files import read_json
 
 FORMATS = (".gif", ".webp", ".avif", ".png", ".mp4")
 FRAMES, FPS = 32, 12
+TIMES = 2  # the model's frame: larger films take long to encode
 MOST_FPS = 60
 # Longer sequences are no key poses any more; and every file costs a look.
 _MOST_FILES = 4096
@@ -59,12 +60,12 @@ def _says_loop(path: Path) -> bool:
 
 
 def film(transfer: PhotoTransfer, person: Framed, source: str | Path, frames: int = FRAMES, style=None) -> np.ndarray:
-    """The person along a `sequence`: uint8 (frames, H, W, 3) of the model's frame. Raises UserError.
+    """The person along a `sequence`: uint8 (frames, kH, kW, 3), `transfer.times` the frame. Raises UserError.
 
     `style` as `PhotoTransfer.paint` takes it.
     """
     along = targets(source, person.joints_Jx2, transfer.size, frames)
-    return transfer.paint(person.image, person.regions_HxW, person.joints_Jx2, along, style)
+    return transfer.paint_framed(person, along, style)
 
 
 def targets(source: str | Path, onto: np.ndarray, size: tuple[int, int], frames: int = FRAMES) -> np.ndarray:

@@ -5,10 +5,7 @@ It listens on the loopback interface, answers to the names of this machine only,
 """
 
 import asyncio
-import base64
 import contextlib
-import dataclasses
-import json
 import logging
 import socket
 import time
@@ -18,16 +15,18 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from scrn_jax.errors import UserError
-from scrn_jax.inference import in_between, poses, video
+from scrn_jax.inference import poses, video, web_requests
 from scrn_jax.inference.guard import Guard, is_loopback
 from scrn_jax.inference.photo import PhotoTransfer, encode_png
 from scrn_jax.inference.transfer import LARGE
+from scrn_jax.inference.web_requests import Limits, Refused, text_of
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person import regions as regions_lib
 
@@ -49,25 +48,6 @@ FILM_TYPES = {
     ".png": "image/apng",
     ".mp4": "video/mp4",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    """Of one request: bytes of a photo, seconds to receive it and to answer, frames of a film; requests in waiting."""
-
-    photo_bytes: int = 20 << 20
-    receive_seconds: float = 30
-    answer_seconds: float = 60
-    frames: int = 96
-    waiting: int = 8
-
-
-class Refused(Exception):
-    """A request that is answered with a status and one line."""
-
-    def __init__(self, status: int, reason: str):
-        super().__init__(reason)
-        self.status = status
 
 
 class Service:
@@ -108,7 +88,7 @@ class Service:
         try:
             person = self.transfer.estimate(page_file("example.jpg"))
             parts = person.image, person.regions_HxW, person.joints_Jx2
-            self.paint(parts, person.joints_Jx2[None], None)
+            self.paint(parts, person.joints_Jx2[None], None, person.large)
         except UserError as error:
             self.problem = str(error)
             log.error("the page cannot be used: %s", error)
@@ -121,12 +101,12 @@ class Service:
                 with contextlib.suppress(RuntimeError):  # it is being closed
                     self._behind.submit(self.paint, parts, targets, worn)
 
-    def paint(self, person: tuple[np.ndarray, ...], targets: np.ndarray, style) -> np.ndarray:
+    def paint(self, person: tuple[np.ndarray, ...], targets: np.ndarray, style, large=None) -> np.ndarray:
         """`PhotoTransfer.paint` by the programs that `warm_up` compiles: for one picture, and for whole batches."""
         count, batch = len(targets), LARGE
         wanted = 1 if count == 1 else -(-count // batch) * batch
         padded = targets[np.minimum(np.arange(wanted), count - 1)]
-        return self.transfer.paint(*person, padded, style)[:count]
+        return self.transfer.paint(*person, padded, style, large)[:count]
 
     def close(self) -> None:
         """Give the threads back."""
@@ -226,6 +206,7 @@ async def _model(service: Service, _: Request) -> Response:
     colours = regions_lib.COLOURS.tolist()
     return JSONResponse({
         "size": [height, width],
+        "times": service.transfer.times,
         "joints": joints_lib.NAMES,
         "limbs": joints_lib.LIMBS,
         "mirror": joints_lib.MIRROR.tolist(),
@@ -243,136 +224,49 @@ async def _ready(service: Service, _: Request) -> Response:
 
 async def _person(service: Service, request: Request) -> Response:
     """A photo's bytes to the person in the model's frame."""
-    data = await _body(request, service.limits.photo_bytes, service.limits.receive_seconds)
-    if not data:
-        raise UserError("the photo is empty; choose a JPEG or PNG")
+    data = await web_requests.read_photo(request, service.limits)
     found = await service.do(service.transfer.estimate, data)
     return JSONResponse({
-        "image": _text(found.image), "regions": _text(found.regions_HxW), "joints": found.joints_Jx2.tolist(),
-        "notes": found.notes,
+        "image": text_of(found.image), "large": text_of(found.large), "regions": text_of(found.regions_HxW),
+        "joints": found.joints_Jx2.tolist(), "notes": found.notes,
     })  # fmt: skip
 
 
 async def _fit(service: Service, request: Request) -> Response:
     """Poses of a file, as `poses.from_file` knows them, or the gallery, fitted to a person's joints."""
-    given = await _json(service, request)
-    onto = _joints(given.get("onto"), "onto")
-    if "file" in given:
-        found, names = poses.from_content(given["file"], "the pose file")[:64], None
-    else:
+    size = service.transfer.size
+    given = await web_requests.read_json(request, size, service.limits)
+    onto, found, names = web_requests.joints_of(given.get("onto"), "onto"), web_requests.poses_of(given), None
+    if found is None:
         names = poses.names()
-        found = np.stack([poses.named(name) for name in names])
+        found = [poses.named(name) for name in names]
     # Each for itself: the poses of a file need not be of one film.
-    fitted = [poses.retarget(pose, onto, service.transfer.size).tolist() for pose in found]
+    fitted = [poses.retarget(pose, onto, size).tolist() for pose in found]
     return JSONResponse({"poses": fitted, "names": names})
 
 
 async def _paint(service: Service, request: Request) -> Response:
-    """A person and a target pose to a PNG."""
-    given = await _json(service, request)
-    person, style = _given_person(service, given), _given_style(service, given)
-    target = _joints(given.get("target"), "target")
-    picture = await service.do(lambda: service.paint(person, target[None], style)[0])
+    """A person and a target pose to a PNG, as large as the person's large frame if that is given."""
+    size, times = service.transfer.size, service.transfer.times
+    given = await web_requests.read_json(request, size, service.limits, times)
+    person, style = web_requests.person_of(given, size), web_requests.style_of(given, size)
+    large = web_requests.large_of(given, size, times)
+    target = web_requests.joints_of(given.get("target"), "target")
+    picture = await service.do(lambda: service.paint(person, target[None], style, large)[0])
     return Response(encode_png(picture), media_type="image/png")
 
 
 async def _film(service: Service, request: Request) -> Response:
     """A person and a film of the gallery, or a list of target poses, to the film."""
-    given = await _json(service, request)
-    person, style = _given_person(service, given), _given_style(service, given)
-    frames, suffix = given.get("frames", video.FRAMES), f".{given.get('format')}"
-    if type(frames) is not int or not 2 <= frames <= service.limits.frames:
-        raise UserError(f"frames: {frames!r}; give a whole number from 2 to {service.limits.frames}")
-    if suffix not in FILM_TYPES:
-        raise UserError(f"format: {suffix[1:]!r}; choose one of {', '.join(name[1:] for name in FILM_TYPES)}")
-    if isinstance(name := given.get("film"), str):
-        if name not in poses.film_names():
-            raise UserError(f"film: {name!r}; choose one of {', '.join(poses.film_names())}")
-        targets = video.targets(name, person[2], service.transfer.size, frames)
-    else:
-        listed = given.get("poses")
-        if not isinstance(listed, list) or not 2 <= len(listed) <= 64:
-            raise UserError("poses: give a list of 2 to 64 poses, or the name of a film")
-        keys = np.stack([_joints(pose, f"pose {index}") for index, pose in enumerate(listed)])
-        targets = in_between.in_between(keys, frames, closed=given.get("loop") is True)
-    fps = given.get("fps", video.FPS)
-    if type(fps) is not int:
-        raise UserError(f"fps: {fps!r}; give a whole number")
+    size, times = service.transfer.size, service.transfer.times
+    given = await web_requests.read_json(request, size, service.limits, times)
+    person, style = web_requests.person_of(given, size), web_requests.style_of(given, size)
+    large = web_requests.large_of(given, size, times)
+    if large is not None and times > video.TIMES:
+        large = np.asarray(Image.fromarray(large).reduce(times // video.TIMES))
+    targets, suffix, fps = web_requests.film_of(given, person[2], size, service.limits)
 
     def make() -> bytes:
-        return video.encode(service.paint(person, targets, style), suffix, fps)
+        return video.encode(service.paint(person, targets, style, large), suffix, fps)
 
     return Response(await service.do(make), media_type=FILM_TYPES[suffix])
-
-
-async def _body(request: Request, limit: int, seconds: float) -> bytes:
-    """The body of a request. Raises Refused when it is larger than the limit or takes too long."""
-    too_much = Refused(413, f"the upload is larger than {limit / (1 << 20):.3g} MiB; make the photo smaller")
-    if request.headers.get("content-length", "").isdecimal() and int(request.headers["content-length"]) > limit:
-        raise too_much
-
-    async def read() -> bytes:
-        data = bytearray()
-        async for piece in request.stream():
-            data += piece
-            if len(data) > limit:
-                raise too_much
-        return bytes(data)
-
-    try:
-        return await asyncio.wait_for(read(), seconds)
-    except TimeoutError:
-        raise Refused(408, f"the upload took longer than {seconds:g} seconds; try again") from None
-
-
-async def _json(service: Service, request: Request) -> dict[str, Any]:
-    height, width = service.transfer.size
-    limit = 11 * height * width + (1 << 18)  # two people of 4 bytes a pixel in base64, and the joints of a film
-    data = await _body(request, limit, service.limits.receive_seconds)
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise UserError("the request is no JSON; reload the page") from error
-    if not isinstance(content, dict):
-        raise UserError("the request is no JSON object; reload the page")
-    return content
-
-
-def _given_person(service: Service, given: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Frame, regions and joints of a request, as `PhotoTransfer.paint` takes them."""
-    height, width = service.transfer.size
-    image = _array(given.get("image"), (height, width, 3), "image")
-    regions = _array(given.get("regions"), (height, width), "regions")
-    regions_lib.check_labels(regions, "regions")
-    return image, regions, _joints(given.get("joints"), "joints")
-
-
-def _given_style(service: Service, given: dict[str, Any]) -> dict[str, np.ndarray] | None:
-    """What `PhotoTransfer.paint` takes as a style: another person, and how far each region is taken from there."""
-    style = given.get("style")
-    if style is None:
-        return None
-    share = style.get("share") if isinstance(style, dict) else None
-    whole = isinstance(share, list) and len(share) == regions_lib.NUM_REGIONS
-    if not whole or not all(type(part) in (int, float) and 0 <= part <= 1 for part in share):
-        raise UserError(f"style share: give {regions_lib.NUM_REGIONS} numbers from 0 to 1")
-    image, regions, joints = _given_person(service, style)
-    return {"image": image, "parsing": regions, "joints": joints, "share": np.array(share, np.float32)}
-
-
-def _joints(value: Any, where: str) -> np.ndarray:
-    return poses.check(poses.from_content({"joints": value}, where)[0], where)
-
-
-def _array(text: Any, shape: tuple[int, ...], where: str) -> np.ndarray:
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: is no base64 text; reload the page") from error
-    if len(data) != np.prod(shape):
-        raise UserError(f"{where}: holds {len(data)} bytes, expected {np.prod(shape)} of {shape}; reload the page")
-    return np.frombuffer(data, np.uint8).reshape(shape)
-
-
-def _text(array: np.ndarray) -> str:
-    return base64.b64encode(np.ascontiguousarray(array, np.uint8)).decode()

@@ -4,7 +4,6 @@ import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import jax
 import numpy as np
 
 from scrn_jax.errors import UserError
@@ -86,23 +85,6 @@ class Moments:
         if self.count < 2:
             raise UserError(f"{name}: FID needs at least two images, found {self.count}; give more, or leave FID out")
         return Gaussian(self.mean, self.scatter / (self.count - 1))
-
-
-def merge_processes(moments: Moments) -> Moments:
-    """The moments over every process of a run, equal on all; each gives those of its own share of the images."""
-    if jax.process_count() == 1:
-        return moments
-    from jax.experimental import multihost_utils
-
-    # JAX would round float64 to float32 on the way, so the bytes travel as integers.
-    packed = np.concatenate([[float(moments.count)], moments.mean, moments.scatter.ravel()]).view(np.uint32)
-    dimensions = len(moments.mean)
-    total = Moments.empty(dimensions)
-    for share in multihost_utils.process_allgather(packed):
-        numbers = np.ascontiguousarray(share).view(np.float64)
-        mean, scatter = numbers[1 : dimensions + 1], numbers[dimensions + 1 :].reshape(dimensions, dimensions)
-        total = total.merge(Moments(int(numbers[0]), mean, scatter))
-    return total
 
 
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:

@@ -177,28 +177,13 @@ def fit(image_HxWx3: np.ndarray, frame: tuple[int, int], origin: str) -> np.ndar
 Measure = Callable[..., dict[str, jax.Array]]
 
 
-def make_measure(chosen: Protocol) -> Measure:
-    """The jitted function that measures a batch of pairs under a protocol.
-
-    It takes (generated, reference, lpips_params, mask): images (B, H, W, 3) in the protocol's frame, uint8 or float in
-    [0, 1]; LPIPS parameters (`lpips.load_params(chosen.lpips)`), or None to leave LPIPS out; a person mask (B, H, W),
-    or None. It returns (B,) figures by name: chosen.ssim's names, "psnr", "lpips_alex", and with a mask
-    "mask_ssim" and "mask_lpips_alex".
-    """
-    similarities, distances = make_similarities(chosen), make_distances(chosen)
-
-    @jax.jit
-    def measure(
-        generated: jax.Array, reference: jax.Array, lpips_params: Any = None, mask: jax.Array | None = None
-    ) -> dict[str, jax.Array]:
-        figures = similarities(generated, reference, mask)
-        return figures | (distances(generated, reference, lpips_params, mask) if lpips_params is not None else {})
-
-    return measure
-
-
 def make_similarities(chosen: Protocol) -> Measure:
-    """What of `make_measure` needs no network, a function of (generated, reference, mask): SSIM and PSNR."""
+    """The function that measures what needs no network of a batch of pairs under a protocol: SSIM and PSNR.
+
+    It takes (generated, reference, mask): images (B, H, W, 3) in the protocol's frame, uint8 or float in [0, 1]; a
+    person mask (B, H, W), or None. It returns (B,) figures by name: chosen.ssim's names, "psnr", and with a mask
+    "mask_ssim".
+    """
     main_ssim = next(iter(chosen.ssim.values()))
 
     def measure(generated: jax.Array, reference: jax.Array, mask: jax.Array | None = None) -> dict[str, jax.Array]:
@@ -213,9 +198,10 @@ def make_similarities(chosen: Protocol) -> Measure:
 
 
 def make_distances(chosen: Protocol, convolutions: str = "auto") -> Measure:
-    """The rest of `make_measure`, a function of (generated, reference, lpips_params, mask): LPIPS, if there is one.
+    """The function that measures a protocol's LPIPS, if it has one: {} or "lpips_alex", with a mask "mask_lpips_alex".
 
-    `convolutions`: those of its network, as in `models.ops.convolutions.Compute`.
+    It takes what `make_similarities`' takes, with LPIPS's parameters (`lpips.load_params(chosen.lpips)`) before the
+    mask. `convolutions`: those of its network, as in `models.ops.convolutions.Compute`.
     """
 
     def measure(

@@ -31,11 +31,7 @@ class ResidualDiscriminator(nn.Module):
     @nn.compact
     def __call__(self, x, deterministic: bool = True):
         options = {"kernel_init": PYTORCHS_INIT, "compute": self.compute}
-        x = layers.reflect_conv(x, self.width, taps=7, **options)
-        x = nn.relu(layers.plain_instance_norm(dtype=self.compute.dtype)(x))
-        for multiple in (2, 4):
-            x = layers.stride2_conv3(multiple * self.width, **options)(x)
-            x = nn.relu(layers.plain_instance_norm(dtype=self.compute.dtype)(x))
+        x = layers.reflect_encode(x, self.width, **options)
         for _ in range(self.blocks):
             x = x + layers.ReflectPair(x.shape[-1], dropout=self.dropout, **options)(x, deterministic)
         return x.astype(jnp.float32)
@@ -86,7 +82,5 @@ class Pair:
         fake = self.look(params, batch, image, on_fake)
         real = self.look(params, batch, to_float(batch["target_image"]), on_real)
         each = [sum(losses.adversarial_discriminator(real[name], fake[name], self.form)) / 2 for name in real]
-        between = losses.BETWEEN.get(self.form, 0.0)
-        right = {"real": [jnp.mean(maps > between) for maps in real.values()],
-                 "fake": [jnp.mean(maps < between) for maps in fake.values()]}  # fmt: skip
-        return sum(each), {side: sum(shares) / len(shares) for side, shares in right.items()}
+        right = [losses.discriminator_accuracy(real[name], fake[name], self.form) for name in real]
+        return sum(each), {side: sum(shares[side] for shares in right) / len(right) for side in ("real", "fake")}

@@ -75,6 +75,19 @@ def reflect_conv(x_BxHxWxC, features: int, taps: int = 3, stride: int = 1, paddi
     return Conv(features, (taps, taps), strides=(stride, stride), padding=0, **options)(padded)
 
 
+def reflect_encode(x_BxHxWxC, width: int, **options):
+    """To a grid of quarter sides, (B, H/4, W/4, 4 width): 7x7 of a mirrored frame, two stride-2 3x3, norms and ReLUs.
+
+    Norms have no parameters; `options` as of `reflect_conv`, `compute` among them. Its layers are of the module that
+    calls it.
+    """
+    norm = partial(plain_instance_norm, dtype=options["compute"].dtype)
+    x = nn.relu(norm()(reflect_conv(x_BxHxWxC, width, taps=7, **options)))
+    for multiple in (2, 4):
+        x = nn.relu(norm()(stride2_conv3(multiple * width, **options)(x)))
+    return x
+
+
 def conv2d(x_BxHxWxC, kernel_KxKxCxF, *, stride: int = 1, padding=0, ways: str = "auto"):
     """Convolution with zero padding, an int or ((top, bottom), (left, right)); `ways` as in `convolution`."""
     if isinstance(padding, int):

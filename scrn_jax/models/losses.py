@@ -1,5 +1,6 @@
 """The six losses of the paper, Eq. 5 to 10, as pure functions of arrays, and their weights."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import jax
@@ -9,7 +10,11 @@ from scrn_jax.person.face import mean_inside
 
 PARSING_FORMS = ("l1", "cross_entropy")
 ADVERSARIAL_FORMS = ("non_saturating", "saturating", "lsgan", "hinge")
-BETWEEN = {"lsgan": 0.5}  # what a discriminator tells real and generated apart by, where that is not 0
+
+
+def term_weights(section) -> dict[str, float]:
+    """The weights that a config's section `loss` gives to terms, by name, without those that are 0."""
+    return {name: weight for name, weight in dataclasses.asdict(section).items() if weight}
 
 
 def correspondence(features, target_features):

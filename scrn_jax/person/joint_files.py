@@ -6,14 +6,13 @@ checks they share. Files of one picture each are named like the picture, without
 """
 
 import io
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from scrn_jax.errors import UserError
+from scrn_jax.errors import UserError, first_line
 from scrn_jax.person.joint_points import (
     Detected,
     Joints,
@@ -24,6 +23,7 @@ from scrn_jax.person.joint_points import (
 from scrn_jax.person.joints import FRACTIONS, MISSING, NUM_JOINTS, joints_from_lists
 from scrn_jax.person.landmark_files import read_labelled, read_mediapipe, read_pidm
 from scrn_jax.runtime.files import Problems, is_number, meet, read_bytes, read_json, read_lines
+from scrn_jax.runtime.nesting import parse_json
 
 _MAX_ARRAY_BYTES = 1 << 16
 _HEADER = "name:keypoints_y:keypoints_x"
@@ -162,8 +162,8 @@ def _read_array(file: Path) -> np.ndarray:
         stream.seek(0)
         points = np.load(stream, allow_pickle=False).astype(np.float64)
     except (OSError, ValueError, EOFError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise UserError(f"{file}: not (18, 2) numbers of (y, x), missing -1 ({reason}); write it anew") from error
+        wrong = f"{file}: not (18, 2) numbers of (y, x), missing -1 ({first_line(error)}); write it anew"
+        raise UserError(wrong) from error
     if len(points) == NUM_JOINTS:
         return joints_from_lists(points[:, 0].tolist(), points[:, 1].tolist(), str(file))
     if not np.isfinite(points).all():
@@ -212,8 +212,8 @@ def _deepfashion_line(line: str, where: str) -> tuple[str, np.ndarray]:
     name = fields[0].strip()
     where = f"{where}, {name}"
     try:
-        ys, xs = json.loads(fields[1]), json.loads(fields[2])
-    except (ValueError, RecursionError) as error:
+        ys, xs = parse_json(fields[1]), parse_json(fields[2])
+    except ValueError as error:
         raise UserError(f"{where}: keypoints must be two JSON lists of {NUM_JOINTS} integers ({error})") from error
     return name, joints_from_lists(ys, xs, where)
 

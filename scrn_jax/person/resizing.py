@@ -24,6 +24,13 @@ def resize_labels(image: Image.Image, size: tuple[int, int], box: Box) -> Image.
     return image.resize((size[1], size[0]), Image.Resampling.NEAREST, box=box)
 
 
+def resize_maps(values_HxWxC: np.ndarray, size: tuple[int, int], method=Image.Resampling.BICUBIC) -> np.ndarray:
+    """float32 maps (H, W, C), each by itself, at `size` = (height, width) by one of Pillow's filters."""
+    channels = (np.ascontiguousarray(channel, np.float32) for channel in np.moveaxis(values_HxWxC, -1, 0))
+    resized = (Image.fromarray(channel).resize(size[::-1], method) for channel in channels)
+    return np.stack([np.asarray(channel) for channel in resized], axis=-1)
+
+
 def resize_photo(image: Image.Image, size: tuple[int, int], box: Box, by_area: bool) -> Image.Image:
     """The part `box` = (left, top, right, bottom) of an RGB picture at `size` = (height, width): by area, or bilinearly
     with a triangle as wide as the pixels of the smaller picture."""

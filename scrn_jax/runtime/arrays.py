@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 import math
 import pickle
 import re
@@ -16,6 +15,7 @@ import numpy as np
 
 from scrn_jax.errors import UserError
 from scrn_jax.runtime.files import open_regular
+from scrn_jax.runtime.nesting import parse_json
 
 # The one function that NumPy's own pickles of arrays name, whatever private module it lives in.
 _RECONSTRUCT = np.empty(0).__reduce__()[0]
@@ -131,13 +131,13 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
         length = int.from_bytes(content[:8].tobytes(), "little")
         if not 0 < length <= min(_MAX_HEADER_BYTES, content.size - 8):
             raise ValueError(f"its header claims {length} bytes")
-        header = json.loads(content[8 : 8 + length].tobytes())
+        header = parse_json(content[8 : 8 + length].tobytes())
         body = content[8 + length :]
         entries = {name: entry for name, entry in header.items() if name != "__metadata__" and entry["dtype"] == "F32"}
         if sum(entry["data_offsets"][1] - entry["data_offsets"][0] for entry in entries.values()) > body.size:
             raise ValueError("its tensors overlap")
         return {name: _tensor(body, entry) for name, entry in entries.items()}
-    except (ValueError, KeyError, TypeError, OSError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, OSError, AttributeError, OverflowError) as error:
         raise UserError(f"{path}: not a readable .safetensors file ({error}); download it anew") from error
 
 

@@ -6,6 +6,8 @@ import os
 import sys
 import textwrap
 import time
+import traceback
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -124,6 +126,7 @@ def _log_to_screen() -> None:
         ours.setLevel(logging.INFO)
         ours.propagate = False
     _show_libraries_warnings()
+    _drop_afterthoughts()
 
 
 def _show_libraries_warnings() -> None:
@@ -136,6 +139,38 @@ def _show_libraries_warnings() -> None:
     handler.setStream(os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace"))
     handler.setFormatter(_OneLine())
     handler.addFilter(Once())
+
+
+def _drop_afterthoughts() -> None:
+    """Keeps to itself what Orbax's abandoned reads and writes print when another of them has failed, and no more.
+
+    Orbax raises the first error and closes its event loop; TensorStore's threads still report to that loop, and the
+    coroutines that wait for them are thrown away with errors of their own. All of that comes after the one line that
+    says what is wrong, or before it.
+    """
+    report, ignore = sys.excepthook, sys.unraisablehook
+
+    def uncaught(kind, error, trace) -> None:
+        if not _is_of_a_closed_loop(error, trace):
+            report(kind, error, trace)
+
+    def unraisable(found) -> None:
+        code = getattr(found.object, "cr_code", None)
+        if not _is_of_a_closed_loop(found.exc_value, found.exc_traceback) and not (code and _is_of_orbax(code)):
+            ignore(found)
+
+    sys.excepthook, sys.unraisablehook = uncaught, unraisable
+
+
+def _is_of_a_closed_loop(error: BaseException | None, trace: types.TracebackType | None) -> bool:
+    """Whether asyncio refused a call that no Python code made, because its loop is closed."""
+    files = {Path(frame.f_code.co_filename) for frame, _ in traceback.walk_tb(trace)}
+    from_outside = bool(files) and all(file.parent.name == "asyncio" for file in files)
+    return isinstance(error, RuntimeError) and str(error) == "Event loop is closed" and from_outside
+
+
+def _is_of_orbax(code: types.CodeType) -> bool:
+    return "orbax" in Path(code.co_filename).parts
 
 
 class Once:

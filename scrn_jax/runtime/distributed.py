@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from absl import flags
 
-from scrn_jax.errors import UserError
+from scrn_jax.errors import UserError, first_line
 
 _FLAGS = flags.FLAGS
 _VARIABLES = "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID (or JOB_COMPLETION_INDEX)"
@@ -98,7 +98,7 @@ def join(job: Job | None) -> None:
             job.coordinator, job.processes, job.index, heartbeat_timeout_seconds=job.heartbeat_seconds
         )
     except (RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0][:300]
+        reason = first_line(error)
         raise UserError(f"this process cannot join the job at {job.coordinator}: {reason}") from error
     if jax.process_index():
         for package in ("scrn_jax", "input_pipeline"):
@@ -123,7 +123,7 @@ def peers_at_risk() -> Iterator[None]:
     except Exception as error:
         if not is_of_a_lost_peer(error):
             raise
-        reason = str(error).strip().splitlines()[0][:300]
+        reason = first_line(error)
         print(
             f"error: another process of this run has gone ({reason}); start all of them again: they go on from the "
             "newest checkpoint",

@@ -10,7 +10,6 @@ import errno
 import functools
 import hashlib
 import io
-import json
 import os
 import stat
 import zipfile
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from scrn_jax.errors import UserError
+from scrn_jax.runtime.nesting import parse_json
 
 # 128 MiB: more than any picture of at most `image_files.MAX_PIXELS` pixels takes, whatever its format.
 PICTURE_BYTES = 1 << 27
@@ -136,11 +136,9 @@ def read_json(path: str | Path, limit: int = TEXT_BYTES) -> Any:
     if needed > _JSON_BYTES:
         raise UserError(f"{path}: would take {needed >> 20} MiB once read, at most {_JSON_BYTES >> 20}; split it")
     try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        return parse_json(text)
+    except ValueError as error:
         raise UserError(f"{path}: not JSON ({error}); write the file anew") from error
-    except ValueError as error:  # Python refuses integers of thousands of digits
-        raise UserError(f"{path}: not readable JSON ({error}); write the file anew") from error
 
 
 def read_table(file: Path, columns: tuple[str, ...], problems: Problems | None = None) -> list[tuple[int, list[str]]]:

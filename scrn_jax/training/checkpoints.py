@@ -14,7 +14,7 @@ import orbax.checkpoint as ocp
 from absl import logging as absl_logging
 from orbax.checkpoint import checkpoint_managers as policies
 
-from scrn_jax.errors import UserError
+from scrn_jax.errors import UserError, first_line
 from scrn_jax.inference import model_folder
 from scrn_jax.models import base
 from scrn_jax.runtime import devices, distributed, files
@@ -135,7 +135,7 @@ class Checkpoints:
             worst = devices.worst_of_all(_severity(error))
             if worst == _READ:
                 return state
-            reason = "another process cannot read it" if error is None else mismatch.first_line(error)
+            reason = "another process cannot read it" if error is None else first_line(error)
             if worst == _REFUSED:
                 if _severity(error) == _REFUSED:
                     raise error
@@ -168,7 +168,7 @@ class Checkpoints:
             if not mismatch.is_out_of_memory(error):
                 return None, error
             short = UserError(
-                f"{self._folder / str(step)}: there is too little memory to read it ({mismatch.first_line(error)}); it "
+                f"{self._folder / str(step)}: there is too little memory to read it ({first_line(error)}); it "
                 "stays as it is: free memory, or use a machine with more, and run the same command again"
             )
             return None, short
@@ -181,6 +181,8 @@ class Checkpoints:
             stored = files.read_json(folder / IDENTITY / "metadata")
         except UserError as error:
             raise OSError(str(error)) from error  # damage, which is passed over
+        if not isinstance(stored, dict):
+            raise OSError(f"{folder / IDENTITY / 'metadata'}: holds no description of a model")
         self._check_identity(step, stored)
         handler = ocp.StandardCheckpointHandler()
         self._check_structure(step, mismatch.of_arrays(handler.metadata(folder / STATE).tree, like))

@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 
-from scrn_jax.errors import UserError
+from scrn_jax.errors import UserError, first_line
 from scrn_jax.evaluation.report import heldout
 from scrn_jax.inference import model_folder
 from scrn_jax.models import base
@@ -67,14 +67,34 @@ def description(settings: Settings, step: int, report: Mapping[str, Any] | None)
 
 
 def read_report(workdir: Path, step: int) -> Mapping[str, Any] | None:
-    """The run's report.json without its config; None when there is none of this step."""
+    """The run's report.json without its config; None when there is none of this step.
+
+    Raises:
+      UserError: what is there is no report.
+    """
+    path, mend = workdir / "report.json", "write it anew with --mode evaluate, or remove it"
+    if not path.exists():
+        return None
     try:
-        report = files.read_json(workdir / "report.json")
-    except UserError:
+        report = files.read_json(path)
+    except UserError as error:
+        raise UserError(f"{error}; or {mend}") from error
+    if not isinstance(report, dict):
+        raise UserError(f"{path}: holds no report; {mend}")
+    if report.get("step") != step:
         return None
-    if not isinstance(report, dict) or report.get("step") != step:
-        return None
+    if not _has_figures(report):
+        raise UserError(f"{path}: is no report of this version (its rows, count or protocol); {mend}")
     return {key: value for key, value in report.items() if key != "config"}
+
+
+def _has_figures(report: Mapping[str, Any]) -> bool:
+    """Whether a report holds what a card says of it: rows of figures by metric, their count, how they were measured."""
+    rows = report.get("rows")
+    rows = rows.values() if isinstance(rows, dict) else [None]
+    figures = [figure for row in rows for figure in (row.values() if isinstance(row, dict) else [""])]
+    numbers = all(figure is None or files.is_number(figure) for figure in figures)
+    return numbers and isinstance(report.get("count"), int) and isinstance(report.get("protocol"), str)
 
 
 def card(model: Mapping[str, Any], summary: str, origin: str) -> str:
@@ -140,8 +160,7 @@ def write_folder(output: Path, model: Mapping[str, Any], card: str, params) -> N
         (unfinished / model_folder.MODEL_FILE).write_text(json.dumps(model, indent=2) + "\n", "utf-8")
         os.replace(unfinished, output)
     except (OSError, ValueError) as error:  # TensorStore's word for a full disk is a ValueError
-        reason = str(error).strip().splitlines()[0][:200]
-        raise UserError(f"--output {output} cannot be written ({reason}); give another place") from error
+        raise UserError(f"--output {output} cannot be written ({first_line(error)}); give another place") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

@@ -10,6 +10,8 @@ from typing import Any
 import orbax.checkpoint as ocp
 from flax.traverse_util import flatten_dict
 
+from scrn_jax.errors import first_line
+
 
 def flat(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Nested sections as "section.key", tuples as the lists that JSON gives back, so that the two sides compare."""
@@ -59,8 +61,3 @@ def reason(error: Exception) -> str:
     """The operating system's word for what went wrong, where TensorStore's long message has it, or the first line."""
     code = re.search(r"os_error_code='(\d+)'", str(error))
     return os.strerror(int(code[1])) if code else first_line(error)
-
-
-def first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__

@@ -167,7 +167,10 @@ def read_config(workdir: Path) -> Settings:
         raise UserError(f"{path} cannot be read ({error}); give the run's --config") from error
     if not isinstance(config, dict):
         raise UserError(f"{path} holds no config; give the run's --config")
-    return from_config(config)
+    try:
+        return from_config(config)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def versions() -> dict[str, str]:

@@ -1,5 +1,7 @@
 """Scores of known pictures, padding left out, figures averaged over the pairs that have them and no others."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from scrn_jax.evaluation import heldout, scoring
 from scrn_jax.evaluation.report.heldout import ROW_TITLES
 from scrn_jax.metrics import by_region, lpips
 from scrn_jax.models import base
+from scrn_jax.models.ops import convolutions
 from scrn_jax.runtime import devices
 
 BASELINE = 153 / 255
@@ -162,3 +165,15 @@ def test_groups_have_the_means_of_their_own_pairs(made_up):
 
 def test_the_protocol_says_which_regions_count():
     assert f"a region of {by_region.LEAST_AREA} pixels" in heldout.PROTOCOL.format(least=by_region.LEAST_AREA, judge="")
+
+
+def test_lpips_vgg_is_computed_as_by_a_single_core(monkeypatch):
+    """Its ways have the fewest products, and VGG takes most of an evaluation's time."""
+
+    def refuse(*_):
+        raise LookupError("for all cores")
+
+    image = jnp.zeros((2, 32, 32, 3))
+    params = jax.eval_shape(lpips.LPIPS("vgg").init, jax.random.key(0), image, image)["params"]
+    monkeypatch.setattr(convolutions, "choose", refuse)
+    jax.eval_shape(functools.partial(scoring._distances, "vgg"), params, image, image)

@@ -29,8 +29,8 @@ SMALLEST = {
 class Program:
     """Starts `python -m scrn_jax.main`; people and compiled programs are shared by everything that it starts."""
 
-    def __init__(self, folder: Path):
-        self.people, self._compiled, self.folder = folder / "people", folder / "compiled", folder
+    def __init__(self, folder: Path, flags: str):
+        self.people, self._compiled, self.folder, self._flags = folder / "people", folder / "compiled", folder, flags
 
     def command(self, workdir: Path, config: str = "configs/demo.py:smoke", **changes) -> list[str]:
         """The command line of a run; `changes` are keys of the config, with __ for the dot."""
@@ -43,7 +43,7 @@ class Program:
         """Of a process with so many virtual devices."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "XLA_", "SLURM_"))}
         return kept | {
-            "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices), "XLA_FLAGS": os.environ["XLA_FLAGS"],
+            "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices), "XLA_FLAGS": self._flags,
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         }  # fmt: skip
 
@@ -75,9 +75,9 @@ class Program:
 
 
 @pytest.fixture(scope="session")
-def program(tmp_path_factory):
+def program(tmp_path_factory, quick_flags):
     """The program, see `Program`."""
-    return Program(tmp_path_factory.mktemp("program"))
+    return Program(tmp_path_factory.mktemp("program"), quick_flags)
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,7 @@ def model_folder(tmp_path_factory, tiny_settings):
     shapes = base.make(chosen).generator_shapes()
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda leaf: 0.1 * rng.standard_normal(leaf.shape).astype(np.float32), shapes)
+    params["parsing_block"]["logits"]["bias"][0] = -9.0  # somebody everywhere, or there were nobody to see
     folder = tmp_path_factory.mktemp("exports") / "model"
     folder.mkdir()
     folders.write_params(folder, params)

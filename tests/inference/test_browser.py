@@ -206,7 +206,7 @@ def _downloaded(downloads, name):
 def test_picture_pose_and_film_are_saved(page, downloads):
     page.get("#save-picture").click()
     with Image.open(_downloaded(downloads, "picture.png")) as image:
-        assert image.size == (44, 64)
+        assert image.size == (4 * 44, 4 * 64)
     page.get("#save-pose").click()
     pose = json.loads(_downloaded(downloads, "pose_keypoints.json").read_text())
     assert len(pose["people"][0]["pose_keypoints_2d"]) == 54

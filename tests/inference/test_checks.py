@@ -5,9 +5,17 @@ import pytest
 from PIL import Image
 
 from scrn_jax.errors import UserError
-from scrn_jax.inference import checks
+from scrn_jax.inference import checks, in_between, photo, poses, transfer
+from scrn_jax.inference.photo_files import open_photo
+from scrn_jax.inference.transfer import PoseTransfer
 
 SIZE = (64, 44)
+
+
+class _Model:
+    """A model's frame."""
+
+    size = SIZE
 
 
 @pytest.fixture
@@ -90,3 +98,39 @@ def test_somebody_who_is_not_shown_passes():
 def test_a_bad_one_of_several_poses_is_named(joints):
     with pytest.raises(UserError, match=r"target_joints\[1\]: all joints are within one pixel"):
         checks.pose("target_joints", np.stack([joints, joints / 64]), None, SIZE)
+
+
+RAGGED = [[1, 2], [3]]
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("source_image", lambda: checks.picture(RAGGED, SIZE)),
+        ("source_parsing", lambda: checks.parsing(RAGGED, 1, SIZE)),
+        ("target_joints", lambda: checks.pose("target_joints", RAGGED, None, SIZE)),
+        ("the pose", lambda: poses.check(RAGGED, "the pose")),
+        ("a film's poses", lambda: in_between.in_between(RAGGED, 3)),
+        ("the parsing map", lambda: photo.fit(np.zeros((64, 44, 3), np.uint8), RAGGED, RAGGED, SIZE)),
+        ("targets", lambda: photo.PhotoTransfer(_Model()).paint(None, None, None, RAGGED)),
+        ("style share", lambda: PoseTransfer._style(_Model(), dict.fromkeys(transfer._OF_STYLE, RAGGED), 1)),
+    ],
+)
+def test_lists_of_unequal_lengths_are_named(name, read):
+    with pytest.raises(UserError, match=f"^{name} is no array of numbers .*; give a NumPy array"):
+        read()
+
+
+@pytest.mark.parametrize(
+    ("read", "message"),
+    [
+        (lambda: open_photo([[1]]), "the photo: is list; give a path, bytes or a NumPy array"),
+        (lambda: open_photo(3), "the photo: is int"),
+        (lambda: photo.read_poses(RAGGED, None), r"a pose is list; give a name of the gallery, a file, or an array"),
+        (lambda: PoseTransfer._style(_Model(), {"image": None}, 1), "style has no parsing; give a mapping of image"),
+        (lambda: PoseTransfer._style(_Model(), RAGGED, 1), "style has no image; give a mapping of image"),
+    ],
+)
+def test_what_is_neither_array_nor_file_is_named(read, message):
+    with pytest.raises(UserError, match=message):
+        read()

@@ -150,7 +150,8 @@ def _bad_models(folder: Path, model: Path) -> dict[str, str]:
     changed = {**content["config"], "model": {**content["config"]["model"], "width": 5}}
     (folder / "shape" / "model.json").write_text(json.dumps({**content, "config": changed}))
     largest = max((folder / "damaged" / "params").rglob("*"), key=lambda path: path.stat().st_size)
-    largest.write_bytes(largest.read_bytes()[:-1] + b"\0")
+    data = largest.read_bytes()
+    largest.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     shutil.rmtree(folder / "without" / "params")
     return {
         "bare": "does not exist", "nowhere": "does not exist", "broken": "cannot be read", "layout": "layout 9",
@@ -232,7 +233,7 @@ def test_photos_and_poses_become_pictures_and_a_sheet(photo_file, model_folder, 
     )
     assert not any(code for code, _ in ended.values()), ended
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["me_back.png", "me_walking.png"]
-    assert Image.open(tmp_path / "out" / "me_back.png").size == (44, 64)
-    assert Image.open(tmp_path / "sheet.png").size == (4 * 44, 64)
+    assert Image.open(tmp_path / "out" / "me_back.png").size == (4 * 44, 4 * 64)
+    assert Image.open(tmp_path / "sheet.png").size == (16 * 44, 4 * 64)
     assert Image.open(tmp_path / "me.png").size == (400, 300)
     assert len(ended["list"][1].split()) == 24 and "walking" in ended["list"][1].split()

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from input_pipeline.mannequins.people import Person as Rendered
 from scrn_jax.errors import UserError
@@ -70,7 +71,7 @@ def test_a_smaller_copy_for_the_estimator_gives_the_same_frame(transfer, truth, 
 
 def test_one_photo_takes_many_poses_in_one_call(photo_transfer, photo, framed):
     several = photo_transfer(photo, ["walking", "back", "arms-up"])
-    assert several.shape == (3, *SIZE, 3)
+    assert several.shape == (3, 4 * SIZE[0], 4 * SIZE[1], 3)
     one = photo_transfer(photo, "back")
     assert np.abs(one.astype(int) - several[1]).max() <= 1 and np.abs(several[0].astype(int) - several[1]).max() > 10
 
@@ -85,29 +86,28 @@ def test_a_pose_is_a_name_an_array_a_file_or_a_photo(photo_transfer, framed, pho
     np.testing.assert_allclose(own, framed.joints_Jx2, atol=1.0)
 
 
-def test_the_background_stays_where_nobody_is_or_was(photo_transfer, framed):
-    picture = photo_transfer.paint(
-        framed.image, framed.regions_HxW, framed.joints_Jx2, photo_transfer.targets(framed, "standing")
-    )[0]
-    image = np.zeros((20, 20, 3), np.uint8)
-    regions, generated = np.zeros((2, 20, 20), np.uint8)
-    regions[5:8, 5:8] = 1
-    kept = photos.keep_background(image, regions, image + np.uint8(200), generated)
-    assert (kept[6, 6] == 200).all() and (kept[15, 15] == 0).all()
-    assert picture.shape == (*SIZE, 3)
+class Shifted:
+    """A model that paints everybody grey and four rows higher."""
+
+    size = SIZE
+
+    def paint(self, image, regions, joints, targets, style=None):
+        return np.full((len(targets), *SIZE, 3), 128, np.uint8), np.roll(regions, -4, 1).repeat(len(targets), 0)
 
 
-def test_put_back_changes_the_photo_inside_its_window_only(framed, photo):
-    whole = photos.put_back(framed, np.full((*SIZE, 3), 255, np.uint8))
-    assert whole.shape == photo.shape
-    middle = round(framed.window.top + framed.window.height / 2), round(framed.window.left + framed.window.width / 2)
-    assert (whole[middle] == 255).all()
-    np.testing.assert_array_equal(whole[:, :60], photo[:, :60])
-
-
-def test_putting_the_frame_back_unchanged_leaves_the_photo_nearly_as_it_was(framed, photo):
-    whole = photos.put_back(framed, framed.image)
-    assert np.abs(whole.astype(int) - photo).mean() < 4
+def test_the_background_is_the_photos_own_where_nobody_was_and_is(truth, photo):
+    somebody = PhotoTransfer(Shifted(), truth)
+    framed = somebody.estimate(photo)
+    targets = somebody.targets(framed, ["standing", "walking"])
+    pictures = somebody.paint(framed.image, framed.regions_HxW, framed.joints_Jx2, targets)
+    large = somebody.paint_framed(framed, targets)
+    assert pictures.shape == (2, *SIZE, 3) and large.shape == (2, 4 * SIZE[0], 4 * SIZE[1], 3)
+    somewhere = (framed.regions_HxW > 0) | (np.roll(framed.regions_HxW, -4, 0) > 0)
+    nobody = ~ndimage.binary_dilation(somewhere, iterations=5)
+    assert nobody.sum() > 500
+    np.testing.assert_array_equal(pictures[0][nobody], framed.image[nobody])
+    there = nobody.repeat(4, 0).repeat(4, 1)
+    np.testing.assert_array_equal(large[1][there], framed.large[there])
 
 
 @pytest.fixture(scope="module")

@@ -120,6 +120,14 @@ def test_a_painted_picture_is_that_of_the_model(client, packed, transfer):
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(answer.content))), expected)
 
 
+def test_with_its_large_frame_a_person_is_painted_large(client, person, packed, transfer):
+    size = tuple(transfer.times * side for side in transfer.size)
+    answer = client.post("/api/paint", json={**packed, "target": packed["joints"], "large": person["large"]})
+    assert Image.open(io.BytesIO(answer.content)).size == size[::-1]
+    short = client.post("/api/paint", json={**packed, "target": packed["joints"], "large": packed["image"]})
+    assert short.status_code == 400 and short.json()["error"].startswith("large: holds ")
+
+
 def test_joints_regions_and_clothes_that_were_mended_change_the_picture(client, packed):
     def painted(**changes):
         return client.post("/api/paint", json={**packed, "target": packed["joints"], **changes}).content
@@ -392,7 +400,8 @@ def test_the_server_is_ready_once_it_can_paint_and_warms_the_rest_behind(transfe
             self.calls.append(f"paint {len(given[3])}{' in style' if given[4] else ''}")
             return np.zeros((len(given[3]), *self.size, 3), np.uint8)
 
-    with TestClient(web.make_app(Warm()), base_url=BASE) as client:
+    client = TestClient(web.make_app(Warm()), base_url=BASE)  # bound before it is entered, which starts the warming
+    with client:
         for _ in range(4000):
             if len(Warm.calls) == 5:
                 break

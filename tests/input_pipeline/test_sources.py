@@ -31,6 +31,14 @@ def test_a_missing_folder_setting_is_refused(data):
         sources.open_source(data, "train")
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("name", ["folder"]), ("dir", 5), ("dir", ["a"]), ("images", {"a": 1}), ("merge", 7)]
+)
+def test_a_value_of_another_shape_is_refused(key, value):
+    with pytest.raises(UserError, match=rf"config\.data\.{key} is .*; it must be a text"):
+        sources.open_source({"name": "folder", "dir": "x", key: value}, "train")
+
+
 def test_importing_the_package_loads_no_tensorflow():
     program = "import sys, input_pipeline.mannequins, input_pipeline.sources; assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -98,27 +98,6 @@ def test_moments_of_uneven_masked_batches_equal_numpys_in_any_order():
         )
 
 
-def test_processes_merge_without_losing_float64(monkeypatch):
-    from jax.experimental import multihost_utils
-
-    features = RNG.normal(1e4, 1, (60, 4))
-    shares = [Moments.of(features[:20]), Moments.of(features[20:])]
-
-    def gather(packed):
-        assert packed.dtype == np.uint32  # what JAX carries unchanged without 64-bit mode
-        packs = []
-        for share in shares:
-            numbers = np.concatenate([[float(share.count)], share.mean, share.scatter.ravel()])
-            packs.append(numbers.view(np.uint32))
-        assert np.array_equal(packed, packs[0])
-        return np.stack(packs)
-
-    monkeypatch.setattr(jax, "process_count", lambda: 2)
-    monkeypatch.setattr(multihost_utils, "process_allgather", gather)
-    found = fid.merge_processes(shares[0]).gaussian("set")
-    np.testing.assert_allclose(found.covariance, np.cov(features, rowvar=False), rtol=1e-9)
-
-
 def test_one_image_has_no_fid():
     with pytest.raises(UserError, match="generated: FID needs at least two images, found 1"):
         Moments.of(np.zeros((1, 4))).gaussian("generated")

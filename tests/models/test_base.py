@@ -10,8 +10,6 @@ from scrn_jax.errors import UserError
 from scrn_jax.models import base
 from scrn_jax.models.ops import convolutions
 from scrn_jax.models.scrn.settings import BETTER_PICTURES
-from scrn_jax.training import state as state_lib
-from scrn_jax.training import step as step_lib
 
 
 @pytest.mark.parametrize("array", [np.asarray, jnp.asarray])
@@ -39,25 +37,33 @@ def test_a_config_names_no_module():
         base.sections("os")
 
 
-def _refuse(*_):
-    raise LookupError("a way of ours")
+MODELS = {name: {"name": name, "blocks": 1} for name in base.PACKAGES} | {
+    "pise": {"name": "pise"}, "ours": {"name": "scrn", "blocks": 1, **BETTER_PICTURES},
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "model", [*({"name": name} for name in base.PACKAGES), {"name": "scrn", **BETTER_PICTURES}], ids=lambda m: m["name"]
-)
-def test_where_a_config_says_plain_every_convolution_of_a_step_is_xlas(model, frozen, make_batch, monkeypatch):
-    """Generator, discriminators and frozen networks; and where it says nothing some are not, on a CPU."""
-    monkeypatch.setattr(convolutions, "choose", _refuse)
-    for chosen in ({"convolutions": "plain"}, {}):
-        settings = settings_lib.from_config({
-            "data": {"name": "none"}, "size": (32, 36), "model": {"width": 8, **model, **chosen},
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_where_a_config_says_plain_every_convolution_is_xlas(model, frozen, make_batch, monkeypatch):
+    """Those of generator, discriminators and frozen networks; where it says nothing a CPU looks for ways of ours."""
+
+    def refuse(*_):
+        raise LookupError("a way of ours")
+
+    def losses(ways):
+        settings, batch = settings_lib.from_config({
+            "data": {"name": "none"}, "size": (32, 36), "model": {"width": 4, "convolutions": ways, **model},
             "features": {"correspondence" if model["name"] == "scrn" else "perceptual": "vgg16"},
-            "train": {"steps": 4, "batch_size": 4},
-        })  # fmt: skip
-        arguments = step_lib.make_train_step(settings), state_lib.shapes(settings), frozen, make_batch(0)
-        if chosen:
-            jax.eval_shape(*arguments)
-        else:
-            with pytest.raises(LookupError, match="a way of ours"):
-                jax.eval_shape(*arguments)
+        }), make_batch(0)  # fmt: skip
+        made = base.make(settings)
+
+        def every_network(key):
+            params, *judges = made.init(key)
+            terms, outputs = made.generator_terms(params, judges, frozen, batch, key)
+            return terms, made.discriminator_loss(*judges, batch, outputs, key)
+
+        return jax.eval_shape(every_network, jax.random.key(0))
+
+    monkeypatch.setattr(convolutions, "choose", refuse)
+    losses("plain")
+    with pytest.raises(LookupError, match="a way of ours"):
+        losses("auto")

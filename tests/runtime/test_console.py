@@ -107,3 +107,22 @@ def test_a_program_shows_what_libraries_warn_of_and_no_chatter():
         "warning of flax: imported twice",
         "from Python",
     ]
+
+
+OWN_LOOP = """
+'''Has a closed loop of its own.'''
+import asyncio
+from scrn_jax.runtime import console
+
+def main():
+    loop = asyncio.new_event_loop()
+    loop.close()
+    loop.call_soon_threadsafe(print)
+
+console.run(main)
+"""
+
+
+def test_a_closed_loop_of_our_own_is_an_error_like_any_other():
+    done = subprocess.run([sys.executable, "-c", OWN_LOOP], cwd=ROOT, env=os.environ, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.strip().endswith("RuntimeError: Event loop is closed")

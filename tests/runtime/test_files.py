@@ -82,7 +82,7 @@ def test_an_absent_file_is_named(tmp_path):
     "text", ["[" + "[]," * (6 * MEBIBYTE) + "0]", '{"":' * (3 * MEBIBYTE), "[" + "0," * (20 * MEBIBYTE) + "0]"]
 )
 def test_json_that_would_unfold_to_gigabytes_is_refused_before_it_does(tmp_path, monkeypatch, text):
-    monkeypatch.setattr(files.json, "loads", None)  # is not come to
+    monkeypatch.setattr(files, "parse_json", None)  # is not come to
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(UserError, match=r"a\.json: would take \d+ MiB once read, at most 512; split it"):
         files.read_json(tmp_path / "a.json")

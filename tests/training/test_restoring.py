@@ -97,8 +97,9 @@ def test_a_truncated_checkpoint_is_damage(run, caplog):
     assert _kept(run) == {1} and len(list((run / UNREADABLE).iterdir())) == 1
 
 
-def test_a_truncated_identity_is_damage(run):
-    (run / "checkpoints" / "2" / "identity" / "metadata").write_text("{")
+@pytest.mark.parametrize("text", ["{", "null", "[[1, 2], [3]]", "3"])
+def test_an_identity_that_is_none_is_damage(run, text):
+    (run / "checkpoints" / "2" / "identity" / "metadata").write_text(text)
     assert _restore(run) == 1
 
 

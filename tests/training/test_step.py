@@ -220,6 +220,7 @@ def test_in_bfloat16_the_whole_new_state_and_all_metrics_stay_float32(tiny_setti
     assert {leaf.dtype for leaf in jax.tree.leaves(metrics)} == {jnp.dtype("float32")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
 def test_a_step_by_xlas_convolutions_has_the_gradient_of_one_by_ours(network, plain_step, own_step, gradient_of):
     """GPUs compute by XLA's, which the tests, on a CPU, would else never do."""

@@ -107,7 +107,8 @@ def test_what_a_run_was_trained_with_comes_from_its_workdir(tmp_path, tiny_setti
 def test_a_config_that_this_version_cannot_read_is_replaced_with_a_warning(tmp_path, tiny_settings, caplog):
     (tmp_path / "config.json").write_text('{"data": {}, "of_another_day": 1}')
     _start(tmp_path, tiny_settings(), 0)
-    assert "what changed since the last start cannot be told: unknown config key config.of_another_day" in caplog.text
+    told = f"what changed since the last start cannot be told: {tmp_path / 'config.json'}: unknown config key"
+    assert f"{told} config.of_another_day" in caplog.text
 
 
 def test_a_config_that_is_there_already_stays_with_its_date(tmp_path, tiny_settings):

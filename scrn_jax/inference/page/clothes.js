@@ -19,7 +19,7 @@ export class Clothes {
     if (!file) return;
     this.say("Looking for the person of the other photo …");
     const { model } = this.page;
-    this.other = new Person(await (await send("person", file)).json(), model.size);
+    this.other = new Person(await (await send("person", file)).json(), model.size, model.times);
     this.other.draw($("style-thumb").querySelector("canvas"), model.regions.map((region) => region.colour), 0, 0);
     this.shares = model.regions.map(() => 0);
     $("style-thumb").hidden = $("drop-style").hidden = false;

@@ -52,7 +52,7 @@ const takePhoto = said(async (blob) => {
   say("Looking for the person …");
   $("source").classList.add("busy");
   try {
-    state.person = new Person(await (await send("person", blob)).json(), state.model.size);
+    state.person = new Person(await (await send("person", blob)).json(), state.model.size, state.model.times);
   } finally {
     $("source").classList.remove("busy");
   }
@@ -174,7 +174,7 @@ function showResult(blob, isClip, text) {
 }
 
 // Who is painted, as requests say it.
-const request = () => ({ ...state.person.packed(), style: clothes.request() });
+const request = () => ({ ...state.person.packed(), large: state.person.large, style: clothes.request() });
 
 const repaint = latestOnly(said(async () => {
   if (!state.person) return;

@@ -125,11 +125,12 @@ export class Painter {
   drawCursor() {
     if (!this.cursor || !this.enabled) return;
     const pen = this.canvas.getContext("2d");
-    pen.lineWidth = 1;
+    const { times } = this.person;
+    pen.lineWidth = times;
     for (const [colour, radius] of [["#000", this.radius + 1], ["#fff", this.radius]]) {
       pen.strokeStyle = colour;
       pen.beginPath();
-      pen.arc(this.cursor[1] + 0.5, this.cursor[0] + 0.5, radius, 0, 7);
+      pen.arc(times * (this.cursor[1] + 0.5), times * (this.cursor[0] + 0.5), times * radius, 0, 7);
       pen.stroke();
     }
   }

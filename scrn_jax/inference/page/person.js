@@ -1,12 +1,15 @@
-// A person in the model's frame: picture, regions and joints, and what is drawn of them.
+// A person in the model's frame: picture, regions and joints; the same frame in more pixels; and what is drawn of them.
 
 import { bytesOf, textOf } from "./server.js";
 
 export class Person {
-  constructor(answer, [height, width]) {
+  constructor(answer, [height, width], times) {
     this.height = height;
     this.width = width;
+    this.times = times;
     this.image = bytesOf(answer.image);
+    this.large = answer.large; // as requests carry it
+    this.photo = bytesOf(answer.large);
     this.regions = bytesOf(answer.regions);
     this.joints = answer.joints;
     this.notes = answer.notes;
@@ -30,17 +33,22 @@ export class Person {
     return right !== this.regions[at] || below !== this.regions[at];
   }
 
-  // The picture on a canvas; its regions filled as strongly as `fill` says, 0 to 1, their borders as `border` does.
+  // The large frame on a canvas; its regions filled as strongly as `fill` says, 0 to 1, their borders as `border` does.
   draw(canvas, colours, fill, border) {
-    canvas.width = this.width;
-    canvas.height = this.height;
-    const pixels = new ImageData(this.width, this.height);
-    for (let at = 0; at < this.regions.length; at += 1) {
-      const region = this.regions[at];
-      let share = region ? fill : 0;
-      if (region && border > fill && this.isBorder(at)) share = border;
-      for (let c = 0; c < 3; c += 1) pixels.data[4 * at + c] = (1 - share) * this.image[3 * at + c] + share * colours[region][c];
-      pixels.data[4 * at + 3] = 255;
+    const { times, photo } = this;
+    canvas.width = this.width * times;
+    canvas.height = this.height * times;
+    const pixels = new ImageData(canvas.width, canvas.height);
+    for (let row = 0; row < canvas.height; row += 1) {
+      for (let column = 0; column < canvas.width; column += 1) {
+        const at = Math.floor(row / times) * this.width + Math.floor(column / times);
+        const to = row * canvas.width + column;
+        const region = this.regions[at];
+        let share = region ? fill : 0;
+        if (region && border > fill && this.isBorder(at)) share = border;
+        for (let c = 0; c < 3; c += 1) pixels.data[4 * to + c] = (1 - share) * photo[3 * to + c] + share * colours[region][c];
+        pixels.data[4 * to + 3] = 255;
+      }
     }
     canvas.getContext("2d").putImageData(pixels, 0, 0);
   }

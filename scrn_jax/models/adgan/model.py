@@ -1,10 +1,8 @@
 """ADGAN as a model that can be trained, see `base.TrainableModel`."""
 
-import dataclasses
-
 import jax
 
-from scrn_jax.models import base, conditioned
+from scrn_jax.models import base, conditioned, losses
 from scrn_jax.models.adgan import objective
 from scrn_jax.models.adgan import settings as settings_lib
 from scrn_jax.models.adgan.generator import ADGAN
@@ -28,7 +26,7 @@ class Adgan(base.TrainableModel):
         compute, depth = base.compute(model), DEPTHS[features.perceptual]
         self.size, self.features = size, features
         self.summary = f"an ADGAN generator of width {model.width} with {model.blocks} residual blocks of each kind"
-        self.weights = {name: weight for name, weight in dataclasses.asdict(loss).items() if weight}
+        self.weights = losses.term_weights(loss)
         self.generator = ADGAN(model, depth)
         network = conditioned.ResidualDiscriminator(
             model.discriminator_width, model.discriminator_blocks, model.dropout, compute

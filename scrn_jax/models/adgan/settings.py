@@ -4,9 +4,7 @@ import dataclasses
 from typing import Any
 
 from scrn_jax.errors import UserError, require_at_most, require_not_negative, require_one_of
-from scrn_jax.models.base import DTYPES
-from scrn_jax.models.ops import convolutions
-from scrn_jax.models.patn.settings import check_dropout
+from scrn_jax.models import sections
 from scrn_jax.person.regions import NUM_REGIONS
 
 MAX_BLOCKS, MAX_WIDTH, MAX_CODE = 64, 512, 4096
@@ -57,27 +55,15 @@ class Model:
             discriminator_width=MAX_WIDTH,
         )  # fmt: skip
         require_not_negative(self, "model", "discriminator_blocks")
-        require_one_of(self, "model", "dtype", DTYPES)
-        require_one_of(self, "model", "convolutions", convolutions.CHOICES)
-        check_dropout(self.dropout)
+        sections.check_computed(self)
+        sections.check_dropout(self.dropout)
         if self.style % NUM_REGIONS:
             raise UserError(f"config.model.style must be a multiple of the {NUM_REGIONS} regions, got {self.style}")
 
 
-@dataclasses.dataclass(frozen=True)
-class Features:
-    """The frozen network of the losses and of the generator, and where its weights come from."""
-
-    perceptual: str = "vgg19"
-    perceptual_source: str = "auto"
-
-    def __post_init__(self):
-        require_one_of(self, "features", "perceptual", ("vgg19", "vgg16"))
+Features = sections.PerceptualFeatures
 
 
 def check(settings: Any) -> None:
     """What the sections of a config ask of each other: raises UserError."""
-    if settings.train.parsing_steps:
-        raise UserError(
-            "config.train.parsing_steps is for models with a parsing block, and ADGAN has none; set it to 0"
-        )
+    sections.check_no_parsing_steps(settings, "ADGAN")

@@ -19,13 +19,7 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        options = {"kernel_init": INIT, "compute": self.compute}
-        x = layers.reflect_conv(x, self.width, taps=7, **options)
-        x = nn.relu(layers.plain_instance_norm(dtype=self.compute.dtype)(x))
-        for multiple in (2, 4):
-            x = layers.stride2_conv3(multiple * self.width, **options)(x)
-            x = nn.relu(layers.plain_instance_norm(dtype=self.compute.dtype)(x))
-        return x
+        return layers.reflect_encode(x, self.width, kernel_init=INIT, compute=self.compute)
 
 
 class Decoder(nn.Module):

@@ -1,10 +1,8 @@
 """PATN as a model that can be trained, see `base.TrainableModel`."""
 
-import dataclasses
-
 import jax
 
-from scrn_jax.models import base, conditioned
+from scrn_jax.models import base, conditioned, losses
 from scrn_jax.models.patn import objective
 from scrn_jax.models.patn import settings as settings_lib
 from scrn_jax.models.patn.generator import PATN
@@ -28,7 +26,7 @@ class Patn(base.TrainableModel):
         compute = base.compute(model)
         self.size, self.features = size, features
         self.summary = f"a PATN generator of width {model.width} with {model.blocks} transfer blocks"
-        self.weights = {name: weight for name, weight in dataclasses.asdict(loss).items() if weight}
+        self.weights = losses.term_weights(loss)
         self.generator = PATN(model)
         network = conditioned.ResidualDiscriminator(
             model.discriminator_width, model.discriminator_blocks, model.dropout, compute

@@ -3,9 +3,8 @@
 import dataclasses
 from typing import Any
 
-from scrn_jax.errors import UserError, require_at_most, require_not_negative, require_one_of
-from scrn_jax.models.base import DTYPES
-from scrn_jax.models.ops import convolutions
+from scrn_jax.errors import require_at_most, require_not_negative, require_one_of
+from scrn_jax.models import sections
 
 MAX_BLOCKS, MAX_WIDTH = 64, 512
 
@@ -48,29 +47,13 @@ class Model:
         require_one_of(self, "model", "name", ("patn",))
         require_at_most(self, "model", width=MAX_WIDTH, blocks=MAX_BLOCKS, discriminator_width=MAX_WIDTH)
         require_not_negative(self, "model", "discriminator_blocks")
-        require_one_of(self, "model", "dtype", DTYPES)
-        require_one_of(self, "model", "convolutions", convolutions.CHOICES)
-        check_dropout(self.dropout)
+        sections.check_computed(self)
+        sections.check_dropout(self.dropout)
 
 
-@dataclasses.dataclass(frozen=True)
-class Features:
-    """The frozen network of the perceptual loss, and where its weights come from (`pretrained.weights.find`)."""
-
-    perceptual: str = "vgg19"
-    perceptual_source: str = "auto"
-
-    def __post_init__(self):
-        require_one_of(self, "features", "perceptual", ("vgg19", "vgg16"))
-
-
-def check_dropout(share: float) -> None:
-    """Raises UserError for a share of features that cannot be dropped."""
-    if not 0 <= share < 1:
-        raise UserError(f"config.model.dropout must be in [0, 1), got {share}")
+Features = sections.PerceptualFeatures
 
 
 def check(settings: Any) -> None:
     """What the sections of a config ask of each other: raises UserError."""
-    if settings.train.parsing_steps:
-        raise UserError("config.train.parsing_steps is for models with a parsing block, and PATN has none; set it to 0")
+    sections.check_no_parsing_steps(settings, "PATN")

@@ -1,10 +1,8 @@
 """PISE as a model that can be trained, see `base.TrainableModel`."""
 
-import dataclasses
-
 import jax
 
-from scrn_jax.models import base
+from scrn_jax.models import base, losses
 from scrn_jax.models.pise import objective
 from scrn_jax.models.pise import settings as settings_lib
 from scrn_jax.models.pise.discriminator import Discriminator
@@ -30,7 +28,7 @@ class Pise(base.TrainableModel):
         compute, depth = base.compute(model), DEPTHS[features.perceptual]
         self.size, self.features = size, features
         self.summary = f"a PISE generator of width {model.width}"
-        self.weights = {name: weight for name, weight in dataclasses.asdict(loss).items() if weight}
+        self.weights = losses.term_weights(loss)
         self.generator = PISE(model, depth)
         self.discriminator = Discriminator(model.discriminator_width, compute)
         self.judges = objective.Judges.of(self.discriminator, depth, adversarial, compute)

@@ -93,5 +93,4 @@ def discriminator_loss(judges: Judges, params, statistics, batch, outputs) -> tu
     """The mean of D's loss on real and on generated pictures, and (its moved statistics, its accuracies)."""
     (real, fake), moved = judges.discriminate(params, statistics, to_float(batch["target_image"]), outputs["image"])
     loss = sum(losses.adversarial_discriminator(real, fake, judges.adversarial)) / 2
-    between = losses.BETWEEN.get(judges.adversarial, 0.0)
-    return loss, (moved, {"real": jnp.mean(real > between), "fake": jnp.mean(fake < between)})
+    return loss, (moved, losses.discriminator_accuracy(real, fake, judges.adversarial))

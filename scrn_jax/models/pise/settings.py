@@ -4,8 +4,7 @@ import dataclasses
 from typing import Any
 
 from scrn_jax.errors import UserError, require_at_most, require_one_of
-from scrn_jax.models.base import DTYPES
-from scrn_jax.models.ops import convolutions
+from scrn_jax.models import sections
 
 MAX_WIDTH = 512
 
@@ -48,19 +47,10 @@ class Model:
         require_one_of(self, "model", "name", ("pise",))
         sizes = {"width": MAX_WIDTH, "parsing_width": MAX_WIDTH, "discriminator_width": MAX_WIDTH}
         require_at_most(self, "model", **sizes)
-        require_one_of(self, "model", "dtype", DTYPES)
-        require_one_of(self, "model", "convolutions", convolutions.CHOICES)
+        sections.check_computed(self)
 
 
-@dataclasses.dataclass(frozen=True)
-class Features:
-    """The frozen network of the losses and of the generator, and where its weights come from."""
-
-    perceptual: str = "vgg19"
-    perceptual_source: str = "auto"
-
-    def __post_init__(self):
-        require_one_of(self, "features", "perceptual", ("vgg19", "vgg16"))
+Features = sections.PerceptualFeatures
 
 
 def check(settings: Any) -> None:

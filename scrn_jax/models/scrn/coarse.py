@@ -12,8 +12,19 @@ from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.models.scrn.attention import CrissCrossAttention
 
 
-def _pad_last(x, multiple: int):
-    return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, -x.shape[-1] % multiple)])
+def _in_whole_cells(poses_and_maps, cell: int):
+    """Profiles and maps, filled up with zeros until their sides are multiples of a cell's."""
+    *profiles, maps = poses_and_maps
+    padded = [jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, -x.shape[-1] % cell)]) for x in profiles]
+    return *padded, layers.pad_to_multiple(maps, cell)
+
+
+def _logits(x, regions: int, like_BxHxWxM, compute: Compute):
+    """Norm, LeakyReLU, 3x3: logits of the frame of `like`. Its layers are of the module that calls it."""
+    x = layers.leaky_relu(layers.instance_norm(dtype=compute.dtype)(x))
+    logits = layers.conv3(regions, compute=compute, name="logits")(x)
+    height, width = like_BxHxWxM.shape[1:3]
+    return logits[:, :height, :width].astype(jnp.float32)
 
 
 class ParsingBlock(nn.Module):
@@ -33,11 +44,7 @@ class ParsingBlock(nn.Module):
     @nn.compact
     def __call__(self, poses_and_maps):
         """(rows, columns) profiles of P_r and P_t and maps (B, H, W, M) -> logits (B, H, W, regions)."""
-        rows, columns, maps = poses_and_maps
-        height, width = maps.shape[1:3]
-        stride = 2 ** len(self.multiples)
-        rows, columns = _pad_last(rows, stride), _pad_last(columns, stride)
-        x = rows, columns, layers.pad_to_multiple(maps, stride)
+        x = _in_whole_cells(poses_and_maps, 2 ** len(self.multiples))
         conv = partial(PoseConv, taps=4, stride=2, padding=1)
         for multiple in self.multiples:
             x = layers.ConvNormAct(multiple * self.width, conv=conv, compute=self.compute)(x)
@@ -46,9 +53,7 @@ class ParsingBlock(nn.Module):
             x = layers.ResBlock(compute=self.compute)(x)
         for multiple in (*self.multiples[-2::-1], 1):
             x = upsampling.UpResBlock(multiple * self.width, self.upsampling, self.compute)(x)
-        x = layers.leaky_relu(layers.instance_norm(dtype=self.compute.dtype)(x))
-        logits = layers.conv3(self.regions, compute=self.compute, name="logits")(x)
-        return logits[:, :height, :width].astype(jnp.float32)
+        return _logits(x, self.regions, poses_and_maps[-1], self.compute)
 
 
 class DetailedParsingBlock(nn.Module):
@@ -66,11 +71,7 @@ class DetailedParsingBlock(nn.Module):
 
     @nn.compact
     def __call__(self, poses_and_maps):
-        rows, columns, maps = poses_and_maps
-        height, width = maps.shape[1:3]
-        stride = 2 ** len(self.multiples)
-        rows, columns = _pad_last(rows, stride), _pad_last(columns, stride)
-        x = rows, columns, layers.pad_to_multiple(maps, stride)
+        x = _in_whole_cells(poses_and_maps, 2 ** len(self.multiples))
         first = self.multiples[0] * self.width
         x = layers.ConvNormAct(first, conv=partial(PoseConv, taps=3, padding=1), compute=self.compute)(x)
         scales = [x]
@@ -82,9 +83,7 @@ class DetailedParsingBlock(nn.Module):
         for finer in scales[-2::-1]:
             x = finer + upsampling.nearest_double(layers.conv1(finer.shape[-1], compute=self.compute)(x))
             x = layers.ResBlock(compute=self.compute)(x)
-        x = layers.leaky_relu(layers.instance_norm(dtype=self.compute.dtype)(x))
-        logits = layers.conv3(self.regions, compute=self.compute, name="logits")(x)
-        return logits[:, :height, :width].astype(jnp.float32)
+        return _logits(x, self.regions, poses_and_maps[-1], self.compute)
 
 
 class Encoder(nn.Module):

@@ -70,10 +70,11 @@ class SCRN(nn.Module):
         seen, painted = source_image, None
         other = None if style is None else jax.nn.one_hot(style["parsing"], self.regions)
         if model.paint != "none":
-            painted = paint.Paint.of(source_image, source_parsing, parts, parsing, carried=model.paint == "carried")
+            carried = model.paint in ("carried", "blended")
+            painted = paint.Paint.of(source_image, source_parsing, parts, parsing, carried=carried)
             if style is not None:
                 their_parts = paint.part_map(style["pose"], target_pose, height, width)
-                theirs = paint.Paint.of(style["image"], other, their_parts, parsing, carried=model.paint == "carried")
+                theirs = paint.Paint.of(style["image"], other, their_parts, parsing, carried=carried)
                 painted = painted.towards(theirs, style["share"], parsing)
             seen = jnp.concatenate([source_image, painted.picture, painted.weight], axis=-1)
         maps = jnp.concatenate([source_parsing, parsing], axis=-1)
@@ -100,7 +101,8 @@ class SCRN(nn.Module):
             image = upsampling.Decoder(model.width, model.upsampling, compute, name="decoder")(features)
         else:
             guide = jnp.concatenate([parsing, painted.picture, painted.flat, painted.weight, *hints], axis=-1)
-            image = PaintingDecoder(model.width, compute, name="decoder")(features, guide, painted.picture)
+            flat = [painted.flat] if model.paint == "blended" else []
+            image = PaintingDecoder(model.width, compute, name="decoder")(features, guide, painted.picture, *flat)
         if features.shape[-1] != self.feature_channels:
             features = layers.conv1(self.feature_channels, compute=compute, name="to_correspondence")(features)
         return {

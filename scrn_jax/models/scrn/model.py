@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from scrn_jax.models import base
+from scrn_jax.models import base, losses
 from scrn_jax.models.discriminator import Discriminator
 from scrn_jax.models.pretrained import weights
 from scrn_jax.models.pretrained.vgg import as_deep_as
@@ -38,7 +38,7 @@ class Scrn(base.TrainableModel):
         self.size, self.features, self.forms = size, features, forms
         self.generator, self.discriminator = SCRN(model), Discriminator(model.discriminator_width, compute)
         self.judges = objective.Judges.of(self.discriminator, features, compute)
-        self.weights = objective.term_weights(loss)
+        self.weights = losses.term_weights(loss)
         self.summary = f"an SCRN generator of width {model.width} with {model.blocks} Coarse Blocks"
         if parsing_steps:
             self.first_stage = base.Stage(parsing_steps, PARSING_BLOCK, (PARSING_TERM,))

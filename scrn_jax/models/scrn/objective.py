@@ -11,11 +11,10 @@ from scrn_jax.models.base import to_float
 from scrn_jax.models.discriminator import Discriminator
 from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.models.pretrained.alexnet import AlexNet
-from scrn_jax.models.pretrained.vgg import VGG
-from scrn_jax.models.scrn.settings import Features, LossWeights
+from scrn_jax.models.pretrained.vgg import DEPTHS, VGG
+from scrn_jax.models.scrn.settings import Features
 
 CORRESPONDENCE_TAP = "conv3_1"
-VGG_DEPTHS = {"vgg16": 16, "vgg19": 19}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Judges:
         """With the frozen networks that a config describes."""
         return cls(
             discriminator=discriminator,
-            vgg=VGG(depth=VGG_DEPTHS[features.correspondence], taps=(CORRESPONDENCE_TAP,), compute=compute),
+            vgg=VGG(depth=DEPTHS[features.correspondence], taps=(CORRESPONDENCE_TAP,), compute=compute),
             alexnet=AlexNet(compute=compute),
             perceptual_scale=features.perceptual_scale,
         )
@@ -69,11 +68,6 @@ def prepare(batch: Mapping[str, jax.Array], regions: int) -> dict[str, jax.Array
         "target_image": to_float(batch["target_image"]),
         "target_parsing": jax.nn.one_hot(batch["target_parsing"], regions),
     }
-
-
-def term_weights(loss: LossWeights) -> dict[str, float]:
-    """The weights of Eq. 4's terms by name, without those that are 0."""
-    return {name: weight for name, weight in dataclasses.asdict(loss).items() if weight}
 
 
 def target_features(judges: Judges, frozen, target_image, weights: Mapping[str, float]):

@@ -11,6 +11,8 @@ from scrn_jax.models.ops.convolutions import Compute
 from scrn_jax.models.scrn.coarse import Encoder
 
 DOUBLINGS = 2  # of the style encoder's grid, by its residual blocks
+# The gate of `PaintingDecoder` is sigmoid(CARRIED + GATE_SLOPE x), x near 0 at first: carried pixels count 0.88 then.
+CARRIED, GATE_SLOPE = 2.0, 10.0
 
 
 class RefineArea(nn.Module):
@@ -137,14 +139,15 @@ class PaintingDecoder(nn.Module):
     """Features F_g and paint to an image: what is known of every pixel joins at every scale, and the rest is added.
 
     The guide goes down by a 3x3 layer and two stride-2 ones (c, 2c, 4c) and joins F_g and both up-sampling residual
-    blocks. The last convolution starts near 0; the image is tanh(what it gives + arctanh(paint)).
+    blocks. The last convolution starts near 0; the image is tanh(what it gives + arctanh(paint)). With `flat` paint
+    beside it the convolution also gives a gate: where carried pixels lie in the wrong place, flat paint is nearer.
     """
 
     width: int
     compute: Compute = Compute()
 
     @nn.compact
-    def __call__(self, features_BxhxwxC, guide_BxHxWxG, paint_BxHxWx3):
+    def __call__(self, features_BxhxwxC, guide_BxHxWxG, paint_BxHxWx3, flat_BxHxWx3=None):
         """F_g (B, H/4, W/4, C), guide (B, H, W, G), paint (B, H, W, 3) in [-1, 1] -> image (B, H, W, 3) in [-1, 1]."""
         c = self.width
 
@@ -161,7 +164,11 @@ class PaintingDecoder(nn.Module):
         x = full + upsampling.UpResBlock(c, "nearest", self.compute)(x)
         x = layer(2 * c, layers.leaky_relu(layers.layer_norm(dtype=self.compute.dtype)(x)))
         small = nn.initializers.variance_scaling(0.01, "fan_in", "normal")
-        change = layers.conv3(3, kernel_init=small, compute=self.compute, name="to_image")(x).astype(jnp.float32)
+        outputs = 3 if flat_BxHxWx3 is None else 4
+        change = layers.conv3(outputs, kernel_init=small, compute=self.compute, name="to_image")(x).astype(jnp.float32)
+        if flat_BxHxWx3 is not None:
+            carried = nn.sigmoid(CARRIED + GATE_SLOPE * change[..., 3:])
+            change, paint_BxHxWx3 = change[..., :3], carried * paint_BxHxWx3 + (1 - carried) * flat_BxHxWx3
         painted = jnp.clip(paint_BxHxWx3, -0.97, 0.97)
         # arctanh, written out: TFLite's converter knows no such operation.
         return jnp.tanh(change + 0.5 * jnp.log((1 + painted) / (1 - painted)))

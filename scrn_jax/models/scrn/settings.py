@@ -6,16 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from scrn_jax.errors import UserError, require_at_most, require_one_of
-from scrn_jax.models import losses
-from scrn_jax.models.base import DTYPES
-from scrn_jax.models.ops import convolutions
+from scrn_jax.models import losses, sections
 
 # Beyond these no model of this kind is meant; a file that says more would have its reader build for hours.
 MAX_BLOCKS, MAX_WIDTH, MAX_MULTIPLE, MAX_LEVELS = 64, 512, 64, 8
 
 # What we found better than the paper's letter, as config.model has it; docs/pictures.md has the figures of each.
 BETTER_PICTURES: Mapping[str, Any] = types.MappingProxyType({
-    "upsampling": "nearest", "parsing_detail": True, "parsing_hints": True, "parsing_alone": True, "paint": "carried",
+    "upsampling": "nearest", "parsing_detail": True, "parsing_hints": True, "parsing_alone": True, "paint": "blended",
     "style_norm": "region", "style_bounded": False,
 })  # fmt: skip
 
@@ -54,8 +52,9 @@ class Model:
       parsing_hints: the parsing block also sees the source's regions as the body's parts carry them to the target pose,
         and how near each part is.
       parsing_alone: S_g learns from Eq. 9 only; the gradients of all that uses it stop.
-      paint: what the last decoder adds to: `none` (nothing), `flat` (colours of regions) or `carried` (source pixels
-        carried by the body's parts), see `person.paint`. The image encoder sees it as well.
+      paint: what the last decoder adds to: `none` (nothing), `flat` (colours of regions), `carried` (source pixels
+        carried by the body's parts) or `blended` (the one or the other, as it says of every pixel), see `person.paint`.
+        The image encoder sees flat or carried paint as well.
       style_norm: `frame` or `region`, see `refine.InjectStyle`. style_bounded: whether codes pass a tanh.
 
     How it is computed, which may change between two starts of a run:
@@ -85,10 +84,9 @@ class Model:
     def __post_init__(self):
         require_one_of(self, "model", "name", ("scrn",))
         require_at_most(self, "model", width=MAX_WIDTH, blocks=MAX_BLOCKS, discriminator_width=MAX_WIDTH)
-        require_one_of(self, "model", "dtype", DTYPES)
-        require_one_of(self, "model", "convolutions", convolutions.CHOICES)
+        sections.check_computed(self)
         require_one_of(self, "model", "upsampling", ("transposed", "nearest"))
-        require_one_of(self, "model", "paint", ("none", "flat", "carried"))
+        require_one_of(self, "model", "paint", ("none", "flat", "carried", "blended"))
         require_one_of(self, "model", "style_norm", ("frame", "region"))
         # The style encoder doubles its grid twice afterwards.
         for name, least in (("parsing_multiples", 1), ("style_multiples", 2)):

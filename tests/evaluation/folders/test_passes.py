@@ -174,6 +174,7 @@ def test_one_device_gives_the_figures_of_four(folders, undisturbed, tmp_path, mo
         np.testing.assert_allclose(four.methods[0].figures[metric], values, rtol=0, atol=1e-6, err_msg=metric)
 
 
+@pytest.mark.slow
 def test_one_device_gives_the_features_of_four(folders, tmp_path, monkeypatch):
     networks = Networks(inception=weights.load("inception", "random"))
     paths = sorted(folders[1].iterdir())[:4]
@@ -207,3 +208,16 @@ def test_in_groups_and_the_whole_share_at_once_give_the_same_figures(folders):
     in_groups, at_once = (meter_lib._over(mesh, work, choice)(None, batch) for choice in (True, False))
     for metric, values in at_once.items():
         np.testing.assert_allclose(in_groups[metric], values, rtol=0, atol=1e-5, err_msg=metric)
+
+
+def test_of_several_devices_of_a_processor_each_computes_as_a_single_core():
+    asked = []
+
+    def work(params, batch, grouped, convolutions):
+        asked.append(convolutions)
+        return {"sum": batch["a"].sum(1)}
+
+    for count in (1, 2):
+        mesh = devices_lib.make_mesh(jax.devices()[:count])
+        meter_lib._over(mesh, work)(None, devices_lib.put_batch({"a": np.ones((4, 2), np.float32)}, mesh))
+    assert asked == ["auto", "core"]

@@ -171,3 +171,13 @@ def test_a_painting_decoder_starts_near_its_paint(run):
     module = PaintingDecoder(width=4)
     image = run(lambda *args: module.init_with_output(jax.random.key(0), *args)[0])(features, guide, painted)
     assert np.abs(image - painted).mean() < 0.1
+
+
+def test_its_gate_starts_at_0_88_of_the_carried_paint(run):
+    """sigmoid(2) = 0.8808: of paint at 0.5 over flat paint at -0.5 it makes 0.38."""
+    rng = np.random.default_rng(5)
+    features, guide = rng.standard_normal((1, 8, 8, 16)), rng.standard_normal((1, 32, 32, 5))
+    paints = [np.full((1, 32, 32, 3), level, np.float32) for level in (0.5, -0.5)]
+    module = PaintingDecoder(width=4)
+    image = run(lambda *args: module.init_with_output(jax.random.key(0), *args)[0])(features, guide, *paints)
+    assert image.mean() == pytest.approx(0.38, abs=0.1)

@@ -1,0 +1,118 @@
+"""The photo's own detail in a larger copy of what the model paints.
+
+A model of 128x88 paints blurred faces and prints; the photo has them sharp. The body's parts take the source's pixels
+to the target pose (`person.paint`) in any size: what the enlarged picture lacks of them, their finer structure, is
+added to it, where the source shows what the model paints. A head that looks the same way in both poses is moved as a
+whole, hair and all.
+"""
+
+import jax
+import numpy as np
+from PIL import Image
+
+from scrn_jax.person import joints, paint, regions
+from scrn_jax.person.resizing import resize_maps
+
+TIMES = 4  # the model's frame, by default
+_SOFTNESS = 0.7  # pixels of the model's frame by which the outlines of its regions are rounded
+# Grey levels between the model's and the carried pixels at which half of the detail is left out: there the model says
+# that something else is to be seen.
+_TRUST = 40.0
+_FACE, _NECK, _EYES_AND_NOSE = (0, 14, 15, 16, 17), 1, (0, 14, 15)
+_HEAD = (1, 5)  # hair and face
+# How far the face's joints may lie from where the source's head would have them, as a share of the way from neck to
+# face: beyond it the head is turned.
+_TURNED = 0.15
+_NOSE, _ABOVE = 0.6, 0.8  # on the way from the neck (0) to the nose (1): below it the model's own head stays
+
+
+def enlarge(
+    source: np.ndarray, source_regions: np.ndarray, source_joints: np.ndarray, picture: np.ndarray, labels: np.ndarray,
+    target_joints: np.ndarray, share: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """A picture of the model with the source's detail, and how far each pixel is the person's.
+
+    Args:
+      source: the frame in its larger size, uint8 (kH, kW, 3), k whole.
+      source_regions: its regions (H, W); source_joints: (18, 2) in pixels of (H, W).
+      picture, labels: what the model paints, uint8 (H, W, 3), and its regions (H, W).
+      target_joints: (18, 2) in pixels of (H, W).
+      share: (8,) in [0, 1], how far regions are dressed as another person's, whose detail is not the source's.
+
+    Returns:
+      float32 (kH, kW, 3) from 0 to 255 but for rounding, and float32 (kH, kW) in [0, 1].
+    """
+    small, large = source_regions.shape, source.shape[:2]
+    times = large[0] // small[0]
+    here, there = _soft_regions(source_regions, large), _soft_regions(labels, large)
+    poses = [joints.move(np.asarray(pose), (times, times)) for pose in (source_joints, target_joints)]
+    own = np.ones(regions.NUM_REGIONS, np.float32) if share is None else np.float32(1) - share
+    found = _carry(source[None] / np.float32(255), here[None], *(pose[None] for pose in poses), there[None])
+    carried, weight = (np.asarray(part)[0] for part in found)
+    weight = (weight[..., 0] * (there @ own))[..., None]
+    carried = 255 * carried
+    known = resize_maps(weight, small, Image.Resampling.BOX)
+    mean = resize_maps(carried * weight, small, Image.Resampling.BOX) / np.maximum(known, 1e-3)
+    apart = np.abs(mean - picture).mean(-1, keepdims=True)
+    trusted = weight * resize_maps(np.where(known > 0.1, 1 / (1 + (apart / _TRUST) ** 4), 0), large)
+    change = trusted * (carried - resize_maps(mean, large))
+    enlarged, person = resize_maps(picture, large) + change, np.clip(2 * (1 - there[..., 0]) - 0.5, 0, 1)
+    head = None if share is not None and share[list(_HEAD)].any() else _head(source, here, *poses)
+    if head is None:
+        return enlarged, person
+    head_picture, head_share, above = head
+    models = np.clip(4 * there[..., _HEAD].sum(-1), 0, 1)  # the model's head makes room for the source's
+    enlarged = head_share[..., None] * head_picture + (1 - head_share[..., None]) * enlarged
+    return enlarged, np.maximum(person * (1 - above * models), head_share)
+
+
+def _head(source, masks, source_pose, target_pose) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """The source's head where the target has it: picture, share, and what lies above the nose, 0 to 1, all (kH, kW).
+
+    It is moved by the similarity that fits the joints of face and neck best (least squares, over complex numbers).
+    None where not both eyes and the nose are shown twice, or where it fits badly: the head is turned.
+
+    Args:
+      masks: the source's regions (kH, kW, 8); poses (18, 2) in pixels of (kH, kW).
+    """
+    both = joints.present(source_pose) & joints.present(target_pose)
+    points = [joint for joint in _FACE if both[joint]]
+    if not both[[*_EYES_AND_NOSE, _NECK]].all():
+        return None
+    ours, theirs = (pose[[*points, _NECK], 1] + 1j * pose[[*points, _NECK], 0] for pose in (target_pose, source_pose))
+    centred = ours - ours.mean()
+    turn = (centred.conj() * theirs).sum() / max((abs(centred) ** 2).sum(), 1e-6)
+    shift = theirs.mean() - turn * ours.mean()
+    apart = abs(turn * ours + shift - theirs).mean()
+    if not apart < _TURNED * abs(theirs[:-1].mean() - theirs[-1]):
+        return None
+    matrix = (turn.real, -turn.imag, shift.real, turn.imag, turn.real, shift.imag)
+    size = source.shape[1::-1]
+
+    def moved(channel):
+        image = Image.fromarray(np.ascontiguousarray(channel, np.float32))
+        return np.asarray(image.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC))
+
+    share = np.clip(2 * moved(masks[..., _HEAD].sum(-1)) - 0.5, 0, 1)
+    picture = np.stack([moved(source[..., channel]) for channel in range(3)], axis=-1).clip(0, 255)
+    axis = target_pose[_FACE[0]] - target_pose[_NECK]
+    rows, columns = np.mgrid[: size[1], : size[0]]
+    along = ((rows - target_pose[_NECK, 0]) * axis[0] + (columns - target_pose[_NECK, 1]) * axis[1]) / (axis @ axis)
+    return picture, share, np.clip((along - _NOSE) / (_ABOVE - _NOSE), 0, 1).astype(np.float32)
+
+
+@jax.jit
+def _carry(image, masks, source_pose, target_pose, parsing):
+    parsing = paint.sharpen(parsing)
+    flat = paint.flat_paint(paint.region_colours(image, masks), parsing)
+    return paint.carry(image, masks, source_pose, target_pose, parsing, flat)
+
+
+def _soft_regions(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A map's regions in another size with rounded outlines: float32 (kH, kW, 8), a distribution per pixel."""
+    from scipy import ndimage
+
+    masks = np.eye(regions.NUM_REGIONS, dtype=np.float32)[labels]
+    masks = ndimage.gaussian_filter(masks, (_SOFTNESS, _SOFTNESS, 0), mode="nearest")
+    masks = resize_maps(masks, size).clip(1e-6)
+    return masks / masks.sum(-1, keepdims=True)
