@@ -18,7 +18,7 @@ from scrn_jax.errors import UserError
 from scrn_jax.models.base import PACKAGES
 from scrn_jax.models.pretrained.catalogue import CONV_NAMES
 
-METHODS = ("patn",)  # whose tables there are
+METHODS = ("patn", "pise", "adgan")  # whose tables there are
 PARALLEL = "module."  # before every name where the authors trained on several GPUs
 
 

@@ -53,6 +53,10 @@ PISE_8 = (
     ("background", 0), ("hat", 1), ("hair", 1), ("upper clothes", 2), ("lower part", 4), ("lower part", 4), ("skin", 6),
     ("face", 5),
 )  # fmt: skip
+# The other way about, for weights that were trained on those maps: our region -> their class. What they tell apart and
+# we do not (skirts from trousers, hats from hair) is lost.
+ADGAN_CLASSES = (0, 2, 5, 5, 1, 4, 6, 7)
+PISE_CLASSES = (0, 2, 3, 3, 5, 7, 6, 6)
 MERGES = {
     "regions": REGIONS_8, "lip": LIP_20, "cihp": CIHP_20, "atr": ATR_18, "adgan": ADGAN_8, "pise": PISE_8,
 }  # fmt: skip

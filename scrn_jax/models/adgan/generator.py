@@ -118,7 +118,7 @@ class ADGAN(nn.Module):
         """Images (B, H, W, 3) in [-1, 1], joints (B, 18, 2), labels (B, H, W) -> images (B, H, W, 3) in [-1, 1]."""
         model, compute = self.model, base.compute(self.model)
         height, width = source_image.shape[1:3]
-        maps = heatmaps.heat_maps(target_pose, height, width)
+        maps = (heatmaps.pixels if model.published else heatmaps.heat_maps)(target_pose, height, width)
         x = PoseEncoder(model.width, model.blocks, compute, name="pose_encoder")(maps)
         style = self._style(source_image, source_parsing)
 
@@ -135,6 +135,8 @@ class ADGAN(nn.Module):
         """The regions' codes one after the other (B, style); every region is a picture of its own, 0 elsewhere."""
         model, compute = self.model, base.compute(self.model)
         batch, *frame = source_image.shape
+        if model.published:
+            source_parsing = jnp.asarray(regions.ADGAN_CLASSES)[source_parsing]
         masks = jax.nn.one_hot(source_parsing, regions.NUM_REGIONS, axis=1)[..., None]
         pictures = (source_image[:, None] * masks).reshape(batch * regions.NUM_REGIONS, *frame)
         seen = VGG(self.vgg, VGG_TAPS, compute, normalised=False, name="vgg")(pictures)

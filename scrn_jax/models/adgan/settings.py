@@ -31,6 +31,8 @@ class Model:
       hidden: width of the layers that make the norms' numbers of the style.
       dropout: share of features that each residual block of the discriminators drops.
       discriminator_width, discriminator_blocks: see `conditioned.ResidualDiscriminator`.
+      published: whether poses and regions are given as the weights that the authors published know them: a pixel a
+        joint instead of a Gaussian, and the classes of their maps, docs/methods/adgan.md.
       dtype, convolutions: how they are computed, as in `scrn.settings.Model`.
     """
 
@@ -42,6 +44,7 @@ class Model:
     dropout: float = 0.5
     discriminator_width: int = 64
     discriminator_blocks: int = 3
+    published: bool = False
     dtype: str = "float32"
     convolutions: str = "auto"
 

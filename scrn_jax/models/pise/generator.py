@@ -13,7 +13,7 @@ from scrn_jax.models.pise import blocks
 from scrn_jax.models.pise.normalisation import RegionNorm, SpatialNorm
 from scrn_jax.models.pise.settings import Model
 from scrn_jax.models.pretrained.vgg import VGG
-from scrn_jax.person import heatmaps, regions
+from scrn_jax.person import heatmaps, joints, regions
 
 STRIDE = 16  # of the deepest encoder; a frame is filled up to a multiple of it
 VGG_TAP, VGG_CHANNELS = "relu3_1", 256
@@ -47,18 +47,19 @@ class Encoder(nn.Module):
 
     width: int
     gated: bool
+    spectral: bool = True
     compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x):
-        c = self.width
+        c, options = self.width, {"spectral": self.spectral, "compute": self.compute}
         for features in (2 * c, 4 * c, 4 * c, 4 * c):
-            x = blocks.DownBlock(features, compute=self.compute)(x)
+            x = blocks.DownBlock(features, **options)(x)
         if self.gated:
             for _ in range(2):
                 x = blocks.GatedConv(4 * c, self.compute)(x)
         for _ in range(2):
-            x = blocks.UpBlock(4 * c, compute=self.compute)(x)
+            x = blocks.UpBlock(4 * c, **options)(x)
         return x
 
 
@@ -74,15 +75,38 @@ class Decoder(nn.Module):
     """Features (B, H/4, W/4, 4 width) to pictures (B, H, W, 3) in [-1, 1]."""
 
     width: int
+    spectral: bool = True
     compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x):
-        c = self.width
+        c, options = self.width, {"spectral": self.spectral, "compute": self.compute}
         for features in (2 * c, c):
-            x = blocks.UpBlock(features, compute=self.compute)(x)
-            x = blocks.ResBlock(features, compute=self.compute)(x)
-        return blocks.Output(3, compute=self.compute)(x)
+            x = blocks.UpBlock(features, **options)(x)
+            x = blocks.ResBlock(features, **options)(x)
+        return blocks.Output(3, **options)(x)
+
+
+def likeliest(map_BxHxWxR):
+    """The one region that each place belongs to, one-hot."""
+    return jax.nn.one_hot(map_BxHxWxR.argmax(-1), map_BxHxWxR.shape[-1])
+
+
+def last_there(map_BxHxWxR):
+    """As `likeliest`, but the last region whose number is not 0, and none where all are: the authors' code's rule."""
+    there = map_BxHxWxR > 0
+    later = jnp.cumsum(there[..., ::-1], axis=-1)[..., ::-1]
+    return (there & (later == 1)).astype(map_BxHxWxR.dtype)
+
+
+def _ours(map_BxHxWxR):
+    """A map of the classes of PISE's released maps as one of our regions: of those that are one here, the likelier."""
+    found = [
+        [i for i, (_, ours) in enumerate(regions.PISE_8) if ours == region] for region in range(map_BxHxWxR.shape[-1])
+    ]
+    return jnp.stack(
+        [map_BxHxWxR[..., classes].max(-1) if classes else jnp.zeros(map_BxHxWxR.shape[:-1]) for classes in found], -1
+    )  # fmt: skip
 
 
 class PISE(nn.Module):
@@ -108,41 +132,65 @@ class PISE(nn.Module):
           shares of 1; `features` (B, h, w, 256), before the spatially-aware norm, h and w a quarter of the frame that
           was filled up; of a width other than 64 by a 1x1 convolution.
         """
-        channels, compute = 4 * self.model.width, base.compute(self.model)
+        model, compute = self.model, base.compute(self.model)
+        channels, options = 4 * model.width, {"spectral": not model.published, "compute": compute}
         height, width = source_image.shape[1:3]
-        fill = partial(layers.pad_to_multiple, multiple=STRIDE)
-        image = fill(source_image, mode="edge")
-        labels = fill(source_parsing[..., None], mode="edge")[..., 0]
-        poses = [fill(heatmaps.heat_maps(pose, height, width)) for pose in (source_pose, target_pose)]
-        source_map = jax.nn.one_hot(labels, regions.NUM_REGIONS)
+        image, source_map, *poses = self._given(source_image, source_parsing, source_pose, target_pose)
 
         given = jnp.concatenate([source_map, *poses], axis=-1)
-        target_map = ParsingGenerator(self.model.parsing_width, regions.NUM_REGIONS, compute, name="parsing")(given)
+        target_map = ParsingGenerator(model.parsing_width, regions.NUM_REGIONS, compute, name="parsing")(given)
         codes = self._codes(image, source_map)
         shape = jnp.concatenate([source_map, target_map, poses[1], image], axis=-1)
-        x = Encoder(self.model.width, gated=True, compute=compute, name="shape_encoder")(shape)
-        likeliest = jax.nn.one_hot(target_map[:, ::4, ::4].argmax(-1), regions.NUM_REGIONS)
-        x = RegionNorm(compute, name="region_norm")(x, codes, likeliest)
+        x = Encoder(model.width, gated=True, name="shape_encoder", **options)(shape)
+        places = (last_there if model.published else likeliest)(target_map[:, ::4, ::4])
+        x = RegionNorm(model.published, compute, name="region_norm")(x, codes, places)
         features = blocks.ResBlock(channels, spectral=False, compute=compute, name="after_regions")(x)
 
         seen = VGG(self.vgg, (VGG_TAP,), compute, normalised=False, name="vgg")(image)[VGG_TAP]
         x = SpatialNorm(channels, compute, name="spatial_norm")(features, jax.lax.stop_gradient(seen))
         x = blocks.ResBlock(channels, spectral=False, compute=compute, name="after_places")(x)
-        picture = Decoder(self.model.width, compute, name="decoder")(x)
-        if features.shape[-1] != VGG_CHANNELS:
+        picture = Decoder(model.width, name="decoder", **options)(x)
+        if features.shape[-1] != VGG_CHANNELS and not model.published:
             features = layers.conv1(VGG_CHANNELS, compute=compute, name="for_correspondence")(features)
-        target_map = target_map[:, :height, :width]
+        left = self._bar(height, width)
+        picture, target_map = (each[:, :height, left : left + width] for each in (picture, target_map))
+        if model.published:
+            target_map = _ours(target_map)
         return {
-            "image": picture[:, :height, :width],
+            "image": picture,
             "map": target_map,
             "parsing": target_map / jnp.maximum(target_map.sum(-1, keepdims=True), 1e-6),
             "features": features.astype(jnp.float32),
         }
 
+    def _bar(self, height: int, width: int) -> int:
+        """Columns to put before a frame: half of what `published` weights want it to be wider."""
+        return max(0, (height - width) // 2) if self.model.published else 0
+
+    def _given(self, source_image, source_parsing, *poses):
+        """The picture, its regions one-hot, and the poses' heat maps, of a frame that the encoders can halve."""
+        height, width = source_image.shape[1:3]
+        fill = partial(layers.pad_to_multiple, multiple=STRIDE)
+        if self.model.published:
+            left = self._bar(height, width)
+            columns = (0, 0), (0, 0), (left, max(0, height - width) - left)
+            source_image = jnp.pad(source_image, (*columns, (0, 0)), constant_values=1.0)
+            source_parsing = jnp.pad(jnp.asarray(regions.PISE_CLASSES)[source_parsing], columns)
+            moved = [pose + jnp.asarray([0, left], jnp.float32) for pose in poses]
+            poses = [
+                jnp.where(joints.present(pose)[..., None], to, joints.MISSING)
+                for pose, to in zip(poses, moved, strict=True)
+            ]
+            width = source_image.shape[2]
+        labels = fill(source_parsing[..., None], mode="edge")[..., 0]
+        source_map = jax.nn.one_hot(labels, regions.NUM_REGIONS)
+        maps = [fill(heatmaps.heat_maps(pose, height, width)) for pose in poses]
+        return fill(source_image, mode="edge"), source_map, *maps
+
     def _codes(self, image, source_map):
         """The source's style, a code (4 width,) in [-1, 1] for every region."""
         width, compute = self.model.width, base.compute(self.model)
-        x = Encoder(width, gated=False, compute=compute, name="style_encoder")(image)
+        x = Encoder(width, gated=False, spectral=not self.model.published, compute=compute, name="style_encoder")(image)
         x = spectral.Conv(
             4 * width, taps=1, padding=0, spectral=False, kernel_init=blocks.PLAIN_INIT, compute=compute,
             name="to_style",

@@ -12,9 +12,22 @@ TEMPERATURE = 0.01
 TINY = 1e-12
 
 
-class RegionNorm(nn.Module):
-    """Per-region normalisation: norm(x) * (1 + gamma) + beta, both read off each region's code by 3x3 convolutions."""
+class Affine(nn.Module):
+    """A scale and a shift a channel: what is left of a batch norm in use."""
 
+    @nn.compact
+    def __call__(self, x):
+        scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
+        return (x * scale + self.param("bias", nn.initializers.zeros, x.shape[-1:])).astype(x.dtype)
+
+
+class RegionNorm(nn.Module):
+    """Per-region normalisation: norm(x) * (1 + gamma) + beta, both read off each region's code by 3x3 convolutions.
+
+    The norm is an instance norm, or if `frozen` a scale and a shift.
+    """
+
+    frozen: bool = False
     compute: Compute = Compute()
 
     @nn.compact
@@ -31,7 +44,8 @@ class RegionNorm(nn.Module):
             layers.conv3(x_BxhxwxC.shape[-1], kernel_init=PLAIN_INIT, compute=self.compute, name=name)(style)
             for name in ("gamma", "beta")
         )
-        return layers.instance_norm(dtype=self.compute.dtype)(x_BxhxwxC) * (1 + gamma) + beta
+        norm = Affine(name="norm") if self.frozen else layers.instance_norm(dtype=self.compute.dtype)
+        return norm(x_BxhxwxC) * (1 + gamma) + beta
 
 
 def with_coordinates(x_BxhxwxC):

@@ -30,6 +30,8 @@ class Model:
       width: channels of the image networks; features have four times as many.
       parsing_width: of the parsing generator.
       discriminator_width: see `discriminator.Discriminator`.
+      published: whether the generator is the function that the weights are of which the authors published, with their
+        classes, frame and norms: docs/methods/pise.md. To be used, not to be trained.
       dtype, convolutions: how they are computed, as in `scrn.settings.Model`.
     """
 
@@ -37,6 +39,7 @@ class Model:
     width: int = 64
     parsing_width: int = 32
     discriminator_width: int = 32
+    published: bool = False
     dtype: str = "float32"
     convolutions: str = "auto"
 
