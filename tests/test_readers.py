@@ -69,7 +69,7 @@ def in_safetensors(value) -> bytes:
 
 def read_card(file: Path) -> str | None:
     report = export.read_report(file.parent, 3)
-    return None if report is None else export.card({**MODEL, "report": report}, "a model")
+    return None if report is None else export.card({**MODEL, "report": report}, "a model", "from a test")
 
 
 def read_people(file: Path):
