@@ -38,9 +38,11 @@ class PoseTransfer:
 
         def paint(params, batch):
             painted = model.generate(params, batch)
-            # A model that predicts no regions may paint the person anywhere.
-            parsing = painted["parsing"].argmax(-1) if "parsing" in painted else jnp.ones(painted["image"].shape[:3])
-            return base.to_uint8(painted["image"]), parsing.astype(jnp.uint8)
+            image = painted["image"]
+            # A model that predicts no regions may paint the person anywhere: all of it counts as clothes.
+            anywhere = jnp.full(image.shape[:3], regions.NAMES.index("upper clothes"))
+            parsing = painted["parsing"].argmax(-1) if "parsing" in painted else anywhere
+            return base.to_uint8(image), parsing.astype(jnp.uint8)
 
         self._paint = jax.jit(paint, in_shardings=(replicated, data), out_shardings=replicated)
 
