@@ -88,10 +88,10 @@ class PhotoTransfer:
 
         The person alone is painted: it stands in front of the source's own background, see `compositing`.
         """
+        people = list(self._people(image, regions, joints, targets, style, large))
         background, hole = compositing.without_person(image, regions)
         if large is not None:
             background = compositing.enlarged(background, hole, large)
-        people = self._people(image, regions, joints, targets, style, large)
         return np.stack([compositing.in_front(*person, background) for person in people])
 
     def paint_framed(self, framed: Framed, targets: np.ndarray, style=None) -> np.ndarray:

@@ -16,7 +16,6 @@ import numpy as np
 
 from scrn_jax.errors import UserError
 from scrn_jax.models.pretrained.catalogue import from_torch, network, networks
-from scrn_jax.models.published import METHODS
 from scrn_jax.runtime import arrays as arrays_lib
 from scrn_jax.runtime import files
 
@@ -77,6 +76,8 @@ def _convert_generator(method: str, source: Path, destination: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
+    from scrn_jax.models.published import METHODS  # knows the models, which those who read weights need not
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="PyTorch's .pth file")
     parser.add_argument("destination", type=Path, help="the .npz to write, or with --model the new folder")
