@@ -47,7 +47,7 @@ def shared(two_by_two, first_state, make_batch):
     return two_by_two.step(two_by_two.put(first_state), make_batch(0))
 
 
-@pytest.fixture(params=["four", "shared"])
+@pytest.fixture(params=[pytest.param("four", marks=pytest.mark.slow), "shared"])
 def several(request):
     """What several devices make of the step."""
     return request.getfixturevalue(request.param)
@@ -151,6 +151,7 @@ def test_a_sheet_is_drawn_from_shared_parameters(
     assert difference.max() <= 1
 
 
+@pytest.mark.slow
 def test_the_new_state_is_whole_on_every_device(four):
     assert all(leaf.sharding.is_fully_replicated and len(leaf.devices()) == 4 for leaf in jax.tree.leaves(four[0]))
 

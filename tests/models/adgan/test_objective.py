@@ -95,6 +95,7 @@ def test_the_terms_equal_pytorchs(frozen, person_batch, nchw, oihw, run):
     np.testing.assert_allclose(found["adv"], run(model.pair.generator_term)(judges, batch, image, KEY), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_frozen_network_is_filled_in_and_stays(tmp_path, trainer_of, make_batch, frozen):
     settings = _settings()
     trainer = trainer_of(settings)

@@ -141,6 +141,7 @@ def test_vgg19_is_looked_at_where_the_authors_look():
     assert not judges.vgg.normalised
 
 
+@pytest.mark.slow
 def test_the_frozen_network_is_filled_in_and_stays(tmp_path, trainer_of, make_batch, frozen):
     """Its weights are VGG's in a fresh state, in the averaged generator too, and after a step."""
     settings = _settings()
