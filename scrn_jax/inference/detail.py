@@ -77,7 +77,8 @@ def _head(source, masks, source_pose, target_pose) -> tuple[np.ndarray, np.ndarr
     """
     both = joints.present(source_pose) & joints.present(target_pose)
     points = [joint for joint in _FACE if both[joint]]
-    if not both[[*_EYES_AND_NOSE, _NECK]].all():
+    axis = target_pose[_FACE[0]] - target_pose[_NECK]
+    if not both[[*_EYES_AND_NOSE, _NECK]].all() or axis @ axis < 1:
         return None
     ours, theirs = (pose[[*points, _NECK], 1] + 1j * pose[[*points, _NECK], 0] for pose in (target_pose, source_pose))
     centred = ours - ours.mean()
@@ -86,6 +87,7 @@ def _head(source, masks, source_pose, target_pose) -> tuple[np.ndarray, np.ndarr
     apart = abs(turn * ours + shift - theirs).mean()
     if not apart < _TURNED * abs(theirs[:-1].mean() - theirs[-1]):
         return None
+    shift += (0.5 + 0.5j) * (1 - turn)  # Pillow counts from the corner of the first pixel, not from its centre
     matrix = (turn.real, -turn.imag, shift.real, turn.imag, turn.real, shift.imag)
     size = source.shape[1::-1]
 
@@ -95,7 +97,6 @@ def _head(source, masks, source_pose, target_pose) -> tuple[np.ndarray, np.ndarr
 
     share = np.clip(2 * moved(masks[..., _HEAD].sum(-1)) - 0.5, 0, 1)
     picture = np.stack([moved(source[..., channel]) for channel in range(3)], axis=-1).clip(0, 255)
-    axis = target_pose[_FACE[0]] - target_pose[_NECK]
     rows, columns = np.mgrid[: size[1], : size[0]]
     along = ((rows - target_pose[_NECK, 0]) * axis[0] + (columns - target_pose[_NECK, 1]) * axis[1]) / (axis @ axis)
     return picture, share, np.clip((along - _NOSE) / (_ABOVE - _NOSE), 0, 1).astype(np.float32)

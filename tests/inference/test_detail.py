@@ -101,6 +101,13 @@ def test_a_head_of_which_the_target_hides_a_part_is_the_models(person, hidden):
     assert found[_head(person)][:, 2].mean() > 200 > 150 > person[0][_head(person)][:, 2].mean()
 
 
+def test_a_nose_on_the_neck_is_no_head(person):
+    target = person[2].copy()
+    target[0] = target[1]
+    found, share = detail.enlarge(*person, BLUE, person[1], target)
+    assert np.isfinite(found).all() and np.isfinite(share).all()
+
+
 def test_a_head_that_looks_the_other_way_is_the_models(person):
     """The nose on the other side of the eyes, as far as it was on this one and more."""
     target = person[2].copy()
