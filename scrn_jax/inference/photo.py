@@ -96,14 +96,17 @@ class PhotoTransfer:
 
     def paint_framed(self, framed: Framed, targets: np.ndarray, style=None) -> np.ndarray:
         """`paint` of a photo's person, `times` as large as the frame: uint8 (N, kH, kW, 3)."""
-        large = framed.large if self.times > 1 else None
+        large = self._large(framed)
         return self.paint(framed.image, framed.regions_HxW, framed.joints_Jx2, targets, style, large)
 
     def paint_whole(self, framed: Framed, targets: np.ndarray, style=None) -> np.ndarray:
         """`paint_framed` put back into the photo, with its size: uint8 (N, rows, columns, 3)."""
         given = framed.image, framed.regions_HxW
-        people = self._people(*given, framed.joints_Jx2, targets, style, framed.large)
+        people = self._people(*given, framed.joints_Jx2, targets, style, self._large(framed))
         return np.stack([compositing.put_back(framed.photo, framed.window, *given, *person) for person in people])
+
+    def _large(self, framed: Framed) -> np.ndarray | None:
+        return framed.large if self.times > 1 else None
 
     def _people(self, image, regions, joints, targets, style, large) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """For each target what the model paints, (H, W, 3) up to 255, and how far each pixel is the person's, (H, W).

@@ -110,6 +110,18 @@ def test_the_background_is_the_photos_own_where_nobody_was_and_is(truth, photo):
     np.testing.assert_array_equal(large[1][there], framed.large[there])
 
 
+def test_once_as_large_pictures_are_the_models_even_in_the_whole_photo(truth, photo):
+    """Grey, as `Shifted` paints everybody: no detail and no head of the photo's."""
+    somebody = PhotoTransfer(Shifted(), truth, times=1)
+    framed = somebody.estimate(photo)
+    pose = framed.joints_Jx2[None]
+    assert (somebody.paint_framed(framed, pose)[0] == 128).all(-1).sum() > 300
+    nose = framed.window.top, framed.window.left
+    scale = framed.window.scale(SIZE)
+    nose = [round(start + place / by) for start, place, by in zip(nose, framed.joints_Jx2[0], scale, strict=True)]
+    assert (somebody.paint_whole(framed, pose)[0][tuple(nose)] == 128).all()
+
+
 @pytest.fixture(scope="module")
 def other():
     return Rendered.sample(3, 4).view(0, 256, 176).image
