@@ -7,8 +7,8 @@ tools/ship_model.py packs the export of its newest checkpoint for the package.
 
 Reached on 240 pairs of unseen people, before the gate between carried and flat paint (`model.paint` was "carried", as
 it is in the model that comes with the package): LPIPS on VGG16 0.314, SSIM 0.616, PSNR 20.41 dB (carried pixels, told
-the true S_t: 0.467, 0.468, 16.33; copying the source: 0.428, 0.511, 15.38). A step takes about 0.6 s on two idle cores of an AMD
-EPYC; the people take ten minutes of both.
+the true S_t: 0.467, 0.468, 16.33; copying the source: 0.428, 0.511, 15.38). A step takes about 0.6 s on two idle cores
+of an AMD EPYC; the people take ten minutes of both.
 
 Variants: `full`, and `smoke`, 4 people and 4 steps.
 """
