@@ -197,12 +197,37 @@ def carry_pixels(image, labels, parts: Parts, parsing, flat):
     return torch.lerp(flat, carried, weight.sqrt()), weight.sqrt()
 
 
-def paint(image, labels, masks, parts: Parts, parsing, carried: bool):
+def fill(image, known, otherwise):
+    """The image where it is known (B, 1, H, W), elsewhere the nearest level of a pyramid of means that knows more."""
+    levels = [(image, known)]
+    while max(image.shape[2:]) > 1:
+        odd = 0, image.shape[3] % 2, 0, image.shape[2] % 2
+        pooled = functional.avg_pool2d(functional.pad(torch.cat([image * known, known], 1), odd), 2)
+        image, known = pooled[:, :-1] / pooled[:, -1:].clamp(min=0.25), (pooled[:, -1:] > 0).to(image.dtype)
+        levels.append((image, known))
+    filled = otherwise[..., None, None]
+    for image, known in reversed(levels):
+        larger = functional.interpolate(filled, scale_factor=2, mode="bilinear", align_corners=False)
+        filled = torch.where(known > 0, image, larger[..., : image.shape[2], : image.shape[3]])
+    return filled
+
+
+def paint(image, labels, masks, parts: Parts, parsing, carried: bool, background_kept: bool):
     """(picture (B, 3, H, W), weight (B, 1, H, W), flat paint (B, 3, H, W)) under the squared parsing map."""
     with torch.autocast(image.device.type, enabled=False):
         parsing = parsing.square()
         parsing = parsing / parsing.sum(1, keepdim=True)
-        flat = (region_colours(image, masks).transpose(1, 2) @ parsing.flatten(2)).view_as(image)
+        colours = region_colours(image, masks)
+        flat = (colours.transpose(1, 2) @ parsing.flatten(2)).view_as(image)
+        weight = torch.zeros_like(flat[:, :1])
+        if background_kept:
+            radius = max(1, round(image.shape[2] / 64))
+            near = functional.max_pool2d(1 - masks[:, :1], 2 * radius + 1, stride=1, padding=radius)
+            known = (near < 0.5).to(image.dtype)
+            behind = fill(image, known, colours[:, 0])
+            flat = flat + parsing[:, :1] * (behind - colours[:, 0, :, None, None])
+            weight = parsing[:, :1] * known
         if not carried:
-            return flat, torch.zeros_like(flat[:, :1]), flat
-        return *carry_pixels(image, labels, parts, parsing, flat), flat
+            return flat, weight, flat
+        picture, strength = carry_pixels(image, labels, parts, parsing, flat)
+        return picture, strength + weight, flat

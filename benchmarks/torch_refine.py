@@ -118,10 +118,11 @@ class SCRN(nn.Module):
     def __init__(
         self, width=64, blocks=6, refine_area=True, parsing_multiples=(1, 2, 4, 8), style_multiples=(1, 2, 4, 4, 4),
         upsampling="transposed", parsing_detail=False, parsing_hints=False, parsing_alone=False, paint="none",
-        style_norm="frame", style_bounded=True, regions=8, feature_channels=256,
+        background="flat", style_norm="frame", style_bounded=True, regions=8, feature_channels=256,
     ):  # fmt: skip
         super().__init__()
         self.regions, self.parsing_hints, self.parsing_alone, self.paint = regions, parsing_hints, parsing_alone, paint
+        self.background = background
         hints = regions + torch_paint.PARTS
         sizes = 2 * mirror.JOINTS + regions + (hints if parsing_hints else 0), width, regions, parsing_multiples
         detailed, plain = mirror.DetailedParsingBlock, mirror.ParsingBlock
@@ -156,8 +157,9 @@ class SCRN(nn.Module):
         seen = source_image
         if self.paint != "none":
             picture, weight, flat = torch_paint.paint(
-                source_image, labels, source_parsing, parts, parsing.detach(), self.paint in ("carried", "blended")
-            )
+                source_image, labels, source_parsing, parts, parsing.detach(), self.paint in ("carried", "blended"),
+                self.background == "kept",
+            )  # fmt: skip
             seen = torch.cat([source_image, picture, weight], dim=1)
         coarse_features, coarse_image = self.coarse_generator(seen, torch.cat([*maps, parsing], dim=1))
         refined = coarse_features

@@ -31,7 +31,7 @@ def parsing_error(outputs, labels, form: str):
 
 # Of `settings.Model`: what the generator is built from.
 GENERATOR = ("width", "blocks", "refine_area", "parsing_multiples", "style_multiples", "upsampling", "parsing_detail",
-             "parsing_hints", "parsing_alone", "paint", "style_norm", "style_bounded")  # fmt: skip
+             "parsing_hints", "parsing_alone", "paint", "background", "style_norm", "style_bounded")  # fmt: skip
 
 
 class Mirror:

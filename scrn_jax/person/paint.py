@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from scrn_jax.person import joints, regions
+from scrn_jax.person import background, joints, regions
 
 BACKGROUND = 0
 _HEAD = (0, 14, 15, 16, 17)
@@ -273,13 +273,26 @@ class Paint(NamedTuple):
     flat: jax.Array
 
     @classmethod
-    def of(cls, image_BxHxWx3, masks_BxHxWxR, parts, parsing_BxHxWxR, *, carried: bool) -> "Paint":
-        """Paint under the sharpened parsing map, carried along `part_map`'s `parts` or flat only; no gradient flows."""
+    def of(
+        cls, image_BxHxWx3, masks_BxHxWxR, parts, parsing_BxHxWxR, *, carried: bool, background_kept: bool = False
+    ) -> "Paint":
+        """Paint under the sharpened parsing map, carried along `part_map`'s `parts` or flat only; no gradient flows.
+
+        A background that is kept is the source's own, see `background.kept`, and counts as carried where it is known;
+        else it has one colour as the other regions.
+        """
         parsing_BxHxWxR = sharpen(jax.lax.stop_gradient(parsing_BxHxWxR))
-        flat = flat_paint(region_colours(image_BxHxWx3, masks_BxHxWxR), parsing_BxHxWxR)
+        colours_BxRx3 = region_colours(image_BxHxWx3, masks_BxHxWxR)
+        flat = flat_paint(colours_BxRx3, parsing_BxHxWxR)
+        weight = jnp.zeros_like(flat[..., :1])
+        if background_kept:
+            colour, share = colours_BxRx3[:, BACKGROUND], parsing_BxHxWxR[..., BACKGROUND, None]
+            behind, known = background.kept(image_BxHxWx3, 1 - masks_BxHxWxR[..., BACKGROUND], colour)
+            flat, weight = flat + share * (behind - colour[:, None, None]), share * known
         if not carried:
-            return cls(flat, jnp.zeros_like(flat[..., :1]), flat)
-        return cls(*carry_pixels(image_BxHxWx3, masks_BxHxWxR, *parts, parsing_BxHxWxR, flat), flat)
+            return cls(flat, weight, flat)
+        picture, strength = carry_pixels(image_BxHxWx3, masks_BxHxWxR, *parts, parsing_BxHxWxR, flat)
+        return cls(picture, strength + weight, flat)
 
     def towards(self, other: "Paint", share_BxR, parsing_BxHxWxR) -> "Paint":
         """This paint with `other`'s in its place as far as `share` in [0, 1] says of each region."""

@@ -174,9 +174,10 @@ def _is_of_orbax(code: types.CodeType) -> bool:
 
 
 class Once:
-    """A filter that lets a library's warning through once, whatever its numbers, errors always, and none of Orbax's.
+    """A filter that lets a library's warning through once, whatever its numbers, and errors always.
 
-    Orbax warns of every option that it will change one day.
+    None of Orbax's warnings passes, who warns of every option that it will change one day, and no error of a task of
+    its that nobody waits for any more.
     """
 
     def __init__(self):
@@ -184,7 +185,8 @@ class Once:
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno >= logging.ERROR:
-            return True
+            # asyncio names the coroutine's file, and so tells of reads that Orbax gave up for an error that it raised.
+            return not (record.name == "asyncio" and f"{os.sep}orbax{os.sep}" in record.getMessage())
         place = record.pathname, record.lineno
         known = place in self._seen or "orbax" in Path(record.pathname).parts
         self._seen.add(place)

@@ -4,14 +4,16 @@ Both sides compute in float64, where only another formula tells them apart.
 """
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
 from flax.traverse_util import flatten_dict
 
-from benchmarks import torch_training, torch_weights
+from benchmarks import torch_paint, torch_training, torch_weights
 from scrn_jax.models import base
 from scrn_jax.models.scrn.settings import BETTER_PICTURES
+from scrn_jax.person import paint
 from scrn_jax.training import state as state_lib
 
 TERMS = ("cor", "l1", "adv", "per", "par", "face", "generator", "discriminator")
@@ -207,3 +209,23 @@ def test_a_parameter_that_the_mirror_lacks_is_an_error(mirror, start):
 def test_a_target_that_the_mirror_has_no_form_for_is_an_error(tiny_settings, start, frozen):
     with pytest.raises(ValueError, match="non-saturating form"):
         torch_training.Mirror(tiny_settings(adversarial="hinge"), start, frozen)
+
+
+def test_flat_paint_on_the_sources_own_background_is_equal():
+    """On maps with a person in them: random labels leave no pixel whose neighbours are all background."""
+    rng = np.random.default_rng(3)
+    labels = np.zeros((2, 65, 44), np.int64)
+    labels[0, 10:50, 12:30], labels[1, :, 20:44] = rng.integers(1, 8, (40, 18)), 2
+    image, parsing = rng.uniform(-1, 1, (2, 65, 44, 3)), rng.dirichlet(np.ones(8), (2, 65, 44))
+    masks = np.eye(8)[labels]
+    with jax.enable_x64(True):
+        ours = paint.Paint.of(*map(jnp.asarray, (image, masks)), None, jnp.asarray(parsing), carried=False,
+                              background_kept=True)  # fmt: skip
+
+    def nchw(maps):
+        return torch.from_numpy(maps).permute(0, 3, 1, 2)
+
+    theirs = torch_paint.paint(nchw(image), torch.from_numpy(labels), nchw(masks), None, nchw(parsing), False, True)
+    assert np.mean(np.asarray(ours.weight) > 0.01) > 0.1
+    for own, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(other.permute(0, 2, 3, 1), own, atol=EQUAL)

@@ -148,3 +148,17 @@ def test_regions_are_carried_with_the_nearest_part(striped):
     carried = paint.carry_labels(masks, *paint.part_map(FRONT[None], _moved((3, -5))[None], HEIGHT, WIDTH))
     expected = np.roll(masks, (3, -5), (1, 2))
     assert (carried.argmax(-1) == expected.argmax(-1))[:, 8:60, 8:36].mean() > 0.97
+
+
+def test_a_kept_background_is_the_sources_own_and_counts_as_carried(striped):
+    image, masks = striped
+    image = np.where(np.asarray(masks[..., :1]) > 0, np.linspace(-1, 1, WIDTH)[:, None], image).astype(np.float32)
+    target = masks[:, ::-1]  # somebody else, so that both uncovered and hidden background is asked for
+    parts = paint.part_map(FRONT[None], FRONT[None], HEIGHT, WIDTH)
+    flat, kept = (paint.Paint.of(image, masks, parts, target, carried=True, background_kept=k) for k in (False, True))
+    asked, there = np.asarray(target[..., 0] > 0), np.asarray(kept.weight[..., 0])
+    seen = asked & (there > 0.5)
+    np.testing.assert_allclose(kept.picture[seen], image[seen], atol=1e-6)
+    assert np.asarray(masks[..., 0] > 0)[seen].all() and seen.sum() > 0.5 * asked.sum()
+    np.testing.assert_allclose(kept.picture[~asked], flat.picture[~asked], atol=1e-6)
+    assert np.abs(flat.picture[asked] - flat.picture[asked][0]).max() < 1e-5  # one colour

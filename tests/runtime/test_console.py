@@ -1,5 +1,7 @@
 """What a command says: help with every flag, and what libraries warn of, once."""
 
+import asyncio
+import gc
 import logging
 import os
 import re
@@ -80,6 +82,35 @@ def test_of_orbax_only_errors_pass_and_every_time():
     once = console.Once()
     assert not once.filter(_warning("orbax", 1, "this option will change"))
     assert all(once.filter(_warning("orbax", 2, "lost", logging.ERROR)) for _ in range(2))
+
+
+def _forgotten_task(file: str) -> str:
+    """What asyncio logs of a task whose coroutine stands in a file of that name, has failed and is never asked."""
+    told = []
+    handler = logging.Handler()
+    handler.emit = told.append
+    handler.addFilter(console.Once())
+    names = {}
+    exec(compile("async def read():\n    raise OSError('gone')", file, "exec"), names)
+
+    async def forget():
+        task = asyncio.ensure_future(names["read"]())
+        await asyncio.sleep(0)
+        del task
+        gc.collect()
+
+    logger = logging.getLogger("asyncio")
+    logger.addHandler(handler)
+    try:
+        asyncio.run(forget())
+    finally:
+        logger.removeHandler(handler)
+    return "\n".join(record.getMessage() for record in told)
+
+
+def test_a_read_that_orbax_gave_up_is_not_reported_by_asyncio_and_another_task_is():
+    assert _forgotten_task("/site-packages/orbax/checkpoint/serialization.py") == ""
+    assert "never retrieved" in _forgotten_task("/site-packages/other/serialization.py")
 
 
 PROGRAM = """

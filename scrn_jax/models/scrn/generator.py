@@ -70,11 +70,15 @@ class SCRN(nn.Module):
         seen, painted = source_image, None
         other = None if style is None else jax.nn.one_hot(style["parsing"], self.regions)
         if model.paint != "none":
-            carried = model.paint in ("carried", "blended")
-            painted = paint.Paint.of(source_image, source_parsing, parts, parsing, carried=carried)
+            paint_of = partial(
+                paint.Paint.of,
+                carried=model.paint in ("carried", "blended"),
+                background_kept=model.background == "kept",
+            )
+            painted = paint_of(source_image, source_parsing, parts, parsing)
             if style is not None:
                 their_parts = paint.part_map(style["pose"], target_pose, height, width)
-                theirs = paint.Paint.of(style["image"], other, their_parts, parsing, carried=carried)
+                theirs = paint_of(style["image"], other, their_parts, parsing)
                 painted = painted.towards(theirs, style["share"], parsing)
             seen = jnp.concatenate([source_image, painted.picture, painted.weight], axis=-1)
         maps = jnp.concatenate([source_parsing, parsing], axis=-1)

@@ -14,7 +14,7 @@ MAX_BLOCKS, MAX_WIDTH, MAX_MULTIPLE, MAX_LEVELS = 64, 512, 64, 8
 # What we found better than the paper's letter, as config.model has it; docs/pictures.md has the figures of each.
 BETTER_PICTURES: Mapping[str, Any] = types.MappingProxyType({
     "upsampling": "nearest", "parsing_detail": True, "parsing_hints": True, "parsing_alone": True, "paint": "blended",
-    "style_norm": "region", "style_bounded": False,
+    "background": "kept", "style_norm": "region", "style_bounded": False,
 })  # fmt: skip
 
 
@@ -55,6 +55,8 @@ class Model:
       paint: what the last decoder adds to: `none` (nothing), `flat` (colours of regions), `carried` (source pixels
         carried by the body's parts) or `blended` (the one or the other, as it says of every pixel), see `person.paint`.
         The image encoder sees flat or carried paint as well.
+      background: of that paint, `flat` (one colour) or `kept` (the source's own, and what lies around where the source
+        hides it), see `person.background`.
       style_norm: `frame` or `region`, see `refine.InjectStyle`. style_bounded: whether codes pass a tanh.
 
     How it is computed, which may change between two starts of a run:
@@ -74,6 +76,7 @@ class Model:
     parsing_hints: bool = False
     parsing_alone: bool = False
     paint: str = "none"
+    background: str = "flat"
     style_norm: str = "frame"
     style_bounded: bool = True
     discriminator_width: int = 32
@@ -87,6 +90,7 @@ class Model:
         sections.check_computed(self)
         require_one_of(self, "model", "upsampling", ("transposed", "nearest"))
         require_one_of(self, "model", "paint", ("none", "flat", "carried", "blended"))
+        require_one_of(self, "model", "background", ("flat", "kept"))
         require_one_of(self, "model", "style_norm", ("frame", "region"))
         # The style encoder doubles its grid twice afterwards.
         for name, least in (("parsing_multiples", 1), ("style_multiples", 2)):
