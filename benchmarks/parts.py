@@ -116,7 +116,7 @@ def _paint(settings) -> dict[str, tuple[list[workload.Compiled], tuple, int]]:
         hints = paint.carry_labels(source, *parts), paint.nearness(parts[1])
         if model.paint == "none":
             return hints
-        return hints, paint.Paint.of(image, source, parts, target, carried=model.paint == "carried")
+        return hints, paint.Paint.of(image, source, parts, target, **model.paint_options)
 
     arguments = image, source, target, batch["source_pose"], batch["target_pose"]
     return {"hints and paint": ([workload.Compiled(work, *arguments)], jax.device_put(arguments), 1)}

@@ -70,7 +70,8 @@ def pictures(
     )
     colours = paint.region_colours(source, source_regions)
     flat_true = paint.flat_paint(colours, true_regions)
-    poses = batch["source_pose"], batch["target_pose"]
+    parts = paint.part_map(batch["source_pose"], batch["target_pose"], *source.shape[1:3])
+    carried = paint.Paint.of(source, source_regions, parts, true_regions, carried=True, background_kept=True)
     results = {"generated": "image", **model.scored}
     rows = {row: (outputs[name] + 1) / 2 for row, name in results.items()}
     if "parsing" in outputs:
@@ -78,7 +79,7 @@ def pictures(
         rows["flat_paint"] = paint.flat_paint(colours, predicted_regions)
     rows |= {
         "flat_paint_true": flat_true,
-        "carried_true": paint.carry(source, source_regions, *poses, true_regions, flat_true)[0],
+        "carried_true": carried.picture,
         "copy_source": source,
     }
     return {row: to_eight_bits(image) for row, image in rows.items()}

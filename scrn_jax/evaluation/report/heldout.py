@@ -27,10 +27,10 @@ READING = """\
 *LPIPS on VGG16* leads: nothing was trained on that network, while Eq. 8 trains on the AlexNet of the other LPIPS.
 
 *Flat paint* knows nothing but regions: each has the mean colour that it has in the source, as S_g, or the target's true
-parsing map, places it. *Carried pixels* are the source's, taken along by the parts of the body, with flat paint where
-nothing can be carried; nothing of it is learned. Both rows with S_t are told where each garment ends up, which a method
-has to find out. *Copy the source* and *mean image* know nothing of the target pose: a method has to beat both. *Coarse*
-is the first stage alone.
+parsing map, places it. *Carried pixels* are the source's, taken along by the parts of the body, in front of its own
+background, with flat paint where nothing can be carried; nothing of it is learned. Both rows with S_t are told where
+each garment ends up, which a method has to find out. *Copy the source* and *mean image* know nothing of the target
+pose: a method has to beat both. *Coarse* is the first stage alone.
 
 – stands where there is no number: no face, no region, a picture equal to its target (PSNR), or one with pixels that are
 no numbers.

@@ -102,6 +102,11 @@ class Model:
                     f"{multiples}"
                 )
 
+    @property
+    def paint_options(self) -> dict[str, bool]:
+        """What `person.paint.Paint.of` is asked for; meaningless where there is no paint."""
+        return {"carried": self.paint in ("carried", "blended"), "background_kept": self.background == "kept"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Features:
