@@ -1,6 +1,7 @@
 """A painted person in front of the photo's own background, in the model's frame and in the whole photo."""
 
 import numpy as np
+from PIL import Image, ImageFilter
 
 from scrn_jax.inference.framing import Window
 from scrn_jax.person.resizing import resize_maps
@@ -17,11 +18,12 @@ def without_person(image_HxWx3: np.ndarray, regions_HxW: np.ndarray) -> tuple[np
     around the hole. Of a plain wall nothing is to be seen afterwards; a pattern is lost. Somebody who fills the frame
     leaves it as it is.
     """
-    from scipy import ndimage, sparse
+    from scipy import sparse
     from scipy.sparse import linalg
 
     person = regions_HxW > 0
-    hole = ndimage.binary_dilation(person, iterations=max(1, round(MARGIN * len(person)))) & person.any()
+    around = ImageFilter.MaxFilter(2 * max(1, round(MARGIN * len(person))) + 1)
+    hole = np.asarray(Image.fromarray(person.astype(np.uint8)).filter(around)) > 0
     background = image_HxWx3.astype(np.float32)
     if not hole.any() or hole.all():
         return background, np.zeros_like(hole)

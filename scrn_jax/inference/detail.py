@@ -15,6 +15,7 @@ from scrn_jax.person.resizing import resize_maps
 
 TIMES = 4  # the model's frame, by default
 _SOFTNESS = 0.7  # pixels of the model's frame by which the outlines of its regions are rounded
+_REACH = 3  # and where the Gaussian ends
 # Grey levels between the model's and the carried pixels at which half of the detail is left out: there the model says
 # that something else is to be seen.
 _TRUST = 40.0
@@ -111,9 +112,15 @@ def _carry(image, masks, source_pose, target_pose, parsing):
 
 def _soft_regions(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A map's regions in another size with rounded outlines: float32 (kH, kW, 8), a distribution per pixel."""
-    from scipy import ndimage
-
     masks = np.eye(regions.NUM_REGIONS, dtype=np.float32)[labels]
-    masks = ndimage.gaussian_filter(masks, (_SOFTNESS, _SOFTNESS, 0), mode="nearest")
+    reach = np.arange(-_REACH, _REACH + 1)
+    shares = np.exp(-0.5 * (reach / _SOFTNESS) ** 2)
+    for axis in (0, 1):
+        padded = np.pad(masks, [(_REACH, _REACH) if axis == at else (0, 0) for at in range(3)], "edge")
+        count = labels.shape[axis]
+        masks = sum(
+            np.float32(share) * padded.take(range(at, at + count), axis)
+            for at, share in enumerate(shares / shares.sum())
+        )
     masks = resize_maps(masks, size).clip(1e-6)
     return masks / masks.sum(-1, keepdims=True)

@@ -63,10 +63,14 @@ def read_settings(folder: Path) -> Settings:
         raise UserError(f"{folder / MODEL_FILE}: {error}") from error
 
 
-def read_params(folder: Path, model: base.TrainableModel, sharding) -> Any:
+def read_params(folder: Path, model: base.TrainableModel, sharding, *, trusting: bool = False) -> Any:
     """The generator's averaged parameters, float32, placed by `sharding`, once their SHA-256 is found to be right.
 
     An export of before, which says no SHA-256, is loaded with a warning.
+
+    Args:
+      trusting: whether packed parameters are taken for the model's when the SHA-256 is right. To compare their shapes
+        takes as long as to trace the model; whoever traces it next meets what does not fit as a FlaxError.
 
     Raises:
       UserError: they are not those that were exported, damaged, or of another model than `model`.
@@ -74,10 +78,13 @@ def read_params(folder: Path, model: base.TrainableModel, sharding) -> Any:
     packed = (folder / PACKED).is_file()
     path = (folder / (PACKED if packed else PARAMS)).resolve()
     _verify(folder, path)
-    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), model.generator_shapes())
     try:
+        if packed and trusting:
+            return jax.device_put(packing.unpack(files.read_bytes(path)), sharding)
+        shapes = model.generator_shapes()
         if packed:
-            return jax.device_put(packing.unpack(files.read_bytes(path), like), sharding)
+            return jax.device_put(packing.unpack(files.read_bytes(path), shapes), sharding)
+        like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)
         with ocp.StandardCheckpointer() as checkpointer:
             _check_chunks(checkpointer.metadata(path))
             return checkpointer.restore(path, like)

@@ -1,10 +1,12 @@
 """Parameters in one small file: float16 arrays in an .npz, for models that come with the package."""
 
 import io
+import zipfile
 from typing import Any
 
 import jax
 import numpy as np
+from flax.traverse_util import unflatten_dict
 
 
 def pack(params: Any) -> bytes:
@@ -15,17 +17,25 @@ def pack(params: Any) -> bytes:
     return stream.getvalue()
 
 
-def unpack(data: bytes, like: Any) -> Any:
-    """The parameters of `pack` as float32 arrays in the tree of `like`. Raises ValueError when they are of another."""
-    wanted = {_name(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(like)}
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        if set(arrays.files) != set(wanted):
+def unpack(data: bytes, like: Any = None) -> Any:
+    """The parameters of `pack` as float32 arrays in nested dicts.
+
+    Raises ValueError when they are of another tree, or have other shapes, than `like`, if it is given: to know what a
+    network has takes as long as to trace it.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            found = {name: arrays[name].astype(np.float32) for name in arrays.files}
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"damaged: {error}") from error
+    if like is not None:
+        wanted = {_name(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(like)}
+        if set(found) != set(wanted):
             raise ValueError("other parameters than the model has")
-        found = {name: arrays[name].astype(np.float32) for name in wanted}
-    wrong = [name for name, shape in wanted.items() if found[name].shape != shape]
-    if wrong:
-        raise ValueError(f"{wrong[0]} has the shape {found[wrong[0]].shape}, not {wanted[wrong[0]]}")
-    return jax.tree_util.tree_map_with_path(lambda path, _: found[_name(path)], like)
+        wrong = [name for name, shape in wanted.items() if found[name].shape != shape]
+        if wrong:
+            raise ValueError(f"{wrong[0]} has the shape {found[wrong[0]].shape}, not {wanted[wrong[0]]}")
+    return unflatten_dict(found, sep="/")
 
 
 def _name(path: tuple) -> str:

@@ -112,8 +112,8 @@ class RegionNetwork:
         """The network that comes with the package. Raises UserError when its file is missing or damaged."""
         file = resources.files("scrn_jax.inference") / "assets" / WEIGHTS
         try:
-            return cls(unpack(file.read_bytes()))
-        except (OSError, ValueError, KeyError) as error:
+            return cls(packing.unpack(file.read_bytes()))
+        except (OSError, ValueError) as error:
             raise UserError(f"scrn_jax/inference/assets/{WEIGHTS}: {error}; install scrn_jax anew") from error
 
     def __call__(

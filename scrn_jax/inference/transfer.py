@@ -8,8 +8,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.errors import FlaxError
 
-from scrn_jax.errors import UserError
+from scrn_jax.errors import UserError, first_line
 from scrn_jax.inference import checks, model_folder
 from scrn_jax.models import base
 from scrn_jax.models.base import DTYPES
@@ -78,7 +79,7 @@ class PoseTransfer:
         devices_lib.keep_programs(programs, MIN_COMPILE_SECONDS)
         mesh = devices_lib.make_mesh(jax.local_devices()[:1] if devices is None else devices)
         model = base.make(settings)
-        return cls(model, model_folder.read_params(folder, model, devices_lib.replicated(mesh)), mesh)
+        return cls(model, model_folder.read_params(folder, model, devices_lib.replicated(mesh), trusting=True), mesh)
 
     def __call__(self, source_image, source_parsing, source_joints, target_joints) -> np.ndarray:
         """The people of `source_image` in the poses `target_joints`: uint8 (B, H, W, 3).
@@ -170,7 +171,12 @@ class PoseTransfer:
         count = len(batch["source_image"])
         rows = np.minimum(np.arange(padded), count - 1)
         arrays = devices_lib.put_batch({key: array[rows] for key, array in batch.items()}, self._mesh)
-        pictures, maps = self._paint(self._params, arrays)
+        try:
+            pictures, maps = self._paint(self._params, arrays)
+        except FlaxError as error:  # while it is traced, see `model_folder.read_params`
+            raise UserError(
+                f"the parameters are of another model than model.json's ({first_line(error)}); export the run anew"
+            ) from error
         return np.asarray(pictures)[:count], np.asarray(maps)[:count]
 
 
