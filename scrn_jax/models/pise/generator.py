@@ -22,23 +22,25 @@ VGG_TAP, VGG_CHANNELS = "relu3_1", 256
 class ParsingGenerator(nn.Module):
     """S_r and both poses (B, H, W, R + 36) to a map (B, H, W, R) in [0, 1], a sigmoid by another name a region.
 
-    Four halvings, two gated convolutions, four doublings.
+    Halvings, two gated convolutions, as many doublings; widths double with every halving.
     """
 
     width: int
     regions: int
+    halvings: int = 4
     compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x):
         options = {"spectral": False, "affine": False, "slope": 0.2, "compute": self.compute}
         c = self.width
-        for features, hidden in ((2 * c, c), (4 * c, 4 * c), (8 * c, 8 * c), (16 * c, 16 * c)):
-            x = blocks.DownBlock(features, hidden, **options)(x)
+        widths = [c * 2**level for level in range(self.halvings + 1)]
+        for level, features in enumerate(widths[1:]):
+            x = blocks.DownBlock(features, features if level else c, **options)(x)
         for _ in range(2):
-            x = blocks.GatedConv(16 * c, self.compute)(x)
-        for features, hidden in ((8 * c, 8 * c), (4 * c, 4 * c), (2 * c, 2 * c), (c, c)):
-            x = blocks.UpBlock(features, hidden, **options)(x)
+            x = blocks.GatedConv(widths[-1], self.compute)(x)
+        for features in widths[-2::-1]:
+            x = blocks.UpBlock(features, features, **options)(x)
         return (blocks.Output(self.regions, **options)(x) + 1) / 2
 
 
@@ -138,7 +140,9 @@ class PISE(nn.Module):
         image, source_map, *poses = self._given(source_image, source_parsing, source_pose, target_pose)
 
         given = jnp.concatenate([source_map, *poses], axis=-1)
-        target_map = ParsingGenerator(model.parsing_width, regions.NUM_REGIONS, compute, name="parsing")(given)
+        target_map = ParsingGenerator(
+            model.parsing_width, regions.NUM_REGIONS, model.parsing_halvings, compute, name="parsing"
+        )(given)
         codes = self._codes(image, source_map)
         shape = jnp.concatenate([source_map, target_map, poses[1], image], axis=-1)
         x = Encoder(model.width, gated=True, name="shape_encoder", **options)(shape)

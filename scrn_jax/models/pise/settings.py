@@ -6,7 +6,7 @@ from typing import Any
 from scrn_jax.errors import UserError, require_at_most, require_one_of
 from scrn_jax.models import sections
 
-MAX_WIDTH = 512
+MAX_WIDTH, MAX_HALVINGS = 512, 4  # frames are filled up to multiples of 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Model:
 
     Attributes:
       width: channels of the image networks; features have four times as many.
-      parsing_width: of the parsing generator.
+      parsing_width: of the parsing generator. parsing_halvings: of its grid, 1 to 4; four take 256x176 to 16x11, and
+        smaller frames need fewer to keep as fine a grid.
       discriminator_width: see `discriminator.Discriminator`.
       published: whether the generator is the function that the weights are of which the authors published, with their
         classes, frame and norms: docs/methods/pise.md. To be used, not to be trained.
@@ -38,6 +39,7 @@ class Model:
     name: str = "pise"
     width: int = 64
     parsing_width: int = 32
+    parsing_halvings: int = 4
     discriminator_width: int = 32
     published: bool = False
     dtype: str = "float32"
@@ -46,7 +48,7 @@ class Model:
     def __post_init__(self):
         require_one_of(self, "model", "name", ("pise",))
         sizes = {"width": MAX_WIDTH, "parsing_width": MAX_WIDTH, "discriminator_width": MAX_WIDTH}
-        require_at_most(self, "model", **sizes)
+        require_at_most(self, "model", **sizes, parsing_halvings=MAX_HALVINGS)
         sections.check_computed(self)
 
 
