@@ -1,0 +1,104 @@
+"""What does it cost that joints and regions are found in a photo instead of given?
+
+    python -m benchmarks.estimated                  # the model that comes with the package
+    python -m benchmarks.estimated --model DIR --people 40 --pairs 3
+
+Pairs of rendered people of configs/people.py's test split. Each source is painted in its target's pose once with exact
+joints and regions, once with what the estimators find in both pictures, drawn four times as large as the model's frame,
+and once as a photo is used: the found person in front of the source's own background. Pairs in which nobody is found
+are left out of every row, and counted. LPIPS is VGG16's; the model's own losses look through another network.
+"""
+
+import argparse
+import json
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import machine
+from configs import people as people_config
+from input_pipeline.mannequins.people import Person
+from scrn_jax.errors import UserError
+from scrn_jax.inference import PoseTransfer, estimators
+from scrn_jax.inference.photo import PhotoTransfer
+from scrn_jax.metrics import lpips, psnr, ssim
+from scrn_jax.person import joints as joints_lib
+from scrn_jax.runtime import devices
+
+LARGER = 4  # what the estimators see, in frames of the model
+
+
+def shown(person: Person, index: int, size: tuple[int, int], find) -> tuple:
+    """A view in the model's frame, and (joints, regions) as they are found in a larger one; None where nobody is."""
+    height, width = size
+    view, large = person.view(index, height, width), person.view(index, LARGER * height, LARGER * width)
+    try:
+        found = find(large.image)
+    except UserError:
+        return view, None
+    middle = slice(LARGER // 2, None, LARGER)
+    return view, (joints_lib.move(found.joints_Jx2, (1 / LARGER, 1 / LARGER)), found.regions_HxW[middle, middle])
+
+
+def pictures(transfer: PoseTransfer, people: int, pairs: int):
+    """For each pair its rows of pictures, uint8 (H, W, 3), the target last; None where nobody is found."""
+    photos, find = PhotoTransfer(transfer), estimators.load()
+    data = people_config.get_config().data
+    for identity in range(data.train_identities, data.train_identities + people):
+        person = Person.sample(data.seed, identity, varied=True)
+        views = [shown(person, index, transfer.size, find) for index in range(data.views)]
+        order = np.random.default_rng(identity).permutation(data.views * (data.views - 1))[:pairs]
+        for source, target in (divmod(int(number), data.views - 1) for number in order):
+            target += target >= source
+            (view, found), (wanted, pose) = views[source], views[target]
+            if found is None or pose is None:
+                yield None
+                continue
+            yield {
+                "given": transfer(view.image, view.labels, view.joints, wanted.joints),
+                "estimated": transfer(view.image, found[1], found[0], pose[0]),
+                "as a photo": photos.paint(view.image, found[1], found[0], pose[0][None])[0],
+                "copy the source": view.image,
+                "target": wanted.image,
+            }
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", help="an exported model; the package's own by default")
+    parser.add_argument("--people", type=int, default=40)
+    parser.add_argument("--pairs", type=int, default=3, help="of every person")
+    args = parser.parse_args()
+    devices.keep_programs(devices.AUTO, least_seconds=0.3)
+    transfer, params = PoseTransfer.load(args.model), lpips.load_params("vgg")
+
+    @jax.jit
+    def judge(images, target):
+        rows = jnp.broadcast_to(target, images.shape)
+        far = lpips.distances("vgg", params, images[:, None], target[None], "auto")
+        figures = (partial(f, data_range=1.0)(images, rows) for f in (ssim.ssim, psnr.psnr))
+        return dict(zip(("lpips_vgg", "ssim", "psnr"), (far[:, 0], *figures), strict=True))
+
+    found, missed = [], 0
+    for rows in pictures(transfer, args.people, args.pairs):
+        if rows is None:
+            missed += 1
+            continue
+        *images, target = (np.float32(picture) / 255 for picture in rows.values())
+        found.append(jax.device_get(judge(np.stack(images), target)))
+        names = list(rows)[:-1]
+    means = {
+        name: {metric: float(np.mean([each[metric][row] for each in found])) for metric in found[0]}
+        for row, name in enumerate(names)
+    }
+    machine.print_table([{"row": name, **{k: f"{v:.4f}" for k, v in means[name].items()}} for name in means])
+    print(f"{len(found)} pairs; {missed} left out, in which nobody was found")
+    results = {"pairs": len(found), "missed": missed, "rows": means}
+    print(json.dumps(results["rows"]["given"]), machine.save("estimated", results))
+
+
+if __name__ == "__main__":
+    main()
