@@ -44,7 +44,7 @@ def get_config(variant: str = "full") -> ConfigDict:
     config.optim.update({"learning_rate": 2e-3, "muon_learning_rate": 0.02})
     config.optim.update({"discriminator_ratio": 0.1, "clip": 0.0, "ema_decay": 0.995})
     config.train.update({
-        "steps": 2200, "batch_size": 4, "log_every": 50, "sheet_every": 500, "checkpoint_every": 250, "flip": True,
+        "steps": 4000, "batch_size": 4, "log_every": 50, "sheet_every": 500, "checkpoint_every": 250, "flip": True,
     })  # fmt: skip
     config.eval.update({"batch_size": 8, "limit": 480})
     if variant == "smoke":

@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 
 from input_pipeline import records
 from input_pipeline.decoding import parallel_calls
+from input_pipeline.mannequins import variety
 from input_pipeline.mannequins.people import EncodedView, PersonTask, render_people
 from input_pipeline.pair import Pair
 from input_pipeline.prepare.once import prepare_once
@@ -49,7 +50,9 @@ class PeopleConfig:
     def name(self) -> str:
         """The name of the folder of records: other numbers get another folder."""
         people = f"{self.train_identities}-{self.test_identities}x{self.views}"
-        return f"{people}_{self.height}x{self.width}_seed{self.seed}{'_varied' if self.varied else ''}"
+        return (
+            f"{people}_{self.height}x{self.width}_seed{self.seed}{f'_varied{variety.VERSION}' if self.varied else ''}"
+        )
 
 
 @dataclasses.dataclass(eq=False)

@@ -79,11 +79,12 @@ class Person:
         rng = np.random.default_rng([seed, identity, 0])
         asset = assets.load()
         _, coefficients, look = _appearance(rng, asset)
-        figure = Figure(asset, coefficients, look, rng)
-        studio = shading.Studio.sample(rng)
         if varied:
             own = np.random.default_rng([seed, identity, 2])
             studio, look = variety.studio(own), variety.look(own, look)
+        figure = Figure(asset, coefficients, look, rng)
+        if not varied:
+            studio = shading.Studio.sample(rng)
         return cls(
             seed,
             identity,

@@ -11,11 +11,16 @@ import numpy as np
 from input_pipeline.mannequins.clothes.cloth import Cloth, to_linear
 from input_pipeline.mannequins.clothes.wardrobe import Look
 from input_pipeline.mannequins.rendering.shading import Studio
+from scrn_jax.person.regions import NAMES
 
 CROP_SHARE = 0.4
 # As shares of the way from hips to knees, where a crop cuts; below 0 towards the chest. Then how much a whole person
 # fills of the frame's height.
 CUT, FILL = (-1.0, 1.1), (0.7, 0.96)
+# How many skirts and dresses hang to the shins or the ankles, between which heights, and how they widen there.
+LONG_SHARE, LONG_HEMS, LONG_FLARES = 0.45, (-0.72, -0.4), (-0.06, 0.1, 0.25)
+UPPER = NAMES.index("upper clothes")  # loose hems of tops hang like skirts, too
+VERSION = 2  # of what is drawn here; records of another are others
 
 
 def studio(rng: np.random.Generator) -> Studio:
@@ -86,7 +91,7 @@ def _smooth_noise(rng: np.random.Generator, cells: int, y: np.ndarray, x: np.nda
 
 
 def look(rng: np.random.Generator, worn: Look) -> Look:
-    """The same garments in other colours, with other skin and hair tones."""
+    """The same garments in other colours, skirts often longer, with other skin and hair tones."""
     dyed: dict[int, Cloth] = {}
 
     def dye(cloth: Cloth | None) -> Cloth | None:
@@ -111,6 +116,11 @@ def look(rng: np.random.Generator, worn: Look) -> Look:
         hair = dataclasses.replace(hair, colour=to_linear(_colour(rng)))
     tone = (rng.uniform(0.8, 1.1) * (1 + rng.normal(0, 0.03, 3))).astype(np.float32)
     skin, lips = np.minimum(worn.skin * tone, 0.95), np.minimum(worn.lips * tone, 0.95)
+    if rng.random() < LONG_SHARE:
+        hem, flare = float(rng.uniform(*LONG_HEMS)), float(rng.choice(LONG_FLARES))
+        skirts = tuple(
+            skirt if skirt.label == UPPER else dataclasses.replace(skirt, hem=hem, flare=flare) for skirt in skirts
+        )
     return dataclasses.replace(worn, top=top, bottom=bottom, skirts=skirts, shoe=shoe, hair=hair, skin=skin, lips=lips)
 
 
