@@ -15,6 +15,7 @@ from scrn_jax.person.resizing import resize_maps
 
 TIMES = 4  # the model's frame, by default
 _SOFTNESS = 0.7  # pixels of the model's frame by which the outlines of its regions are rounded
+_SURE = 0.9  # how sure a pixel's region has to be for its detail: at outlines, others' pixels would come along
 _REACH = 3  # and where the Gaussian ends
 # Grey levels between the model's and the carried pixels at which half of the detail is left out: there the model says
 # that something else is to be seen.
@@ -24,7 +25,10 @@ _HEAD = (1, 5)  # hair and face
 # How far the face's joints may lie from where the source's head would have them, as a share of the way from neck to
 # face: beyond it the head is turned.
 _TURNED = 0.15
-_NOSE, _ABOVE = 0.6, 0.8  # on the way from the neck (0) to the nose (1): below it the model's own head stays
+# The model's own head stays below this share of the way from the neck to the nose; on the way itself, which is as wide
+# as the chin, up to another: chin and neck must not come apart.
+_NOSE, _CHIN, _FADE = 0.6, 0.85, 0.2
+_WIDE, _NARROW = 0.4, 0.2  # half the width of the way, as shares of its length: outside the first it has ended
 
 
 def enlarge(
@@ -48,7 +52,9 @@ def enlarge(
     here, there = _soft_regions(source_regions, large), _soft_regions(labels, large)
     poses = [joints.move(np.asarray(pose), (times, times)) for pose in (source_joints, target_joints)]
     own = np.ones(regions.NUM_REGIONS, np.float32) if share is None else np.float32(1) - share
-    found = _carry(source[None] / np.float32(255), here[None], *(pose[None] for pose in poses), there[None])
+    sure = here * (here.max(-1, keepdims=True) > _SURE)
+    sure[..., 0] += 1 - sure.sum(-1)  # counts as background, which is not carried
+    found = _carry(source[None] / np.float32(255), sure[None], *(pose[None] for pose in poses), there[None])
     carried, weight = (np.asarray(part)[0] for part in found)
     weight = (weight[..., 0] * (there @ own))[..., None]
     carried = 255 * carried
@@ -98,9 +104,14 @@ def _head(source, masks, source_pose, target_pose) -> tuple[np.ndarray, np.ndarr
 
     share = np.clip(2 * moved(masks[..., _HEAD].sum(-1)) - 0.5, 0, 1)
     picture = np.stack([moved(source[..., channel]) for channel in range(3)], axis=-1).clip(0, 255)
-    rows, columns = np.mgrid[: size[1], : size[0]]
-    along = ((rows - target_pose[_NECK, 0]) * axis[0] + (columns - target_pose[_NECK, 1]) * axis[1]) / (axis @ axis)
-    return picture, share, np.clip((along - _NOSE) / (_ABOVE - _NOSE), 0, 1).astype(np.float32)
+    down, right = (grid - target_pose[_NECK, i] for i, grid in enumerate(np.mgrid[: size[1], : size[0]]))
+    along, beside = (
+        (down * axis[0] + right * axis[1]) / (axis @ axis),
+        abs(down * axis[1] - right * axis[0]) / (axis @ axis),
+    )
+    on_the_way = np.clip((_WIDE - beside) / (_WIDE - _NARROW), 0, 1)
+    start = _NOSE + (_CHIN - _NOSE) * on_the_way
+    return picture, share, np.clip((along - start) / _FADE, 0, 1).astype(np.float32)
 
 
 @jax.jit

@@ -114,3 +114,30 @@ def test_a_head_that_looks_the_other_way_is_the_models(person):
     target[0, 1] += 6
     found, _ = detail.enlarge(*person, BLUE, person[1], target)
     assert found[_head(person)][:, 2].mean() > 200 > 150 > person[0][_head(person)][:, 2].mean()
+
+
+def test_chin_and_neck_do_not_come_apart(person, picture):
+    """The source's head is smaller than the one that the model paints: beside it there is background, below it none."""
+    large, labels, joints = person
+    target = joints.copy()
+    face = [joint for joint in (0, 14, 15, 16, 17) if joints[joint, 0] >= 0]
+    target[face] = joints[0] + 0.8 * (joints[face] - joints[0])  # about the nose
+    _, share = detail.enlarge(*person, picture, labels, target)
+    nose, neck = (TIMES * (joints[joint] + 0.5) - 0.5 for joint in (0, 1))
+    way = np.round(np.linspace(neck, nose, 20)).astype(int)
+    assert share[way[:, 0], way[:, 1]].min() > 0.9
+
+
+def test_no_detail_comes_from_the_other_side_of_an_outline(person):
+    """Regions are a pixel off, as found ones are: a bright rim would come along with the clothes."""
+    _, labels, joints = person
+    clothes = _soft(labels == 2)
+    rim = (clothes > 0.25) & (clothes < 0.75)  # within about two pixels of the outline
+    large = np.where(rim, 255, 90)[..., None].repeat(3, -1).astype(np.uint8)
+    flat = np.full((*labels.shape, 3), 90, np.uint8)
+    found, _ = detail.enlarge(large, labels, joints, flat, labels, joints, np.eye(8, dtype=np.float32)[1])
+    assert np.abs(found - 90)[clothes > 0.55].max() < 25
+
+
+def _soft(mask):
+    return resize_maps(ndimage.gaussian_filter(mask.astype(np.float32), 0.7)[..., None], (256, 176))[..., 0]
