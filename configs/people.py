@@ -45,6 +45,7 @@ def get_config(variant: str = "full") -> ConfigDict:
     config.optim.update({"discriminator_ratio": 0.1, "clip": 0.0, "ema_decay": 0.995})
     config.train.update({
         "steps": 4000, "batch_size": 4, "log_every": 50, "sheet_every": 500, "checkpoint_every": 250, "flip": True,
+        "annotation_noise": 1.0,
     })  # fmt: skip
     config.eval.update({"batch_size": 8, "limit": 480})
     if variant == "smoke":

@@ -1,10 +1,12 @@
 """Batches of pairs: in the order of training, any step of which can be computed without those before it, or in turn."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from input_pipeline import annotation_noise
 from input_pipeline.decoding import (
     DecodedPairs,
     cpu_only,
@@ -48,13 +50,15 @@ def train_batches(
     process_index: int = 0,
     process_count: int = 1,
     cache_bytes: int = DEFAULT_CACHE_BYTES,
+    noise: float = 0.0,
 ) -> Iterator[Batch]:
     """Endless training batches; the one of step s depends on (seed, s) alone, so a run can start at any `start_step`.
 
     Each batch maps KEYS to arrays: images uint8 (B, H, W, 3), parsing maps uint8 (B, H, W) with values 0 to 7, poses
     float32 (B, 18, 2) and face_box float32 (B, 4) in pixels of `size` = (H, W). `batch_size` counts the pairs of all
     processes and B is this process's share. Every epoch is a permutation of the pairs. With `flip`, half of the pairs
-    are mirrored. A data set that takes at most `cache_bytes` decoded is held in memory, with equal results.
+    are mirrored. A data set that takes at most `cache_bytes` decoded is held in memory, with equal results. The
+    sources' annotation is off by `noise` pixels, see `annotation_noise`.
 
     Raises ValueError when `batch_size` does not divide among the processes, UserError naming a broken file or record.
     """
@@ -70,8 +74,13 @@ def train_batches(
     )
     share = batch_size // process_count
     if decoded_bytes(source, size) <= cache_bytes:
-        return _gathered(DecodedPairs(source, size), order.batch(share))
-    return _streamed(source, order, share, size)
+        batches = _gathered(DecodedPairs(source, size), order.batch(share))
+    else:
+        batches = _streamed(source, order, share, size)
+    if not noise:
+        return batches
+    firsts = itertools.count(start_step * batch_size + process_index * share, batch_size)
+    return (annotation_noise.add(batch, noise, seed, first) for first, batch in zip(firsts, batches, strict=False))
 
 
 def eval_batches(

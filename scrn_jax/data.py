@@ -65,7 +65,8 @@ def open_batches(source, first: int, train: Train, *, size: tuple[int, int], see
     """This process's share of the training batches of a source after step `first`, in the order of `seed`."""
     return batches.train_batches(
         source, batch_size=train.batch_size, size=size, seed=seed,
-        start_step=first, flip=train.flip, process_index=jax.process_index(), process_count=jax.process_count(),
+        start_step=first, flip=train.flip, noise=train.annotation_noise,
+        process_index=jax.process_index(), process_count=jax.process_count(),
     )  # fmt: skip
 
 

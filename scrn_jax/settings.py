@@ -51,6 +51,8 @@ class Train:
     """Length and cadence of a run, in steps; `batch_size` is global, over all devices. 0 switches a cadence off.
 
     accumulate: parts that a batch is worked on in, one after the other, for batches that memory does not hold.
+    annotation_noise: pixels by which the sources' regions and joints are off, as those that are found in photos are;
+    see `input_pipeline.annotation_noise`.
     parsing_steps: so many steps at first in which only the parsing block learns, see `training.stages`.
     term_norms_every: how often to log the gradient norm of every loss term. keep: newest checkpoints kept; keep_every:
     also keep for good those at multiples of it.
@@ -61,6 +63,7 @@ class Train:
     accumulate: int = 1
     parsing_steps: int = 0
     flip: bool = True
+    annotation_noise: float = 0.0
     log_every: int = 50
     term_norms_every: int = 0
     sheet_every: int = 1000
@@ -72,7 +75,14 @@ class Train:
     def __post_init__(self):
         require_positive(self, "train", "steps", "batch_size", "accumulate", "log_every", "sheet_pairs", "keep")
         require_not_negative(
-            self, "train", "parsing_steps", "term_norms_every", "sheet_every", "checkpoint_every", "keep_every"
+            self,
+            "train",
+            "annotation_noise",
+            "parsing_steps",
+            "term_norms_every",
+            "sheet_every",
+            "checkpoint_every",
+            "keep_every",
         )
         if self.batch_size % self.accumulate:
             raise UserError(

@@ -167,3 +167,12 @@ def test_chosen_pairs_are_shown_in_the_order_asked_for(memory_source):
 def test_a_limit_cuts_the_evaluation_short(memory_source):
     batches = list(batches_lib.eval_batches(memory_source(10), batch_size=4, size=SIZE, limit=5))
     assert sum(batch["mask"].sum() for batch in batches) == 5
+
+
+def test_noise_is_on_the_sources_only_and_a_step_has_its_own_however_a_run_began(memory_source):
+    plain, noisy = (take(train(memory_source(9), noise=n), 3)[2] for n in (0.0, 1.5))
+    assert_equal(next(train(memory_source(9), noise=1.5, start_step=2)), noisy)
+    shares = [next(train(memory_source(9), noise=1.5, start_step=2, process_index=p, process_count=2)) for p in (0, 1)]
+    assert_equal({key: np.concatenate([share[key] for share in shares]) for key in noisy}, noisy)
+    changed = {key for key in plain if not np.array_equal(plain[key], noisy[key])}
+    assert changed == {"source_pose", "source_parsing"}
