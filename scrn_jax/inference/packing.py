@@ -17,15 +17,16 @@ def pack(params: Any) -> bytes:
     return stream.getvalue()
 
 
-def unpack(data: bytes, like: Any = None) -> Any:
+def unpack(data: bytes, like: Any = None, besides: tuple[str, ...] = ()) -> Any:
     """The parameters of `pack` as float32 arrays in nested dicts.
 
     Raises ValueError when they are of another tree, or have other shapes, than `like`, if it is given: to know what a
-    network has takes as long as to trace it.
+    network has takes as long as to trace it. Branches named in `besides` are left out.
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            found = {name: arrays[name].astype(np.float32) for name in arrays.files}
+            names = [name for name in arrays.files if name.split("/")[0] not in besides]
+            found = {name: arrays[name].astype(np.float32) for name in names}
     except zipfile.BadZipFile as error:
         raise ValueError(f"damaged: {error}") from error
     if like is not None:

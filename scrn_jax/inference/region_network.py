@@ -1,6 +1,8 @@
 """The region network: mask and 8 regions of a person from the photo, a first mask and joints.
 
-A U-Net over a frame of 128x88, most of it at half that size, trained on rendered people (tools/train_regions.py).
+A U-Net over a frame of 128x88, most of it at half that size, trained on rendered people (tools/train_regions.py). By
+itself it may call one half of a dress a top and the other a skirt. So whether somebody wears a dress is decided once
+for the whole person: by what the network leans to, and by whether the cloth above the hips is that below them.
 """
 
 import functools
@@ -18,6 +20,7 @@ from scrn_jax.person import joints as joints_lib
 
 FRAME = (128, 88)
 WEIGHTS = "regions.npz"
+RULE = "dress"  # what the rule's numbers are called there, beside those of the layers
 # Joints whose heat maps the network sees; left and right share one.
 _SPOTS = ((0,), (1,), (2, 5), (3, 6), (4, 7), (8, 11), (9, 12), (10, 13), (14, 15), (16, 17))
 # Body parts as lines between joints, left and right in one map: trunk, hip, upper arm, forearm, thigh, shin, head.
@@ -27,6 +30,13 @@ _PARTS = (
 )  # fmt: skip
 CHANNELS = 4 + len(_SPOTS) + len(_PARTS)
 _SMALL = 1e-6
+UPPER, DRESS, PANTS = (regions.NAMES.index(name) for name in ("upper clothes", "dress", "pants"))
+_CLOTHES = [UPPER, DRESS, PANTS]
+# Where cloth is looked at, in trunk lengths: above the hips, from the neck and from the hips; and below them.
+_ABOVE, _BELOW = (0.25, 0.15), (0.3, 1.2)
+_NECK, _HIPS = 1, (8, 11)
+_LEAST_PIXELS = 20.0  # of cloth in either place; with less, cloth tells nothing
+_RULED_OUT = 50.0  # taken from the logits of what somebody does not wear
 
 
 def inputs(image_BxHxWx3, mask_BxHxW, joints_BxJx2):
@@ -104,15 +114,17 @@ def _grown(x, like):
 class RegionNetwork:
     """A trained network as a function: `RegionNetwork.load()(photo, joints, mask)` gives mask and regions."""
 
-    def __init__(self, params):
-        self._params = params
+    def __init__(self, params, dress=None):
+        """dress: `kernel` (4,) and `bias` () of the logistic rule over `dress_cues`; None: each pixel by itself."""
+        self._params, self._dress = params, dress
 
     @classmethod
     def load(cls) -> "RegionNetwork":
         """The network that comes with the package. Raises UserError when its file is missing or damaged."""
         file = resources.files("scrn_jax.inference") / "assets" / WEIGHTS
         try:
-            return cls(packing.unpack(file.read_bytes()))
+            params = packing.unpack(file.read_bytes())
+            return cls(params, params.pop(RULE, None))
         except (OSError, ValueError) as error:
             raise UserError(f"scrn_jax/inference/assets/{WEIGHTS}: {error}; install scrn_jax anew") from error
 
@@ -120,13 +132,66 @@ class RegionNetwork:
         self, photo_HxWx3: np.ndarray, joints_Jx2: np.ndarray, mask_HxW: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Mask float32 (H, W) in [0, 1] and regions uint8 (H, W) of the person with these joints and first mask."""
-        size = photo_HxWx3.shape[:2]
-        window = framing.window_around(framing.body_box(joints_Jx2, mask_HxW), size, FRAME[1] / FRAME[0])
-        image = window.cut(photo_HxWx3, FRAME).astype(np.float32) / 127.5 - 1
-        mask = window.cut(mask_HxW.astype(np.float32), FRAME)
-        joints = window.joints_into(joints_Jx2, FRAME)
-        logits = np.asarray(_logits(self._params, image[None], mask[None], joints[None])[0])
+        window, (image, logits, joints) = self._look(photo_HxWx3, joints_Jx2, mask_HxW)
+        if self._dress is not None:
+            cues = dress_cues(image, logits, joints)
+            leaning = _leaning(_softmax(logits)) if cues is None else cues @ self._dress["kernel"] + self._dress["bias"]
+            logits[..., [UPPER, PANTS] if leaning > 0 else DRESS] -= _RULED_OUT
         return paint_back(logits, window, mask_HxW)
+
+    def cues(self, photo_HxWx3: np.ndarray, joints_Jx2: np.ndarray, mask_HxW: np.ndarray) -> np.ndarray | None:
+        """The `dress_cues` of what a call is given, by which the rule is fitted."""
+        return dress_cues(*self._look(photo_HxWx3, joints_Jx2, mask_HxW)[1])
+
+    def _look(self, photo, joints, mask):
+        """The window of the network's frame, and the picture, logits and joints in it."""
+        window = framing.window_around(framing.body_box(joints, mask), photo.shape[:2], FRAME[1] / FRAME[0])
+        image = window.cut(photo, FRAME).astype(np.float32) / 127.5 - 1
+        mask, joints = window.cut(mask.astype(np.float32), FRAME), window.joints_into(joints, FRAME)
+        return window, (image, np.array(_logits(self._params, image[None], mask[None], joints[None])[0]), joints)
+
+
+def dress_cues(image_HxWx3: np.ndarray, logits_HxWx8: np.ndarray, joints_Jx2: np.ndarray) -> np.ndarray | None:
+    """What tells a dress from a top and a skirt or trousers, float32 (4,), of a frame with a picture in [-1, 1].
+
+    The logarithm of how much of the frame is dress by the network over how much is the others; and of the cloth above
+    and below the hips how far apart are brightness, colour and spread of the logarithms of red, green and blue. None
+    where the joints do not say where that is, or where there is little cloth: the network's leaning has to do then.
+    """
+    there = joints_lib.present(joints_Jx2)
+    hips = [joints_Jx2[joint, 0] for joint in _HIPS if there[joint]]
+    if not there[_NECK] or not hips:
+        return None
+    neck, hip = joints_Jx2[_NECK, 0], np.mean(hips)
+    trunk = max(hip - neck, len(image_HxWx3) / 16)
+    shares = _softmax(logits_HxWx8)
+    row, cloth = np.arange(len(image_HxWx3))[:, None], shares[..., _CLOTHES].sum(-1)
+    above = cloth * ((row > neck + _ABOVE[0] * trunk) & (row < hip - _ABOVE[1] * trunk))
+    below = cloth * ((row > hip + _BELOW[0] * trunk) & (row < hip + _BELOW[1] * trunk))
+    if min(above.sum(), below.sum()) < _LEAST_PIXELS:
+        return None
+    tone = np.log((image_HxWx3 + 1) / 2 + 0.05)
+    (mean, spread), (mean_below, spread_below) = (_mean_and_spread(tone, place) for place in (above, below))
+    apart = mean - mean_below
+    return np.float32([
+        _leaning(shares), abs(apart.mean()), abs(apart - apart.mean()).mean(), abs(spread - spread_below).mean(),
+    ])  # fmt: skip
+
+
+def _leaning(shares_HxWx8):
+    """The logarithm of how many pixels are dress over how many are another garment."""
+    return np.log((shares_HxWx8[..., DRESS].sum() + 1) / (shares_HxWx8[..., [UPPER, PANTS]].sum() + 1))
+
+
+def _mean_and_spread(values_HxWx3, weights_HxW):
+    weights = weights_HxW[..., None] / weights_HxW.sum()
+    mean = (values_HxWx3 * weights).sum((0, 1))
+    return mean, np.sqrt((np.square(values_HxWx3 - mean) * weights).sum((0, 1)))
+
+
+def _softmax(logits):
+    shares = np.exp(logits - logits.max(-1, keepdims=True))
+    return shares / shares.sum(-1, keepdims=True)
 
 
 def paint_back(logits: np.ndarray, window: framing.Window, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -135,8 +200,7 @@ def paint_back(logits: np.ndarray, window: framing.Window, first: np.ndarray) ->
     The mask is the mean of both: the first has the finer edge, the network knows better what belongs to the person.
     """
     size = first.shape
-    shares = np.exp(logits - logits.max(-1, keepdims=True))
-    shares /= shares.sum(-1, keepdims=True)
+    shares = _softmax(logits)
     best, labels = np.zeros(size, np.float32), np.zeros(size, np.uint8)
     mask = (window.paste(1 - shares[..., 0], size) + first) / 2
     # The likeliest region of a person's pixel is decided apart from whether it is a person's.
@@ -159,5 +223,5 @@ def shapes():
 
 
 def unpack(data: bytes):
-    """The network's parameters from the bytes of `packing.pack`. Raises ValueError when they are of another network."""
-    return packing.unpack(data, shapes())
+    """The layers' parameters in the bytes of a file of weights. Raises ValueError when they are of another network."""
+    return packing.unpack(data, shapes(), besides=(RULE,))

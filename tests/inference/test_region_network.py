@@ -67,3 +67,57 @@ def test_a_damaged_file_of_weights_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr(region_network.resources, "files", lambda _: tmp_path)
     with pytest.raises(UserError, match=r"regions\.npz: .*install scrn_jax anew"):
         RegionNetwork.load()
+
+
+DRESS, UPPER, PANTS = region_network.DRESS, region_network.UPPER, region_network.PANTS
+# Somebody upright, of whom the cues need the neck and the hips only.
+JOINTS = np.full((18, 2), -1, np.float32)
+JOINTS[1], JOINTS[8], JOINTS[11] = [24, 44], [56, 38], [56, 50]
+
+
+def _clothed(above, below):
+    """(picture in [-1, 1], logits that lean to no garment) of cloth in two colours, in [0, 1], split at the hips."""
+    image = np.ones((128, 88, 3), np.float32)
+    image[24:56, 30:58], image[56:100, 30:58] = 2 * np.float32(above) - 1, 2 * np.float32(below) - 1
+    logits = np.full((128, 88, 8), -9.0, np.float32)
+    logits[..., 0] = 0
+    logits[24:100, 30:58, [UPPER, DRESS, PANTS]] = 4
+    return image, logits
+
+
+def test_cues_are_the_distance_of_cloth_above_the_hips_from_that_below_them():
+    image, logits = _clothed([0.5, 0.5, 0.5], [0.2, 0.2, 0.2])
+    leaning, brightness, colour, spread = region_network.dress_cues(image, logits, JOINTS)
+    assert leaning == pytest.approx(-np.log(2), abs=0.01)  # a third of the clothes is dress, two are others
+    assert brightness == pytest.approx(np.log(0.55 / 0.25), rel=1e-3)
+    assert colour < 1e-3 and spread < 0.05  # a hundredth of what is beside the cloth counts, too
+    image, logits = _clothed([0.6, 0.2, 0.2], [0.2, 0.2, 0.6])
+    tinted = region_network.dress_cues(image, logits, JOINTS)
+    assert tinted[2] == pytest.approx(2 / 3 * np.log(0.65 / 0.25), rel=1e-3) and tinted[1] < 1e-3
+
+
+@pytest.mark.parametrize("missing", [[1], [8, 11]], ids=["the neck", "the hips"])
+def test_without_neck_or_hips_there_are_no_cues(missing):
+    joints = JOINTS.copy()
+    joints[missing] = -1
+    assert region_network.dress_cues(*_clothed([0.5] * 3, [0.5] * 3), joints) is None
+
+
+@pytest.mark.parametrize(("below", "worn"), [([0.5] * 3, {DRESS}), ([0.1, 0.1, 0.5], {UPPER, PANTS})])
+def test_one_cloth_is_a_dress_and_two_are_none_whatever_single_pixels_lean_to(below, worn, monkeypatch):
+    image, logits = _clothed([0.5] * 3, below)
+    logits[30:50, 40:50, DRESS] += 1  # and in other places to the others
+    logits[24:30, 30:58, UPPER] += 1
+    logits[60:99, 30:58, PANTS] += 1
+    network = RegionNetwork(None, {"kernel": np.float32([1, -8, -33, -9]), "bias": np.float32(4.5)})
+    window = Window(0.0, 0.0, 128.0, 88.0)
+    monkeypatch.setattr(network, "_look", lambda *_: (window, (image, logits, JOINTS)))
+    _, labels = network(None, JOINTS, (logits[..., UPPER] > 0).astype(np.float32))
+    assert set(np.unique(labels)) - {0} == worn
+
+
+def test_the_one_that_ships_never_mixes_a_dress_with_other_garments(view):
+    mask = (view.labels > 0).astype(np.float32)
+    for image in (view.image, view.image[..., ::-1], 255 - view.image):
+        _, labels = RegionNetwork.load()(np.ascontiguousarray(image), view.joints, mask)
+        assert not ((labels == DRESS).any() and np.isin(labels, [UPPER, PANTS]).any())
