@@ -69,7 +69,8 @@ def test_nobody_is_said(what, estimator):
 def _body(**changes):
     points = np.stack([np.arange(33) * 3.0, np.arange(33) * 2.0], 1) + 10
     points[[0, 7, 8]] = (50, 30), (60, 25), (40, 25)
-    values = {"points": points, "depth": np.zeros(33), "visibility": np.ones(33), "mask": None, "people": 1}
+    values = {"points": points, "depth": np.zeros(33), "visibility": np.ones(33), "people": 1,
+              "mask": np.zeros((300, 300))}  # fmt: skip
     return Body(**(values | changes))
 
 
@@ -88,6 +89,13 @@ def test_points_that_are_unsure_or_outside_are_missing():
     joints = estimators.openpose_joints(_body(visibility=sure), (300, 300))
     assert not present(joints)[[1, 2]].any() and present(joints)[5]
     assert not present(estimators.openpose_joints(_body(), (300, 80)))[13]
+
+
+def test_legs_under_the_persons_own_clothes_are_there_and_hidden_arms_are_not():
+    body = _body(visibility=np.zeros(33), mask=np.zeros((300, 300)))
+    column, row = body.points[27].astype(int)  # the left ankle, and the left wrist
+    body.mask[row, column] = body.mask[tuple(body.points[15].astype(int)[::-1])] = 1
+    assert present(estimators.openpose_joints(body, (300, 300))).nonzero()[0].tolist() == [13]
 
 
 @pytest.mark.parametrize(
