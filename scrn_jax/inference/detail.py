@@ -6,14 +6,20 @@ added to it, where the source shows what the model paints. A head that looks the
 whole, hair and all.
 """
 
+import dataclasses
+import functools
+
 import jax
 import numpy as np
 from PIL import Image
 
 from scrn_jax.person import joints, paint, regions
+from scrn_jax.person.guided import along_edges
 from scrn_jax.person.resizing import resize_maps
 
 TIMES = 4  # the model's frame, by default
+_CERTAINTY = 4
+_SEEN = 256  # rows of the source by which its outlines are drawn
 _SOFTNESS = 0.7  # pixels of the model's frame by which the outlines of its regions are rounded
 _SURE = 0.9  # how sure a pixel's region has to be for its detail: at outlines, others' pixels would come along
 _REACH = 3  # and where the Gaussian ends
@@ -31,15 +37,31 @@ _NOSE, _CHIN, _FADE = 0.6, 0.85, 0.2
 _WIDE, _NARROW = 0.4, 0.2  # half the width of the way, as shares of its length: outside the first it has ended
 
 
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """The frame in a larger size, whose detail is to be had.
+
+    large: uint8 (kH, kW, 3), k whole. regions: its regions (H, W). joints: (18, 2) in pixels of (H, W).
+    """
+
+    large: np.ndarray
+    regions: np.ndarray
+    joints: np.ndarray
+
+    @functools.cached_property
+    def masks(self) -> np.ndarray:
+        """The regions in the larger size with outlines along the picture's edges: float32 (kH, kW, 8), shares of 1."""
+        soft = _soft_regions(self.regions, self.large.shape[:2])
+        # To a power, because prints make the filter unsure inside a region.
+        return _shares(along_edges(soft, self.large, _SEEN).clip(0) ** _CERTAINTY)
+
+
 def enlarge(
-    source: np.ndarray, source_regions: np.ndarray, source_joints: np.ndarray, picture: np.ndarray, labels: np.ndarray,
-    target_joints: np.ndarray, share: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    source: Source, picture: np.ndarray, labels: np.ndarray, target_joints: np.ndarray, share: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """A picture of the model with the source's detail, and how far each pixel is the person's.
 
     Args:
-      source: the frame in its larger size, uint8 (kH, kW, 3), k whole.
-      source_regions: its regions (H, W); source_joints: (18, 2) in pixels of (H, W).
       picture, labels: what the model paints, uint8 (H, W, 3), and its regions (H, W).
       target_joints: (18, 2) in pixels of (H, W).
       share: (8,) in [0, 1], how far regions are dressed as another person's, whose detail is not the source's.
@@ -47,14 +69,14 @@ def enlarge(
     Returns:
       float32 (kH, kW, 3) from 0 to 255 but for rounding, and float32 (kH, kW) in [0, 1].
     """
-    small, large = source_regions.shape, source.shape[:2]
+    small, large = source.regions.shape, source.large.shape[:2]
     times = large[0] // small[0]
-    here, there = _soft_regions(source_regions, large), _soft_regions(labels, large)
-    poses = [joints.move(np.asarray(pose), (times, times)) for pose in (source_joints, target_joints)]
+    here, there = source.masks, _soft_regions(labels, large)
+    poses = [joints.move(np.asarray(pose), (times, times)) for pose in (source.joints, target_joints)]
     own = np.ones(regions.NUM_REGIONS, np.float32) if share is None else np.float32(1) - share
     sure = here * (here.max(-1, keepdims=True) > _SURE)
     sure[..., 0] += 1 - sure.sum(-1)  # counts as background, which is not carried
-    found = _carry(source[None] / np.float32(255), sure[None], *(pose[None] for pose in poses), there[None])
+    found = _carry(source.large[None] / np.float32(255), sure[None], *(pose[None] for pose in poses), there[None])
     carried, weight = (np.asarray(part)[0] for part in found)
     weight = (weight[..., 0] * (there @ own))[..., None]
     carried = 255 * carried
@@ -64,7 +86,7 @@ def enlarge(
     trusted = weight * resize_maps(np.where(known > 0.1, 1 / (1 + (apart / _TRUST) ** 4), 0), large)
     change = trusted * (carried - resize_maps(mean, large))
     enlarged, person = resize_maps(picture, large) + change, np.clip(2 * (1 - there[..., 0]) - 0.5, 0, 1)
-    head = None if share is not None and share[list(_HEAD)].any() else _head(source, here, *poses)
+    head = None if share is not None and share[list(_HEAD)].any() else _head(source.large, here, *poses)
     if head is None:
         return enlarged, person
     head_picture, head_share, above = head
@@ -133,5 +155,9 @@ def _soft_regions(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
             np.float32(share) * padded.take(range(at, at + count), axis)
             for at, share in enumerate(shares / shares.sum())
         )
-    masks = resize_maps(masks, size).clip(1e-6)
+    return _shares(resize_maps(masks, size))
+
+
+def _shares(masks: np.ndarray) -> np.ndarray:
+    masks = masks.clip(1e-6)
     return masks / masks.sum(-1, keepdims=True)

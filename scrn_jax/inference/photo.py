@@ -118,12 +118,12 @@ class PhotoTransfer:
             raise UserError(f"targets have the shape {targets.shape}; give 18 joints (y, x) each: (N, 18, 2)")
         targets = targets.reshape(-1, joints_lib.NUM_JOINTS, 2)
         painted = self._transfer.paint(image[None], regions[None], joints[None], targets, style)
+        source = None if large is None else detail.Source(large, regions, joints)
         for picture, labels, target in zip(*painted, targets, strict=True):
-            if large is None:
+            if source is None:
                 yield picture, compositing.share_of(labels)
             else:
-                source, share = (large, regions, joints), None if style is None else style["share"]
-                yield detail.enlarge(*source, picture, labels, target, share)
+                yield detail.enlarge(source, picture, labels, target, None if style is None else style["share"])
 
     def style(self, framed: Framed, styles: Mapping[str, tuple[Photo, float]]) -> Mapping[str, np.ndarray] | None:
         """What `paint` takes, of regions by name, each with a photo and how far it is taken from there, 0 to 1.

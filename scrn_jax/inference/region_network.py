@@ -6,6 +6,7 @@ for the whole person: by what the network leans to, and by whether the cloth abo
 """
 
 import functools
+import math
 from importlib import resources
 
 import flax.linen as nn
@@ -17,6 +18,7 @@ from scrn_jax.errors import UserError
 from scrn_jax.inference import framing, packing
 from scrn_jax.person import heatmaps, regions
 from scrn_jax.person import joints as joints_lib
+from scrn_jax.person.guided import along_edges
 
 FRAME = (128, 88)
 WEIGHTS = "regions.npz"
@@ -30,6 +32,7 @@ _PARTS = (
 )  # fmt: skip
 CHANNELS = 4 + len(_SPOTS) + len(_PARTS)
 _SMALL = 1e-6
+BOLD = 0.05  # a pixel is the person's from half and a little more: outlines lie on the person's side of an edge
 UPPER, DRESS, PANTS = (regions.NAMES.index(name) for name in ("upper clothes", "dress", "pants"))
 _CLOTHES = [UPPER, DRESS, PANTS]
 # Where cloth is looked at, in trunk lengths: above the hips, from the neck and from the hips; and below them.
@@ -137,7 +140,7 @@ class RegionNetwork:
             cues = dress_cues(image, logits, joints)
             leaning = _leaning(_softmax(logits)) if cues is None else cues @ self._dress["kernel"] + self._dress["bias"]
             logits[..., [UPPER, PANTS] if leaning > 0 else DRESS] -= _RULED_OUT
-        return paint_back(logits, window, mask_HxW)
+        return paint_back(logits, window, mask_HxW, photo_HxWx3)
 
     def cues(self, photo_HxWx3: np.ndarray, joints_Jx2: np.ndarray, mask_HxW: np.ndarray) -> np.ndarray | None:
         """The `dress_cues` of what a call is given, by which the rule is fitted."""
@@ -194,20 +197,22 @@ def _softmax(logits):
     return shares / shares.sum(-1, keepdims=True)
 
 
-def paint_back(logits: np.ndarray, window: framing.Window, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mask and regions in a photo from logits (h, w, 8) of a window and the first mask (H, W).
+def paint_back(
+    logits: np.ndarray, window: framing.Window, first: np.ndarray, photo: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mask and regions in a photo (H, W, 3) from logits (h, w, 8) of a window and the first mask (H, W).
 
     The mask is the mean of both: the first has the finer edge, the network knows better what belongs to the person.
+    Its outline and those between regions are drawn along the photo's edges.
     """
-    size = first.shape
-    shares = _softmax(logits)
-    best, labels = np.zeros(size, np.float32), np.zeros(size, np.uint8)
-    mask = (window.paste(1 - shares[..., 0], size) + first) / 2
+    size, shares = first.shape, _softmax(logits)
+    maps = np.stack([window.paste(share, size) for share in np.moveaxis(shares, -1, 0)], axis=-1)
+    maps[..., 0] = (maps[..., 1:].sum(-1) + first) / 2
+    rows = slice(max(0, int(window.top)), max(1, math.ceil(window.top + window.height)))
+    columns = slice(max(0, int(window.left)), max(1, math.ceil(window.left + window.width)))
+    maps[rows, columns] = along_edges(maps[rows, columns], photo[rows, columns])
     # The likeliest region of a person's pixel is decided apart from whether it is a person's.
-    for region in range(1, regions.NUM_REGIONS):
-        share = window.paste(shares[..., region], size)
-        better = share > best
-        labels[better], best[better] = region, share[better]
+    mask, labels = (maps[..., 0] - BOLD).clip(0, 1), 1 + maps[..., 1:].argmax(-1)
     return mask, np.where(mask > 0.5, labels, 0).astype(np.uint8)
 
 

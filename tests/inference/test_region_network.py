@@ -38,7 +38,9 @@ def test_logits_go_back_to_the_photo_as_the_likeliest_region_of_whoever_is_there
     logits[32:96, 22:66, 2] = 5
     first = np.zeros((300, 400), np.float32)
     first[10:266, 20:196] = 1
-    mask, labels = region_network.paint_back(logits, Window(10.0, 20.0, 256.0, 176.0), 0.9 * first)
+    photo = np.full((300, 400, 3), 200, np.uint8)
+    photo[74:202, 64:152] = 50  # somebody dark; their outline is the photo's edge
+    mask, labels = region_network.paint_back(logits, Window(10.0, 20.0, 256.0, 176.0), 0.9 * first, photo)
     expected = np.zeros((300, 400), bool)
     expected[10 + 64 : 10 + 192, 20 + 44 : 20 + 132] = True
     assert ((labels == 2) != expected).mean() < 0.005 and set(np.unique(labels)) == {0, 2}
@@ -112,7 +114,7 @@ def test_one_cloth_is_a_dress_and_two_are_none_whatever_single_pixels_lean_to(be
     network = RegionNetwork(None, {"kernel": np.float32([1, -8, -33, -9]), "bias": np.float32(4.5)})
     window = Window(0.0, 0.0, 128.0, 88.0)
     monkeypatch.setattr(network, "_look", lambda *_: (window, (image, logits, JOINTS)))
-    _, labels = network(None, JOINTS, (logits[..., UPPER] > 0).astype(np.float32))
+    _, labels = network(((image + 1) * 127.5).astype(np.uint8), JOINTS, (logits[..., UPPER] > 0).astype(np.float32))
     assert set(np.unique(labels)) - {0} == worn
 
 
