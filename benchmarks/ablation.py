@@ -33,7 +33,6 @@ CHOICES: dict[str, dict[str, Any]] = {
     "paint": {"model": {"paint": "none"}},
     "carried": {"model": {"paint": "flat"}},
     "blended": {"model": {"paint": "carried"}},
-    "background": {"model": {"background": "flat"}},
     "style_norm": {"model": {"style_norm": "frame"}},
     "style_bounded": {"model": {"style_bounded": True}},
     "perceptual_scale": {"features": {"perceptual_scale": 1}},
@@ -41,8 +40,8 @@ CHOICES: dict[str, dict[str, Any]] = {
     "adversary": {"loss": {"adv": 0.0}},
     "correspondence": {"loss": {"cor": 0.0}},
 }
-# Alone: a choice that needs no other, on top of the paper's letter. Paint comes with all that is of paint: carrying,
-# blending, the background.
+# Alone: a choice that needs no other, on top of the paper's letter. Flat paint is paint without carrying, carried
+# paint is paint without blending.
 ALONE = ("upsampling", "parsing_detail", "parsing_hints", "parsing_alone", "paint", "style_norm", "style_bounded",
          "perceptual_scale", "muon")  # fmt: skip
 RUNS = ("all", "none", *(f"without/{name}" for name in CHOICES), *(f"alone/{name}" for name in ALONE))

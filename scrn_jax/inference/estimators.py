@@ -25,7 +25,7 @@ from scrn_jax.person.joint_files import read_joints
 _ORDER = [0, 12, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7]
 _NECK, _SHOULDERS, _EARS = 1, [11, 12], [7, 8]
 _FACE = [0, 14, 15, 16, 17]
-_LEGS = [9, 10, 12, 13]
+_LIMBS = [3, 4, 6, 7, 9, 10, 12, 13]
 LEAST_VISIBILITY = 0.3
 # A body is more than a head: without shoulders there is nobody to move.
 _LEAST_JOINTS = 4
@@ -105,13 +105,13 @@ class BlazePoseJoints:
 def openpose_joints(body: Body, size: tuple[int, int]) -> np.ndarray:
     """BlazePose's points as joints float32 (18, 2) of a picture of `size` (height, width), within it.
 
-    Those that it does not believe to be visible are missing, but for knees and ankles under the person's own clothes: a
-    long dress hides them, and legs go on below it.
+    Those that it does not believe to be visible are missing, but for joints of limbs that the person's own body or
+    clothes hide: legs under a long dress, an arm behind the back. The embedded people have them, as OpenPose does.
     """
     points, there = body.points[_ORDER], body.visibility[_ORDER] >= LEAST_VISIBILITY
-    column, row = points[_LEGS].T.astype(int)
+    column, row = points[_LIMBS].T.astype(int)
     inside = (row >= 0) & (row < size[0]) & (column >= 0) & (column < size[1])
-    there[_LEGS] |= inside & (body.mask[row.clip(0, size[0] - 1), column.clip(0, size[1] - 1)] > 0.5)
+    there[_LIMBS] |= inside & (body.mask[row.clip(0, size[0] - 1), column.clip(0, size[1] - 1)] > 0.5)
     points[_NECK] = body.points[_SHOULDERS].mean(0)
     there[_NECK] = (body.visibility[_SHOULDERS] >= LEAST_VISIBILITY).all()
     there[_FACE] &= visible_face(body)

@@ -23,7 +23,7 @@ PARTS = ("parsing_block", "coarse_generator", "refine_area_block", "style_encode
 
 EQUAL = 1e-7  # relative
 BEST = {
-    "model": {**BETTER_PICTURES, "parsing_multiples": (2, 3), "style_multiples": (1, 2, 4)},
+    "model": {**BETTER_PICTURES, "background": "kept", "parsing_multiples": (2, 3), "style_multiples": (1, 2, 4)},
     "parsing": "cross_entropy",
     "features": {"perceptual_scale": 2},
 }

@@ -39,7 +39,13 @@ def photo_file(photo, tmp_path_factory):
 def model_folder(tmp_path_factory, tiny_settings):
     """An exported model for 64x44 with random parameters and carried paint."""
     chosen = tiny_settings(
-        size=(64, 44), model={**scrn_settings.BETTER_PICTURES, "parsing_multiples": (1, 2), "style_multiples": (1, 2)}
+        size=(64, 44),
+        model={
+            **scrn_settings.BETTER_PICTURES,
+            "background": "kept",
+            "parsing_multiples": (1, 2),
+            "style_multiples": (1, 2),
+        },
     )
     shapes = base.make(chosen).generator_shapes()
     rng = np.random.default_rng(0)

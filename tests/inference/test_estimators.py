@@ -91,11 +91,11 @@ def test_points_that_are_unsure_or_outside_are_missing():
     assert not present(estimators.openpose_joints(_body(), (300, 80)))[13]
 
 
-def test_legs_under_the_persons_own_clothes_are_there_and_hidden_arms_are_not():
+def test_limbs_that_the_persons_own_body_hides_are_there_and_other_joints_are_not():
     body = _body(visibility=np.zeros(33), mask=np.zeros((300, 300)))
-    column, row = body.points[27].astype(int)  # the left ankle, and the left wrist
-    body.mask[row, column] = body.mask[tuple(body.points[15].astype(int)[::-1])] = 1
-    assert present(estimators.openpose_joints(body, (300, 300))).nonzero()[0].tolist() == [13]
+    for point in (27, 15, 23):  # the left ankle, wrist and hip
+        body.mask[tuple(body.points[point].astype(int)[::-1])] = 1
+    assert present(estimators.openpose_joints(body, (300, 300))).nonzero()[0].tolist() == [7, 13]
 
 
 @pytest.mark.parametrize(

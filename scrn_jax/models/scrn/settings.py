@@ -14,7 +14,7 @@ MAX_BLOCKS, MAX_WIDTH, MAX_MULTIPLE, MAX_LEVELS = 64, 512, 64, 8
 # What we found better than the paper's letter, as config.model has it; docs/pictures.md has the figures of each.
 BETTER_PICTURES: Mapping[str, Any] = types.MappingProxyType({
     "upsampling": "nearest", "parsing_detail": True, "parsing_hints": True, "parsing_alone": True, "paint": "blended",
-    "background": "kept", "style_norm": "region", "style_bounded": False,
+    "style_norm": "region", "style_bounded": False,
 })  # fmt: skip
 
 

@@ -79,7 +79,7 @@ def test_a_side_that_is_no_multiple_of_4_is_refused():
         _shapes((62, 44), width=4, blocks=1)
 
 
-@pytest.fixture(scope="module", params=[{}, BETTER_PICTURES], ids=["paper", "ours"])
+@pytest.fixture(scope="module", params=[{}, {**BETTER_PICTURES, "background": "kept"}], ids=["paper", "ours"])
 def model(request, random_variables, run):
     """(apply(**changed inputs), inputs) of a random generator on two different samples in a 32x36 frame."""
     rng = np.random.default_rng(0)
