@@ -48,6 +48,20 @@ QUICK = QUICK_COMPILE | ({EMITTERS: False} if _is_known(EMITTERS, False) else {}
 QUICK_FLAGS = " ".join(f"--{option}={str(value).lower()}" for option, value in QUICK.items())
 
 
+# The files that take longest go first, so that the workers end together; xdist would begin with those of most tests.
+LONGEST = (
+    "test_runs.py", "test_memory_savers.py", "test_devices.py", "test_torch_mirror.py", "test_export_formats.py",
+    "test_command.py", "test_step.py", "test_bfloat16.py", "test_init_from.py", "test_parity.py", "test_stages.py",
+    "test_term_norms.py", "test_protocols.py", "test_web.py", "test_loop.py", "test_export.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    """Files of LONGEST first, in that order, and the others as they were."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
 def pytest_unconfigure():
     """Remove the compiled programs when the process ends that made their folder."""
     if os.environ.get(OWNER) == str(os.getpid()):

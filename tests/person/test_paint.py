@@ -150,12 +150,13 @@ def test_regions_are_carried_with_the_nearest_part(striped):
     assert (carried.argmax(-1) == expected.argmax(-1))[:, 8:60, 8:36].mean() > 0.97
 
 
-def test_a_kept_background_is_the_sources_own_and_counts_as_carried(striped):
+def test_a_kept_background_is_the_sources_own_and_counts_as_carried(striped, quick_compile):
     image, masks = striped
     image = np.where(np.asarray(masks[..., :1]) > 0, np.linspace(-1, 1, WIDTH)[:, None], image).astype(np.float32)
     target = masks[:, ::-1]  # somebody else, so that both uncovered and hidden background is asked for
     parts = paint.part_map(FRONT[None], FRONT[None], HEIGHT, WIDTH)
-    flat, kept = (paint.Paint.of(image, masks, parts, target, carried=True, background_kept=k) for k in (False, True))
+    paint_of = jax.jit(paint.Paint.of, static_argnames=("carried", "background_kept"), compiler_options=quick_compile)
+    flat, kept = (paint_of(image, masks, parts, target, carried=True, background_kept=k) for k in (False, True))
     asked, there = np.asarray(target[..., 0] > 0), np.asarray(kept.weight[..., 0])
     seen = asked & (there > 0.5)
     np.testing.assert_allclose(kept.picture[seen], image[seen], atol=1e-6)
