@@ -11,7 +11,7 @@ import functools
 
 import jax
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from scrn_jax.person import joints, paint, regions
 from scrn_jax.person.guided import along_edges
@@ -22,6 +22,7 @@ _CERTAINTY = 4
 _SEEN = 256  # rows of the source by which its outlines are drawn
 _SOFTNESS = 0.7  # pixels of the model's frame by which the outlines of its regions are rounded
 _SURE = 0.9  # how sure a pixel's region has to be for its detail: at outlines, others' pixels would come along
+_SPECKLES = 3  # pixels of the model's frame: its colours fringe at outlines
 _REACH = 3  # and where the Gaussian ends
 # Grey levels between the model's and the carried pixels at which half of the detail is left out: there the model says
 # that something else is to be seen.
@@ -69,6 +70,7 @@ def enlarge(
     Returns:
       float32 (kH, kW, 3) from 0 to 255 but for rounding, and float32 (kH, kW) in [0, 1].
     """
+    picture = without_speckles(picture)
     small, large = source.regions.shape, source.large.shape[:2]
     times = large[0] // small[0]
     here, there = source.masks, _soft_regions(labels, large)
@@ -93,6 +95,13 @@ def enlarge(
     models = np.clip(4 * there[..., _HEAD].sum(-1), 0, 1)  # the model's head makes room for the source's
     enlarged = head_share[..., None] * head_picture + (1 - head_share[..., None]) * enlarged
     return enlarged, np.maximum(person * (1 - above * models), head_share)
+
+
+def without_speckles(picture: np.ndarray) -> np.ndarray:
+    """A picture, uint8 (H, W, 3), whose single pixels of another colour have that of those around; brightness stays."""
+    brightness, *colours = Image.fromarray(picture).convert("YCbCr").split()
+    calm = [colour.filter(ImageFilter.MedianFilter(_SPECKLES)) for colour in colours]
+    return np.asarray(Image.merge("YCbCr", [brightness, *calm]).convert("RGB"))
 
 
 def _head(source, masks, source_pose, target_pose) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
