@@ -8,7 +8,7 @@ from scrn_jax.person.resizing import resize_maps
 RADIUS, EVEN = 1 / 32, 1e-5  # of windows, as a share of the rows; `epsilon`, found on rendered people
 
 
-def along_edges(maps_HxWxC: np.ndarray, photo_HxWx3: np.ndarray, largest: int = 512) -> np.ndarray:
+def along_edges(maps_HxWxC: np.ndarray, photo_HxWx3: np.ndarray, largest: int = 320) -> np.ndarray:
     """Maps whose outlines lie on the edges of a photo, uint8: by a `GuidedFilter`, float32 (H, W, C).
 
     Of a photo with a side of more than `largest` pixels a smaller copy is looked at, which takes less time.
