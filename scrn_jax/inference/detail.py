@@ -18,12 +18,10 @@ from scrn_jax.person.guided import along_edges
 from scrn_jax.person.resizing import resize_maps
 
 TIMES = 4  # the model's frame, by default
-_CERTAINTY = 4
-_SEEN = 256  # rows of the source by which its outlines are drawn
-_SOFTNESS = 0.7  # pixels of the model's frame by which the outlines of its regions are rounded
+_SOFTNESS, _REACH = 0.7, 3  # pixels of the model's frame: outlines of its regions are rounded by such a Gaussian
+_SEEN, _CERTAINTY = 256, 4  # rows of the source by which its outlines are drawn; a power of the shares found
 _SURE = 0.9  # how sure a pixel's region has to be for its detail: at outlines, others' pixels would come along
 _SPECKLES = 3  # pixels of the model's frame: its colours fringe at outlines
-_REACH = 3  # and where the Gaussian ends
 # Grey levels between the model's and the carried pixels at which half of the detail is left out: there the model says
 # that something else is to be seen.
 _TRUST = 40.0
