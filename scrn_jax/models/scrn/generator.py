@@ -70,11 +70,7 @@ class SCRN(nn.Module):
         seen, painted = source_image, None
         other = None if style is None else jax.nn.one_hot(style["parsing"], self.regions)
         if model.paint != "none":
-            paint_of = partial(
-                paint.Paint.of,
-                carried=model.paint in ("carried", "blended"),
-                background_kept=model.background == "kept",
-            )
+            paint_of = partial(paint.Paint.of, **model.paint_options)
             painted = paint_of(source_image, source_parsing, parts, parsing)
             if style is not None:
                 their_parts = paint.part_map(style["pose"], target_pose, height, width)
