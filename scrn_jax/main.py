@@ -72,18 +72,22 @@ def main() -> None:
         raise UserError("--mode train needs a --config, e.g. --config configs/demo.py")
     if mode == "export" and flags.FLAGS.output is None:
         raise UserError("--mode export needs an --output, a new folder for the model")
-    # After the flags, so that --help and mistyped flags answer at once.
+    job, workdir = distributed.job_from_flags(), Path(flags.FLAGS.workdir).expanduser()
+    # Late, so that --help and mistakes in flags and config answer at once.
     with console.silent_stderr():
-        from scrn_jax import data, settings
+        from scrn_jax import settings
+    chosen = None if config is None else settings.from_config(config)
+    with console.silent_stderr():
+        from scrn_jax import data
         from scrn_jax.evaluation import heldout
         from scrn_jax.runtime import devices
         from scrn_jax.training import checkpoints, export, loop
         from scrn_jax.training import workdir as workdir_lib
 
-    distributed.join(distributed.job_from_flags())
-    workdir = Path(flags.FLAGS.workdir).expanduser()
-    chosen = workdir_lib.read_config(workdir) if config is None else settings.from_config(config)
-    if config is not None and mode != "train":
+    distributed.join(job)
+    if chosen is None:
+        chosen = workdir_lib.read_config(workdir)
+    elif mode != "train":
         chosen = workdir_lib.trained_with(workdir, chosen)
     devices.keep_programs(chosen.compilation_cache)
     with distributed.peers_at_risk():

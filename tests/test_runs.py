@@ -192,6 +192,7 @@ def test_a_run_ended_and_killed_and_started_again_ends_as_if_it_had_been_left_al
     assert reports[0] == reports[1]
 
 
+@pytest.mark.slow
 def test_an_exported_model_is_evaluated_like_its_run(finished, run, shared):
     workdir, _ = finished
     model = shared / "model"

@@ -34,27 +34,27 @@ def _sum_of(layer, params, *inputs):
 
 
 @pytest.mark.parametrize("name", BIASED)
-def test_a_biass_gradient_counts_every_pixel(name):
+def test_a_biass_gradient_counts_every_pixel(name, random_variables, run):
     layer, x = BIASED[name](), jnp.ones((1, SIDE, SIDE, 2))
-    params = layer.init(jax.random.key(0), x)["params"]
+    params = random_variables(layer, x)["params"]
     pixels = np.prod(jax.eval_shape(lambda: layer.apply({"params": params}, x)).shape[:3])
     assert pixels >= 1024
-    np.testing.assert_array_equal(jax.grad(lambda p: _sum_of(layer, p, x))(params)["bias"], [pixels] * 2)
+    np.testing.assert_array_equal(run(jax.grad(lambda p: _sum_of(layer, p, x)))(params)["bias"], [pixels] * 2)
 
 
-def test_the_pose_convolutions_biass_gradient_counts_every_pixel():
+def test_the_pose_convolutions_biass_gradient_counts_every_pixel(random_variables, run):
     layer = layers.PoseConv(2, compute=BFLOAT16)
     inputs = jnp.ones((1, 3, SIDE)), jnp.ones((1, 3, SIDE)), jnp.ones((1, SIDE, SIDE, 1))
-    params = layer.init(jax.random.key(0), inputs)["params"]
-    np.testing.assert_array_equal(jax.grad(lambda p: _sum_of(layer, p, inputs))(params)["bias"], [SIDE**2] * 2)
+    params = random_variables(layer, inputs)["params"]
+    np.testing.assert_array_equal(run(jax.grad(lambda p: _sum_of(layer, p, inputs)))(params)["bias"], [SIDE**2] * 2)
 
 
-def test_gammas_gradient_counts_every_pixel():
+def test_gammas_gradient_counts_every_pixel(random_variables, run):
     """Of a constant picture attention gives the value back, which is 1 here."""
     layer, x = CrissCrossAttention(BFLOAT16), jnp.ones((1, SIDE, SIDE, 2), jnp.bfloat16)
-    params = jax.tree.map(jnp.zeros_like, layer.init(jax.random.key(0), x)["params"])
+    params = jax.tree.map(jnp.zeros_like, random_variables(layer, x)["params"])
     params["value"]["bias"] = jnp.ones(2)
-    assert jax.grad(lambda p: _sum_of(layer, p, x))(params)["gamma"] == 2 * SIDE**2
+    assert run(jax.grad(lambda p: _sum_of(layer, p, x)))(params)["gamma"] == 2 * SIDE**2
 
 
 def _params_of(shapes):

@@ -30,13 +30,12 @@ CONVOLUTIONS = {
 
 @pytest.mark.parametrize("sides", [(8, 10), (11, 7)])
 @pytest.mark.parametrize("name", CONVOLUTIONS)
-def test_convolution_pads_as_pytorchs(name, sides, nchw, nhwc, oihw):
+def test_convolution_pads_as_pytorchs(name, sides, nchw, nhwc, oihw, random_variables, run):
     layer, options = CONVOLUTIONS[name]
     x = _random(2, *sides, 3)
-    params = layer(5).init(jax.random.key(0), x)["params"]
-    params = {**params, "bias": _random(5, seed=1)}
+    params = {**random_variables(layer(5), x)["params"], "bias": _random(5, seed=1)}
     expected = functional.conv2d(nchw(x), oihw(params["kernel"]), _vector(params["bias"]), **options)
-    np.testing.assert_allclose(layer(5).apply({"params": params}, x), nhwc(expected), atol=1e-5)
+    np.testing.assert_allclose(run(layer(5).apply)({"params": params}, x), nhwc(expected), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +43,7 @@ def test_convolution_pads_as_pytorchs(name, sides, nchw, nhwc, oihw):
     [(layers.instance_norm, nn.InstanceNorm2d(4, affine=True)), (layers.layer_norm, nn.GroupNorm(1, 4))],
     ids=["instance", "layer"],
 )
-def test_a_norm_equals_pytorchs(norm, reference, nchw, nhwc):
+def test_a_norm_equals_pytorchs(norm, reference, nchw, nhwc, run):
     x, scale, bias = 3 * _random(2, 5, 6, 4) + 1, _random(4, seed=1), _random(4, seed=2)
     reference.weight, reference.bias = nn.Parameter(_vector(scale)), nn.Parameter(_vector(bias))
     tensor, towards = nchw(x), _random(2, 5, 6, 4, seed=3)
@@ -54,7 +53,7 @@ def test_a_norm_equals_pytorchs(norm, reference, nchw, nhwc):
     def apply(scale, bias, x):
         return norm().apply({"params": {"scale": scale, "bias": bias}}, x)
 
-    gradients = jax.grad(lambda *a: jnp.sum(apply(*a) * towards), argnums=(0, 1, 2))(scale, bias, x)
+    gradients = run(jax.grad(lambda *a: jnp.sum(apply(*a) * towards), argnums=(0, 1, 2)))(scale, bias, x)
     np.testing.assert_allclose(apply(scale, bias, x), nhwc(expected), atol=1e-5)
     np.testing.assert_allclose(gradients[0], reference.weight.grad.numpy(), atol=1e-4)
     np.testing.assert_allclose(gradients[1], reference.bias.grad.numpy(), atol=1e-4)
@@ -84,10 +83,10 @@ def test_instance_norm_of_bfloat16_takes_its_statistics_in_float32():
     np.testing.assert_allclose(np.asarray(y, np.float32), expected, rtol=2**-8, atol=1e-3)
 
 
-def test_gated_convolution_is_normed_features_times_gate(nchw, nhwc, oihw):
+def test_gated_convolution_is_normed_features_times_gate(nchw, nhwc, oihw, random_variables, run):
     x = _random(2, 6, 7, 3)
     module = layers.GatedConv(4)
-    params = module.init(jax.random.key(0), x)["params"]
+    params = random_variables(module, x)["params"]
     params = jax.tree.map(lambda leaf: leaf + _random(*leaf.shape, seed=leaf.size), params)
     conv, norm = params["Conv_0"], params["InstanceNorm_0"]
 
@@ -96,20 +95,20 @@ def test_gated_convolution_is_normed_features_times_gate(nchw, nhwc, oihw):
 
     gated = functional.leaky_relu(half(slice(0, 4)), 0.2) * torch.sigmoid(half(slice(4, 8)))
     expected = functional.instance_norm(gated, weight=_vector(norm["scale"]), bias=_vector(norm["bias"]))
-    np.testing.assert_allclose(module.apply({"params": params}, x), nhwc(expected), atol=1e-4)
+    np.testing.assert_allclose(run(module.apply)({"params": params}, x), nhwc(expected), atol=1e-4)
 
 
-def test_res_block_adds_two_pre_activated_convolutions(nchw, nhwc, oihw):
+def test_res_block_adds_two_pre_activated_convolutions(nchw, nhwc, oihw, random_variables, run):
     x = _random(2, 5, 6, 4)
     module = layers.ResBlock()
-    params = module.init(jax.random.key(0), x)["params"]
+    params = random_variables(module, x)["params"]
     params = jax.tree.map(lambda leaf: leaf + _random(*leaf.shape, seed=leaf.size), params)
     y = nchw(x)
     for i in range(2):
         norm, conv = params[f"InstanceNorm_{i}"], params[f"Conv_{i}"]
         y = functional.instance_norm(y, weight=_vector(norm["scale"]), bias=_vector(norm["bias"]))
         y = functional.conv2d(functional.leaky_relu(y, 0.1), oihw(conv["kernel"]), _vector(conv["bias"]), padding=1)
-    np.testing.assert_allclose(module.apply({"params": params}, x), nhwc(y + nchw(x)), atol=1e-4)
+    np.testing.assert_allclose(run(module.apply)({"params": params}, x), nhwc(y + nchw(x)), atol=1e-4)
 
 
 def test_mean_pool_is_the_mean_of_each_block():

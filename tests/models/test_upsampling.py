@@ -56,14 +56,14 @@ def test_an_up_convolution_starts_without_a_checkerboard():
     assert np.abs(y[0, 0, 0]).min() > 0
 
 
-def test_up_convolutions_gradients_equal_conv_transposes(up_convolution, up_convolution_in_torch, nhwc):
+def test_up_convolutions_gradients_equal_conv_transposes(up_convolution, up_convolution_in_torch, nhwc, run):
     x, kernel, bias, towards = up_convolution
     layer, tensor, _ = up_convolution_in_torch
 
     def loss(x, kernel, bias):
         return jnp.sum(upsampling.UpConv(4).apply({"params": {"kernel": kernel, "bias": bias}}, x) * towards)
 
-    of_x, of_kernel, of_bias = jax.grad(loss, argnums=(0, 1, 2))(x, kernel, bias)
+    of_x, of_kernel, of_bias = run(jax.grad(loss, argnums=(0, 1, 2)))(x, kernel, bias)
     np.testing.assert_allclose(of_x, nhwc(tensor.grad), atol=1e-4)
     np.testing.assert_allclose(of_kernel, layer.weight.grad.numpy().transpose(2, 3, 0, 1), atol=1e-4)
     np.testing.assert_allclose(of_bias, layer.bias.grad.numpy(), atol=1e-4)
