@@ -23,9 +23,8 @@ import numpy as np
 import optax
 from PIL import Image
 
-from scrn_jax.inference import framing
-from scrn_jax.inference.blazepose import BlazePose
-from scrn_jax.inference.calibration import calibrated
+from scrn_jax.inference import calibration, framing
+from scrn_jax.inference.blazepose import BlazePose, Body
 from scrn_jax.inference.estimators import openpose_joints
 from scrn_jax.inference.packing import pack
 from scrn_jax.inference.region_network import (
@@ -46,23 +45,26 @@ DRESSES = 1 / 3  # of the people in photos, as a guess: a sixth of the crowd's
 
 
 def find_people(shard: Path, look: BlazePose) -> dict[str, np.ndarray]:
-    """The shard's arrays with BlazePose's `found` (N, 18, 2) and `mask` (N, H, W) uint8; kept in a file beside it.
+    """The shard's arrays with what BlazePose finds; kept in a file beside it.
 
-    Pictures in which it finds nobody are left out.
+    `found` (N, 18, 2) are its joints before calibration, `points` (N, 33, 2) and `visibility` (N, 33) its own,
+    `mask` is (N, H, W) uint8. Pictures in which it finds nobody are left out.
     """
-    kept = shard.with_suffix(".found")
+    kept = shard.with_suffix(".body")
     arrays = dict(np.load(shard))
     if not kept.exists():
         size = arrays["image"].shape[1:3]
         found = np.full((len(arrays["image"]), 18, 2), joints_lib.MISSING, np.float32)
+        points, visibility = (np.zeros((len(found), calibration.POINTS, *rest), np.float32) for rest in ((2,), ()))
         masks = np.zeros(arrays["labels"].shape, np.uint8)
         for index, image in enumerate(arrays["image"]):
             body = look(Image.fromarray(image))
             if body is not None:
                 found[index] = openpose_joints(body, size)
+                points[index], visibility[index] = body.points, body.visibility
                 masks[index] = np.rint(255 * body.mask)
         with kept.with_suffix(".part").open("wb") as stream:
-            np.savez_compressed(stream, found=found, mask=masks)
+            np.savez_compressed(stream, found=found, points=points, visibility=visibility, mask=masks)
         os.replace(kept.with_suffix(".part"), kept)
     arrays.update(np.load(kept))
     there = joints_lib.present(arrays["found"]).sum(1) >= 4
@@ -230,8 +232,14 @@ def measure(params, rule, shards: list[Path], limit: int) -> dict:
 
 def _each(arrays: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
     """Picture by picture, with joints as the estimator gives them."""
-    arrays = arrays | {"found": np.stack([calibrated(person) for person in arrays["found"]])}
-    return [{name: array[i] for name, array in arrays.items()} for i in range(len(arrays["image"]))]
+    people = [{name: array[i] for name, array in arrays.items()} for i in range(len(arrays["image"]))]
+    return [person | {"found": calibrated_of(person)} for person in people]
+
+
+def calibrated_of(person: dict[str, np.ndarray]) -> np.ndarray:
+    """The joints (18, 2) of a picture of `find_people` as the estimator gives them."""
+    body = Body(person["points"], np.zeros(calibration.POINTS), person["visibility"], person["mask"], people=1)
+    return calibration.calibrated(person["found"], body)
 
 
 def save(workdir: Path, name: str, data: bytes) -> None:

@@ -99,7 +99,8 @@ class BlazePoseJoints:
             raise UserError(
                 "nobody is found in the picture; take a photo that shows a person from the head to the hips"
             )
-        return calibrated(joints), body.mask, notes(joints, body.people)
+        joints = joints_lib.clip_to_frame(calibrated(joints, body), *photo_HxWx3.shape[:2])
+        return joints, body.mask, notes(joints, body.people)
 
 
 def openpose_joints(body: Body, size: tuple[int, int]) -> np.ndarray:
