@@ -126,7 +126,7 @@ def _discriminator(quick_compile):
     return _apart(gradient, _params_of(fresh["params"]), quick_compile)
 
 
-@pytest.mark.parametrize("network", [_generator, _discriminator])
+@pytest.mark.parametrize("network", [pytest.param(_generator, marks=pytest.mark.slow), _discriminator])
 def test_every_parameters_gradient_is_that_of_float32(network, quick_compile):
     """In direction and size, as far as numbers of 8 binary digits go.
 

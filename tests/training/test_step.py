@@ -50,6 +50,13 @@ def test_the_first_step_moves_both_networks_and_their_statistics(first_state, on
         assert _largest_difference(getattr(first_state, name), getattr(one_step[0], name)) > 0, name
 
 
+def test_every_blocks_gamma_is_a_metric(one_step):
+    state, metrics = one_step
+    gamma = state.generator["coarse_generator"]["block_1"]["CrissCrossAttention_0"]["gamma"]
+    assert [name for name in metrics if name.startswith("attention_gamma")] == ["attention_gamma/block_1"]
+    assert metrics["attention_gamma/block_1"] == gamma != 0
+
+
 def test_every_parameter_of_both_networks_gets_a_gradient(one_step, adam_of):
     """Biases before an instance norm have none but rounding; a kernel without one would be a part that is cut off."""
     state, _ = one_step

@@ -28,6 +28,7 @@ def _vector(tree):
     return np.concatenate(jax.tree.leaves(tree))
 
 
+@pytest.mark.slow
 def test_the_terms_gradients_add_up_to_the_steps(gradients, double_trainer, first_state, make_batch, gradient_of):
     step = gradient_of(double_trainer.step(double_trainer.put(first_state), make_batch(0))[0], "generator")
     total = sum(_vector(tree) for tree in gradients.values())
@@ -35,6 +36,7 @@ def test_the_terms_gradients_add_up_to_the_steps(gradients, double_trainer, firs
     assert np.linalg.norm(total - step) < 1e-9 * np.linalg.norm(step)
 
 
+@pytest.mark.slow
 def test_the_parsing_terms_gradient_reaches_the_parsing_block_alone(gradients):
     reached = {name for name, part in gradients["par"].items() if np.any(_vector(part))}
     assert reached == {"parsing_block"}
