@@ -236,10 +236,10 @@ def _each(arrays: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
     return [person | {"found": calibrated_of(person)} for person in people]
 
 
-def calibrated_of(person: dict[str, np.ndarray]) -> np.ndarray:
-    """The joints (18, 2) of a picture of `find_people` as the estimator gives them."""
+def calibrated_of(person: dict[str, np.ndarray], params=None) -> np.ndarray:
+    """The joints (18, 2) of a picture of `find_people` after calibration, by `params` or by what the package has."""
     body = Body(person["points"], np.zeros(calibration.POINTS), person["visibility"], person["mask"], people=1)
-    return calibration.calibrated(person["found"], body)
+    return calibration.calibrated(person["found"], body, params)
 
 
 def save(workdir: Path, name: str, data: bytes) -> None:
