@@ -160,6 +160,13 @@ def test_a_skirt_encloses_the_legs():
         assert (ring @ along).max() > (near @ along).max() - 0.002
 
 
+@pytest.mark.parametrize(("identity", "view"), [(3611, 2), (3804, 3)])
+def test_a_skirt_hangs_where_one_vertex_alone_lies_at_a_height(identity, view):
+    """Two of the people of seed 20: the hull of a single vertex has no extent, and must not become NaN."""
+    shot = Person.sample(seed=20, identity=identity, varied=True).shoot(view, 0.6875)
+    assert np.isfinite(shot.screen).all() and np.isfinite(shot.camera.scale)
+
+
 def test_patterns_stick_to_the_body_in_every_pose():
     """A surface point keeps its cloth coordinates, and so its colour, while the body moves."""
     figure = Person.sample(seed=0, identity=2).figure

@@ -88,7 +88,8 @@ def _hull(body: np.ndarray, levels: np.ndarray, angles: np.ndarray) -> tuple[np.
     used, starts = np.unique(bins[chosen][order], return_index=True)
     flat = body[chosen][order][:, [0, 2]]
     support[used] = np.maximum.reduceat(flat @ directions, starts, axis=0)
-    for row in range(1, len(levels)):
+    support[: used[0]] = support[used[0]]  # no vertex happens to lie at the top
+    for row in range(used[0] + 1, len(levels)):
         if not np.isfinite(support[row, 0]):
             support[row] = support[row - 1]
     spread = support.copy()
@@ -102,9 +103,10 @@ def _hull(body: np.ndarray, levels: np.ndarray, angles: np.ndarray) -> tuple[np.
     centre = centre @ turn
     centred = support - centre @ directions
     cosine = np.cos(angles[:, None] - angles[None])
-    with np.errstate(divide="ignore"):
-        reach = np.where(cosine > 0.05, 1 / np.maximum(cosine, 1e-9), np.inf)
-    return centre, (centred[:, None, :] * reach[None]).min(2)
+    ahead = cosine > 0.05
+    # Not times infinity where it is behind: one vertex alone spans nothing, and 0 times infinity is no number.
+    distances = np.where(ahead, centred[:, None, :] * (1 / np.where(ahead, cosine, 1.0)), np.inf)
+    return centre, distances.min(2)
 
 
 def _let_fall(radius: np.ndarray, levels: np.ndarray, flare: float) -> np.ndarray:
