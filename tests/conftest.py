@@ -24,6 +24,9 @@ if PROGRAMS not in os.environ:
 from scrn_jax import settings as settings_lib  # noqa: E402
 from scrn_jax.models import base  # noqa: E402
 from scrn_jax.models.pretrained import weights  # noqa: E402
+
+# Before `double_precision`: a module imported in it keeps float64 as the default of its functions for good.
+from scrn_jax.models.scrn import model as scrn_model  # noqa: E402, F401
 from scrn_jax.runtime import devices as devices_lib  # noqa: E402
 from scrn_jax.training import state  # noqa: E402
 from scrn_jax.training import step as step_lib  # noqa: E402
