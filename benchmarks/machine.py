@@ -10,12 +10,14 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
+
+if TYPE_CHECKING:  # not needed to run, and absent from many GPU machines
+    from ml_collections import ConfigDict
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("jax", "jaxlib", "flax", "torch")
@@ -99,7 +101,7 @@ def _place(question: str, name: str, folder: Path | None) -> Path:
     return (folder or RESULTS) / f"{question}-{slug}.json"
 
 
-def fingerprint(config: ml_collections.ConfigDict) -> str:
+def fingerprint(config: "ConfigDict") -> str:
     """Twelve digits that differ where configs do, but for the data's folder; results of another config do not count."""
     sections = config.to_dict()
     sections["data"].pop("dir", None)

@@ -78,7 +78,7 @@ class Mirror:
         """
         for parameter in self.generator.parameters():
             if parameter.ndim == 4 and parameter.shape[0] > FEWEST_OUTPUTS:
-                self.muon_views[parameter] = torch.nn.Parameter(parameter.detach().reshape(len(parameter), -1))
+                self.muon_views[parameter] = torch.nn.Parameter(parameter.detach().reshape(len(parameter), -1).clone())
         others = [parameter for parameter in self.generator.parameters() if parameter not in self.muon_views]
         self.generator_adam = torch.optim.NAdam(others, optim.learning_rate, (optim.b1, optim.b2), momentum_decay=0)
         self.muon = torch.optim.Muon(list(self.muon_views.values()), optim.muon_learning_rate, weight_decay=0)

@@ -15,11 +15,12 @@ from scrn_jax.training import state as state_lib
 from scrn_jax.training import step as step_lib
 
 SMALL_LOSSES = {"cor": 0.02, "l1": 10.0, "adv": 0.1, "per": 0.5}
+PEOPLE_LOSSES = {**SMALL_LOSSES, "per": 2.0}
 BEST_LOSSES = {"cor": 1.0, "l1": 10.0, "adv": 0.5, "per": 1.0}
 PAPERS_SIZE = {"width": 64, "blocks": 6, "discriminator_width": 32}
 PAPERS_OPTIM = {"learning_rate": 1e-3, "discriminator_ratio": 0.1}
-# As configs/demo.py and configs/deepfashion.py, which need ml_collections, but for the sources of data and weights, and
-# how often something is logged, drawn or saved; the batch of the latter two is what this CPU can take.
+# As configs/demo.py, people.py and deepfashion.py, which need ml_collections, but for the sources of data and weights,
+# and how often something is logged, drawn or saved; the batch of the last two is what this CPU can take.
 PRESETS: dict[str, dict[str, Any]] = {
     "demo": {
         "size": (64, 44), "batch_size": 4, "loss": SMALL_LOSSES, "parsing": "cross_entropy",
@@ -27,6 +28,13 @@ PRESETS: dict[str, dict[str, Any]] = {
                   "style_multiples": (2, 4, 4, 4), **scrn_settings.BETTER_PICTURES},
         "features": {"correspondence": "vgg16", "perceptual_scale": 2}, "steps": 2400,
         "optim": {"learning_rate": 2e-3, "muon_learning_rate": 0.02, "discriminator_ratio": 0.1, "ema_decay": 0.99},
+    },
+    "people": {
+        "size": (128, 88), "batch_size": 4, "loss": PEOPLE_LOSSES, "parsing": "cross_entropy",
+        "model": {"width": 16, "blocks": 3, "discriminator_width": 8, "parsing_multiples": (1, 2, 4),
+                  "style_multiples": (1, 2, 4, 4, 4), **scrn_settings.BETTER_PICTURES, "background": "kept"},
+        "features": {"correspondence": "vgg16", "perceptual_scale": 2}, "steps": 7000,
+        "optim": {"learning_rate": 2e-3, "muon_learning_rate": 0.02, "discriminator_ratio": 0.1, "ema_decay": 0.995},
     },
     "full": {"size": (256, 176), "batch_size": 2, "loss": {}, "parsing": "l1", "model": PAPERS_SIZE, "features": {},
              "steps": 120_000, "optim": PAPERS_OPTIM},
@@ -98,15 +106,24 @@ def frozen_networks() -> dict[str, Any]:
 
 
 def fresh_state(settings: settings_lib.Settings) -> state_lib.TrainState:
-    """The state before the first step, in host memory."""
-    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    return jax.device_get(jax.jit(lambda: state_lib.init_state(settings), compiler_options=options)())
+    """The state before the first step, in host memory; computed there, as a GPU's compiler takes a minute for it."""
+    with jax.default_device(jax.devices("cpu")[0]):
+        init = jax.jit(lambda: state_lib.init_state(settings), compiler_options={"xla_backend_optimization_level": 0})
+        return jax.device_get(init())
+
+
+def _lowered_for_cpu(function, arguments):
+    """The function lowered for the processor, for arguments of these shapes."""
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), arguments)
+    with jax.default_device(jax.devices("cpu")[0]):
+        return jax.jit(function).lower(*shapes)
 
 
 class Compiled:
     """One of our functions compiled ahead of time, with XLA's own account of it.
 
     Operations are counted before compiling: of what a GPU's libraries compute in a compiled program, XLA knows none.
+    A GPU's backend does not count those of a program that is only lowered (JAX 0.11), so the processor's does.
     """
 
     def __init__(self, function, *arguments, **jit_options):
@@ -115,8 +132,9 @@ class Compiled:
         self.call = lowered.compile()
         self.compile_seconds = time.perf_counter() - start
         cost, memory = self.call.cost_analysis(), self.call.memory_analysis()
-        self.gigaflops = lowered.cost_analysis()["flops"] / 1e9
-        self.gigabytes_moved = cost.get("bytes accessed", float("nan")) / 1e9
+        counted = lowered.cost_analysis() or _lowered_for_cpu(function, arguments).cost_analysis()
+        self.gigaflops = counted["flops"] / 1e9
+        self.gigabytes_moved = (cost or {}).get("bytes accessed", float("nan")) / 1e9
         needed = memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
         self.memory_mb = (needed - memory.alias_size_in_bytes) / 1e6
 

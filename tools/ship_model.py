@@ -7,13 +7,11 @@ Writes scrn_jax/inference/assets/people/: params.npz (float16), model.json with 
 """
 
 import argparse
-import hashlib
-import json
 from pathlib import Path
 
 import jax
 
-from scrn_jax.inference import model_folder, packing
+from scrn_jax.inference import model_folder
 from scrn_jax.models import base
 from scrn_jax.runtime import devices, files
 
@@ -31,18 +29,12 @@ def main() -> None:
     generator = base.make(model_folder.read_settings(args.model))
     mesh = devices.make_mesh(jax.local_devices()[:1])
     params = model_folder.read_params(args.model, generator, devices.replicated(mesh))
-    data = packing.pack(jax.device_get(params))
-    if len(data) > MOST_BYTES:
-        raise SystemExit(f"error: {len(data):,} bytes, at most {MOST_BYTES:,} come with the package")
     model = dict(model_folder.read_model_file(args.model))
     model["config"]["data"]["dir"] = Path(model["config"]["data"]["dir"]).name  # where it lay is nobody's business
-    model[model_folder.PARAMS_SHA256] = hashlib.sha256(data).hexdigest()
     card = files.read_text(args.model / model_folder.CARD_FILE)
-    args.output.mkdir(parents=True, exist_ok=True)
-    (args.output / model_folder.PACKED).write_bytes(data)
-    (args.output / model_folder.MODEL_FILE).write_text(json.dumps(model, indent=2) + "\n", "utf-8")
-    (args.output / model_folder.CARD_FILE).write_text(f"{card.rstrip()}\n\n{args.note}".rstrip() + "\n", "utf-8")
-    print(f"{args.output}: {len(data) / 1e6:.2f} MB")
+    card = f"{card.rstrip()}\n\n{args.note}".rstrip() + "\n"
+    size = model_folder.write_packed(args.output, model, card, jax.device_get(params), MOST_BYTES)
+    print(f"{args.output}: {size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def evaluate(settings: Settings, folder: Path, mesh, params, step: int, train_so
         "device": jax.devices()[0].device_kind,
         "config": to_config(settings),
     }
-    picture = Samples(model, mesh, test_source, REPORT_PAIRS).draw(params)
+    picture = Samples(model, mesh, data.spread_batch(test_source, REPORT_PAIRS, settings.size)).draw(params)
     if jax.process_index() == 0:
         heldout.write(folder, result, picture, model.columns)
         log.info("report: %s", folder / "report.md")

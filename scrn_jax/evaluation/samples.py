@@ -1,12 +1,11 @@
 """Sample sheets: the same few held-out pairs drawn again and again, rows of pictures for a person to judge."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from scrn_jax import data
 from scrn_jax.models.base import INPUTS, TrainableModel
 from scrn_jax.runtime import devices
 
@@ -15,11 +14,11 @@ GAP, TITLE = 6, 22
 
 
 class Samples:
-    """`count` pairs spread evenly over a test source, and a generator compiled for them."""
+    """A batch of pairs, and a generator compiled for them."""
 
-    def __init__(self, model: TrainableModel, mesh, source, count: int):
+    def __init__(self, model: TrainableModel, mesh, batch: Mapping[str, np.ndarray]):
         self._model = model
-        self._batch = data.spread_batch(source, count, model.size)
+        self._batch = batch
         replicated = devices.replicated(mesh)
         self._inputs = jax.device_put({key: self._batch[key] for key in INPUTS}, replicated)
         self._generate = jax.jit(model.generate, out_shardings=replicated)

@@ -1,6 +1,7 @@
 """The folder of an exported model: what is in it, and how it is read without any training code."""
 
 import hashlib
+import json
 import logging
 import math
 from collections.abc import Mapping
@@ -121,6 +122,26 @@ def write_params(folder: Path, params: Any) -> None:
     """Write parameters where `read_params` finds them."""
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save((folder / PARAMS).resolve(), params)
+
+
+def write_packed(folder: Path, model: Mapping[str, Any], card: str, params: Any, most_bytes: int | None = None) -> int:
+    """Writes model.json, the card and the parameters in float16, in place of what `folder` holds; their bytes.
+
+    Args:
+      model: what model.json says, but for the sum of the parameters.
+
+    Raises:
+      UserError: the parameters take more than `most_bytes`.
+    """
+    data = packing.pack(params)
+    if most_bytes is not None and len(data) > most_bytes:
+        raise UserError(f"{folder}: {len(data):,} bytes of parameters, at most {most_bytes:,}; make the model narrower")
+    folder.mkdir(parents=True, exist_ok=True)
+    described = json.dumps({**model, PARAMS_SHA256: hashlib.sha256(data).hexdigest()}, indent=2)
+    for name, content in ((PACKED, data), (CARD_FILE, card.encode()), (MODEL_FILE, f"{described}\n".encode())):
+        with files.written_whole(folder / name) as part:
+            part.write_bytes(content)
+    return len(data)
 
 
 def params_sha256(path: Path) -> str:

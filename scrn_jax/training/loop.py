@@ -94,7 +94,8 @@ def run_steps(run: Run, current: state.TrainState, checkpoints: Checkpoints) -> 
     batches = data.open_batches(run.train_source, first, options, size=size, seed=seed)
     step_fn, batches = compile_for_batches(run, current, batches)
     term_norms = step_lib.jit_term_norms(run.settings, run.mesh)
-    samples = Samples(base.make(run.settings), run.mesh, run.test_source, options.sheet_pairs)
+    shown = data.spread_batch(run.test_source, options.sheet_pairs, run.settings.size)
+    samples = Samples(base.make(run.settings), run.mesh, shown)
     with (
         Monitor(run.workdir, first_step=first, last_step=options.steps, batch_size=options.batch_size) as monitor,
         Profile(run.workdir, first, run.profile_steps) as profile,

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from clu import parameter_overview
 
 from scrn_jax.models import base
 from scrn_jax.runtime import devices
@@ -128,7 +127,10 @@ def describe(settings: Settings, mesh, train_pairs: int, test_pairs: int) -> Non
     log.info("generator: %.2f M parameters, %.1f GFLOP forward per image", size, work)
     log.info("  %s", ", ".join(f"{name} {size:.2f} M" for name, size in parts.items()))
     log.info("discriminator: %.2f M parameters", _millions(shapes.discriminator))
-    log.debug("%s", parameter_overview.get_parameter_overview(shapes.generator, include_stats=False))
+    if log.isEnabledFor(logging.DEBUG):
+        from clu import parameter_overview  # absent where only benchmarks run
+
+        log.debug("%s", parameter_overview.get_parameter_overview(shapes.generator, include_stats=False))
 
 
 def describe_memory(compiled) -> None:

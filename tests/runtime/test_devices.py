@@ -141,10 +141,9 @@ def test_a_sheet_is_drawn_from_shared_parameters(
     monkeypatch, two_by_two, tiny_settings, first_state, make_batch, quick_compile
 ):
     monkeypatch.setattr(jax, "jit", partial(jax.jit, compiler_options=quick_compile))
-    monkeypatch.setattr(samples.data, "spread_batch", lambda *_: make_batch(0))
     average = jax.device_put(first_state.ema, devices.parameters(first_state.ema, two_by_two.mesh))
     drawn = [
-        samples.Samples(base.make(tiny_settings()), two_by_two.mesh, [0], 1).draw(params)
+        samples.Samples(base.make(tiny_settings()), two_by_two.mesh, make_batch(0)).draw(params)
         for params in (average, devices.gathered(average, two_by_two.mesh))
     ]
     difference = np.abs(np.subtract(*(np.asarray(page, np.int16) for page in drawn)))

@@ -99,6 +99,20 @@ def test_its_parameters_are_those_of_the_average_bit_for_bit(folder, trained, ti
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(params), trained.ema)
 
 
+def test_a_packed_folder_is_read_as_it_was_written_and_a_large_one_refused(tmp_path, tiny_settings, first_state):
+    settings, packed = tiny_settings(), tmp_path / "packed"
+    model = export.description(settings, 7, None)
+    size = model_folder.write_packed(packed, model, "# A card", first_state.ema)
+    assert size == (packed / model_folder.PACKED).stat().st_size
+    mesh = devices.make_mesh(jax.devices()[:1])
+    found = model_folder.read_params(packed, base.make(settings), devices.replicated(mesh))
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, np.float32(np.float16(b))), found, first_state.ema)
+    assert model_folder.read_model_file(packed)["step"] == 7 and model_folder.read_settings(packed) == settings
+    with pytest.raises(UserError, match="at most 1,000; make the model narrower"):
+        model_folder.write_packed(tmp_path / "large", model, "# A card", first_state.ema, most_bytes=1000)
+    assert not (tmp_path / "large").exists()
+
+
 def test_it_is_smaller_than_a_third_of_the_checkpoint(folder, workdir):
     def size(path):
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
