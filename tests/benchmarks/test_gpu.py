@@ -74,9 +74,13 @@ def test_a_measurement_runs_in_a_process_of_its_own():
     assert process.measure(300)["TFLOP/s"] > 0
 
 
-def test_a_measurement_that_fails_says_why():
-    process = gpu.Process(gpu.Job("nobody", "train", "float32", batch=2), gpu.Effort(smoke=True))
-    assert process.measure(300) == {"note": "KeyError: 'nobody'"}
+def test_a_measurement_that_fails_says_why(monkeypatch, capsys):
+    def fail(*_):
+        raise MemoryError("64 GB wanted\nand more")
+
+    monkeypatch.setattr(gpu, "prepared", fail)
+    gpu.serve(FIRST, gpu.Effort())
+    assert capsys.readouterr().out == 'result {"note": "MemoryError: 64 GB wanted"}\n'
 
 
 def test_the_gpu_benchmarks_load_where_there_is_no_tensorflow_clu_or_ml_collections():
