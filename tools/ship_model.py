@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jax
 
+from scrn_jax.errors import UserError
 from scrn_jax.inference import model_folder
 from scrn_jax.models import base
 from scrn_jax.runtime import devices, files
@@ -33,7 +34,10 @@ def main() -> None:
     model["config"]["data"]["dir"] = Path(model["config"]["data"]["dir"]).name  # where it lay is nobody's business
     card = files.read_text(args.model / model_folder.CARD_FILE)
     card = f"{card.rstrip()}\n\n{args.note}".rstrip() + "\n"
-    size = model_folder.write_packed(args.output, model, card, jax.device_get(params), MOST_BYTES)
+    try:
+        size = model_folder.write_packed(args.output, model, card, jax.device_get(params), MOST_BYTES)
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from error
     print(f"{args.output}: {size / 1e6:.2f} MB")
 
 

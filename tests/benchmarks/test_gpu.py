@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import gpu, gpu_training
+from configs import people as people_config
 from scrn_jax.person import face, joints
 
 FIRST, SECOND, THIRD = (gpu.Job(gpu.OURS, "train", "bfloat16", batch=batch) for batch in (16, 32, 64))
@@ -90,6 +91,16 @@ def test_the_gpu_benchmarks_load_where_there_is_no_tensorflow_clu_or_ml_collecti
     root = Path(gpu.__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, cwd=root)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_people_are_rendered_and_disturbed_as_their_config_says():
+    config = people_config.get_config()
+    data = gpu_training.DATA["people"]
+    assert data == {
+        "seed": config.data.seed, "varied": config.data.varied, "flip": config.train.flip,
+        "noise": config.train.annotation_noise,
+    }  # fmt: skip
+    assert config.data.views == gpu_training.VIEWS
 
 
 @pytest.fixture(scope="module")
