@@ -3,9 +3,19 @@
 import argparse
 from collections.abc import Callable
 
-from benchmarks import machine, timing, torch_training, workload
+from benchmarks import machine, timing, torch_patn, torch_pise, torch_training, workload
 
 OURS, THEIRS = "scrn_jax", "PyTorch"
+# By `model.name`.
+MIRRORS = {"scrn": torch_training.Mirror, "patn": torch_patn.Patn, "pise": torch_pise.Pise}
+
+
+def mirror_of(settings, state, frozen) -> torch_training.Training:
+    """A config's step in PyTorch with the weights of a `TrainState`. Raises ValueError for a model that has none."""
+    name = settings.model.name
+    if name not in MIRRORS:
+        raise ValueError(f"there is no {name} in PyTorch here; choose one of {', '.join(MIRRORS)}")
+    return MIRRORS[name](settings, state, frozen)
 
 
 def measure(settings, repeats: int, ours: Callable, theirs: Callable) -> dict:
@@ -13,11 +23,11 @@ def measure(settings, repeats: int, ours: Callable, theirs: Callable) -> dict:
 
     Args:
       ours: makes (function to time, `workload.Compiled`) of a `workload.Ours`.
-      theirs: makes a function to time of a `torch_training.Mirror` and a batch on its device.
+      theirs: makes a function to time of a `torch_training.Training` and a batch on its device.
     """
     state, frozen = workload.fresh_state(settings), workload.frozen_networks()
     run, compiled = ours(workload.Ours(settings, state, frozen))
-    mirror = torch_training.Mirror(settings, state, frozen)
+    mirror = mirror_of(settings, state, frozen)
     run_mirror = theirs(mirror, mirror.put(workload.random_batch(settings)))
     wall, processor = timing.alternate_both({OURS: run, THEIRS: run_mirror}, repeats, settle=1)
     rows = timing.summary(wall, THEIRS, processor)

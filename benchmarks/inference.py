@@ -17,7 +17,7 @@ def ours(ours: workload.Ours):
     return ours.forward()
 
 
-def theirs(mirror: torch_training.Mirror, batch):
+def theirs(mirror: torch_training.Training, batch):
     """The mirror's side."""
 
     @torch.inference_mode()

@@ -11,7 +11,7 @@ from torch import nn
 HALVES = ("features", "gate")  # of a gated convolution, which is one of twice the width in Flax
 LEAVES = {
     nn.Conv2d: {"weight": "kernel", "weight_orig": "kernel", "bias": "bias"},
-    nn.ConvTranspose2d: {"weight": "kernel", "bias": "bias"},
+    nn.ConvTranspose2d: {"weight": "kernel", "weight_orig": "kernel", "bias": "bias"},
     nn.InstanceNorm2d: {"weight": "scale", "bias": "bias"},
     nn.GroupNorm: {"weight": "scale", "bias": "bias"},
 }
@@ -54,6 +54,11 @@ def load(module: nn.Module, params: Mapping[str, Any]) -> nn.Module:
     if left := set(flat) - used:
         raise ValueError(f"the mirror has no {sorted('/'.join(path) for path in left)}")
     return module
+
+
+def load_some(module: nn.Module, params: Mapping[str, Any]) -> nn.Module:
+    """As `load`, of a tree that goes on where the module ends."""
+    return load(module, {name: params[name] for name, _ in module.named_children() if name in params})
 
 
 def singular_vectors(spectral: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
     python -m benchmarks.train_step                     # the demo's model
     python -m benchmarks.train_step --preset full       # the paper's model at 256x176, batch 2: minutes
+    python -m benchmarks.train_step --preset patn_small # of configs/methods.py; pise_small; patn, pise: minutes
 
 Both sides start from the same weights and take the same batch; they run in turn in one process. Prints a table and
 writes benchmarks/results/train_step_PRESET-MACHINE.json.
@@ -15,7 +16,7 @@ def ours(ours: workload.Ours):
     return ours.training_step()
 
 
-def theirs(mirror: torch_training.Mirror, batch):
+def theirs(mirror: torch_training.Training, batch):
     """The mirror's side."""
     return lambda: mirror.step(batch)
 

@@ -43,10 +43,13 @@ PRESETS: dict[str, dict[str, Any]] = {
              "optim": {**PAPERS_OPTIM, "muon_learning_rate": 0.02}},
 }  # fmt: skip
 
+# Of configs/methods.py, which is read where one is asked for.
+METHODS = ("patn", "pise", "adgan", "patn_small", "pise_small", "adgan_small")
+
 
 def add_flags(parser: argparse.ArgumentParser, repeats: int) -> argparse.ArgumentParser:
     """--preset, and what may differ from it."""
-    parser.add_argument("--preset", choices=PRESETS, default="demo", help="demo.py, or deepfashion.py's")
+    parser.add_argument("--preset", choices=(*PRESETS, *METHODS), default="demo", help="a config's name")
     parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--batch_size", type=int)
     parser.add_argument("--width", type=int)
@@ -63,6 +66,8 @@ def settings_of(
     `steps` are those over which the learning rate falls to 0. `small_losses` takes the demo's losses, which short runs
     need, whatever the preset.
     """
+    if preset in METHODS:
+        return _method(preset, dtype, changes)
     chosen = PRESETS[preset]
     losses = PRESETS["demo" if small_losses else preset]
     changes = {name: value for name, value in changes.items() if value is not None}
@@ -72,6 +77,19 @@ def settings_of(
         "model": {**chosen["model"], "dtype": dtype, **changes}, "features": chosen["features"],
         "optim": chosen["optim"], "train": {"batch_size": batch_size, "steps": steps},
     })  # fmt: skip
+
+
+def _method(preset: str, dtype: str, changes) -> settings_lib.Settings:
+    """The settings of a variant of configs/methods.py, on random data."""
+    from configs import methods  # ml_collections, which a GPU's machine may lack
+
+    config = methods.get_config(preset)
+    config.data = {"name": "random"}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    config.size = tuple(changes.pop("size", config.size))
+    config.train.update({name: changes.pop(name) for name in ("batch_size", "steps") if name in changes})
+    config.model.update({"dtype": dtype, **changes})
+    return settings_lib.from_config(config)
 
 
 def from_flags(flags: argparse.Namespace, **changes) -> settings_lib.Settings:
@@ -84,7 +102,8 @@ def describe(settings: settings_lib.Settings) -> str:
     """A line that says what is timed."""
     model, batch_size = settings.model, settings.train.batch_size
     size = "x".join(map(str, settings.size))
-    return f"{size}, batch {batch_size}, width {model.width}, {model.blocks} blocks, {model.dtype}"
+    blocks = f", {model.blocks} blocks" if hasattr(model, "blocks") else ""
+    return f"{model.name}, {size}, batch {batch_size}, width {model.width}{blocks}, {model.dtype}"
 
 
 def random_batch(settings: settings_lib.Settings, seed: int = 0) -> dict[str, np.ndarray]:

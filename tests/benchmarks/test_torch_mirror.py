@@ -3,8 +3,9 @@
 Both sides compute in float64, where only another formula tells them apart.
 """
 
+from functools import partial
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,8 @@ from scrn_jax.models import base
 from scrn_jax.models.scrn.settings import BETTER_PICTURES
 from scrn_jax.person import paint
 from scrn_jax.training import state as state_lib
+
+pytestmark = pytest.mark.usefixtures("torch_in_double_precision")
 
 TERMS = ("cor", "l1", "adv", "per", "par", "face", "generator", "discriminator")
 PARTS = ("parsing_block", "coarse_generator", "refine_area_block", "style_encoder", "inject_style_block", "decoder",
@@ -27,17 +30,6 @@ BEST = {
     "parsing": "cross_entropy",
     "features": {"perceptual_scale": 2},
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def torch_in_double_precision():
-    """While these tests run, what the mirror calls float is float64."""
-    before = torch.get_default_dtype()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.Tensor, "float", torch.Tensor.double)
-        torch.set_default_dtype(torch.float64)
-        yield
-        torch.set_default_dtype(before)
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +203,7 @@ def test_a_target_that_the_mirror_has_no_form_for_is_an_error(tiny_settings, sta
         torch_training.Mirror(tiny_settings(adversarial="hinge"), start, frozen)
 
 
-def test_flat_paint_on_the_sources_own_background_is_equal():
+def test_flat_paint_on_the_sources_own_background_is_equal(quick_compile):
     """On maps with a person in them: random labels leave no pixel whose neighbours are all background."""
     rng = np.random.default_rng(3)
     labels = np.zeros((2, 65, 44), np.int64)
@@ -219,8 +211,8 @@ def test_flat_paint_on_the_sources_own_background_is_equal():
     image, parsing = rng.uniform(-1, 1, (2, 65, 44, 3)), rng.dirichlet(np.ones(8), (2, 65, 44))
     masks = np.eye(8)[labels]
     with jax.enable_x64(True):
-        ours = paint.Paint.of(*map(jnp.asarray, (image, masks)), None, jnp.asarray(parsing), carried=False,
-                              background_kept=True)  # fmt: skip
+        of = partial(paint.Paint.of, parts=None, carried=False, background_kept=True)
+        ours = jax.jit(of, compiler_options=quick_compile)(image, masks, parsing_BxHxWxR=parsing)
 
     def nchw(maps):
         return torch.from_numpy(maps).permute(0, 3, 1, 2)

@@ -1,16 +1,13 @@
-"""PATN as training sees it: its terms, what a step draws, what it moves."""
+"""PATN as training sees it: its terms, what a step draws, what it moves. Their values: test_torch_methods.py."""
 
 import jax
 import numpy as np
 import pytest
-import torch
 from flax.traverse_util import flatten_dict
-from torch.nn import functional
 
 from scrn_jax import settings as settings_lib
 from scrn_jax.errors import UserError
 from scrn_jax.models import base
-from scrn_jax.models.patn import objective
 
 SIZE, KEY = (32, 36), jax.random.key(0)
 
@@ -38,31 +35,6 @@ def first(model, run):
     """Fresh parameters: the generator's and the discriminators'."""
     generator, discriminators, _ = run(model.init)(KEY)
     return generator, discriminators
-
-
-def _relu1_2(image, params, oihw):
-    mean, std = (torch.tensor(each).reshape(1, 3, 1, 1) for each in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-    x = ((image + 1) / 2 - mean) / std
-    for name in ("conv1_1", "conv1_2"):
-        bias = torch.tensor(np.array(params[name]["bias"]))
-        x = functional.relu(functional.conv2d(x, oihw(params[name]["kernel"]), bias, padding=1))
-    return x
-
-
-def test_the_terms_equal_pytorchs(model, first, frozen, person_batch, nchw, oihw, run):
-    batch = person_batch(*SIZE)
-    image = np.random.default_rng(2).uniform(-1, 1, (2, *SIZE, 3)).astype(np.float32)
-
-    @run
-    def terms(judges, batch, image):
-        return objective.generator_terms(model.pair, model.vgg, judges, frozen, batch, image, model.weights, KEY)
-
-    found = terms(first[1], batch, image)
-    ours, target = nchw(image), nchw(base.to_float(batch["target_image"]))
-    np.testing.assert_allclose(found["l1"], functional.l1_loss(ours, target).detach(), rtol=1e-5)
-    perceptual = functional.l1_loss(*(_relu1_2(each, frozen["vgg"], oihw) for each in (ours, target)))
-    np.testing.assert_allclose(found["per"], perceptual.detach(), rtol=1e-4)
-    np.testing.assert_allclose(found["adv"], run(model.pair.generator_term)(first[1], batch, image, KEY), rtol=1e-5)
 
 
 @pytest.mark.parametrize("term", ["adv", "l1", "per"])
