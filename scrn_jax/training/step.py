@@ -98,7 +98,7 @@ def make_train_step(settings: settings_lib.Settings, gather=lambda state: state)
         g_gradient, d_gradient = means["generator"], means["discriminator"]
         g_loss, d_loss = means["losses"]["generator"], means["losses"]["discriminator"]
         g_norm, d_norm = optax.tree.norm(g_gradient), optax.tree.norm(d_gradient)
-        finite = jnp.isfinite(g_loss) & jnp.isfinite(d_loss) & jnp.isfinite(g_norm) & jnp.isfinite(d_norm)
+        finite = jnp.isfinite(jnp.stack([g_loss, d_loss, g_norm, d_norm])).all()
 
         rate = schedule(state.step)
         d_rate = rate * optim.discriminator_ratio
