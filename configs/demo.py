@@ -44,6 +44,7 @@ def get_config(variant: str = "full") -> ConfigDict:
         config.data.update({"dir": "data/mannequins_smoke", "train_identities": 4, "test_identities": 2, "views": 3})
         config.train.update({"steps": 20, "batch_size": 4, "log_every": 5, "sheet_every": 10, "checkpoint_every": 10})
         config.model.update({"width": 8, "blocks": 1})
+        config.eval.batch_size = config.train.sheet_pairs  # one program for both
     elif variant != "full":
         raise ValueError(f"configs/demo.py has no variant {variant!r}; choose full or smoke")
     return config

@@ -217,6 +217,7 @@ def test_a_run_says_where_its_time_goes(finished):
     assert "memory a device: " in out
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_model_is_refused_and_the_workdir_stays(finished, run, smoke_options):
     workdir, _ = finished
     before = {path: path.stat().st_mtime_ns for path in workdir.rglob("*") if path.is_file()}

@@ -75,6 +75,7 @@ def test_stablehlo_is_bit_equal_to_the_flax_model(settings, params, people, pain
     assert np.ptp(painted) > 0.1
 
 
+@pytest.mark.slow
 def test_stablehlo_of_any_batch_and_platform_is_equal_but_for_the_last_bit(settings, params, people, painted):
     """9e-8 was measured, see `export_formats.stablehlo`."""
     found = _called(settings, traverse_util.flatten_dict(params, sep="/"), people)

@@ -107,7 +107,7 @@ def test_devices_that_cannot_be_grouped_are_refused():
         devices.make_mesh(fsdp=3)
 
 
-@pytest.mark.parametrize(("saved", "restored"), [(2, 1), (1, 4)])
+@pytest.mark.parametrize(("saved", "restored"), [pytest.param(2, 1, marks=pytest.mark.slow), (1, 4)])
 def test_a_checkpoint_goes_on_under_another_sharing(saved, restored, tmp_path, tiny_settings, first_state):
     settings, mesh = tiny_settings(fsdp=restored), devices.make_mesh(fsdp=restored)
     before = jax.device_put(first_state, devices.parameters(first_state, devices.make_mesh(fsdp=saved)))

@@ -219,12 +219,14 @@ def test_floats_and_bytes_give_the_same_picture(transfer, people):
     assert _largest_difference(transfer(image / np.float32(127.5) - 1, *rest), transfer(*people)) <= ROUNDING
 
 
+@pytest.mark.slow
 def test_a_mesh_gives_the_pictures_of_one_device(folder, transfer, people):
     on_four = PoseTransfer.load(folder, devices=jax.devices())
     assert _largest_difference(on_four(*people), transfer(*people)) <= ROUNDING
     assert on_four(*(array[:1] for array in people)).shape == (1, 32, 36, 3)
 
 
+@pytest.mark.slow
 def test_bfloat16_is_close_to_float32_and_not_the_same(folder, transfer, people):
     difference = np.abs(PoseTransfer.load(folder, dtype="bfloat16")(*people).astype(int) - transfer(*people))
     assert 0 < difference.mean() < 4

@@ -17,7 +17,7 @@ def mesh():
     return devices.make_mesh(jax.devices()[:1])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def put(mesh):
     """A state on the device, in memory of its own."""
     return lambda state: jax.device_put(jax.tree.map(np.array, state), devices.replicated(mesh))
@@ -48,16 +48,21 @@ def exported(run, tiny_settings, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def started(run, first_state, put, mesh, tiny_settings):
+    """A fresh state once it has started from the workdir."""
+    return init_from.start_from(run, tiny_settings(), mesh, put(first_state))
+
+
 def _equal(found, expected):
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(found), expected)
 
 
-def test_a_run_gives_its_averaged_generator_and_its_discriminator(run, learned, first_state, put, mesh, tiny_settings):
-    found = init_from.start_from(run, tiny_settings(), mesh, put(first_state))
-    _equal(found.generator, learned.ema)
-    _equal(found.ema, learned.ema)
-    _equal(found.discriminator, learned.discriminator)
-    _equal(found.spectral, learned.spectral)
+def test_a_run_gives_its_averaged_generator_and_its_discriminator(started, learned):
+    _equal(started.generator, learned.ema)
+    _equal(started.ema, learned.ema)
+    _equal(started.discriminator, learned.discriminator)
+    _equal(started.spectral, learned.spectral)
 
 
 def test_an_export_gives_its_generator_and_nothing_else(exported, learned, first_state, put, mesh, tiny_settings):
@@ -66,16 +71,14 @@ def test_an_export_gives_its_generator_and_nothing_else(exported, learned, first
     _equal(found.discriminator, first_state.discriminator)
 
 
-def test_the_new_run_starts_at_step_0_with_a_fresh_optimiser(run, first_state, put, mesh, tiny_settings):
-    found = init_from.start_from(run, tiny_settings(), mesh, put(first_state))
-    assert int(found.step) == 0
-    _equal(found.generator_optimizer, first_state.generator_optimizer)
+def test_the_new_run_starts_at_step_0_with_a_fresh_optimiser(started, first_state):
+    assert int(started.step) == 0
+    _equal(started.generator_optimizer, first_state.generator_optimizer)
 
 
-def test_generator_and_average_share_no_memory(run, first_state, put, mesh, tiny_settings):
+def test_generator_and_average_share_no_memory(started):
     """A step is given the whole state for good, which it may not be twice."""
-    found = init_from.start_from(run, tiny_settings(), mesh, put(first_state))
-    places = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves((found.generator, found.ema))]
+    places = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves((started.generator, started.ema))]
     assert len(set(places)) == len(places)
 
 

@@ -85,8 +85,8 @@ def _case(name, dtype=np.float32):
     return x, kernel, window, rng.standard_normal(shape).astype(dtype)
 
 
-def _both(name, ways="auto"):
-    """(values and gradients of ours, of the plain one), each (y, dx, dW).
+def _both(name, options, ways="auto"):
+    """(values and gradients of ours, of the plain one), each (y, dx, dW); `options` are the compiler's.
 
     In float64, where only mistakes differ: Winograd's matrices are rounded to 12 digits, and no processor to fewer.
     """
@@ -97,20 +97,21 @@ def _both(name, ways="auto"):
         return y, *pull(g)
 
     # As arguments: of constants XLA would work out the results while it compiles, slowly and otherwise.
-    return tuple(jax.jit(partial(all_of, function))(x, kernel, g) for function in (partial(_ours, ways=ways), _plain))
+    functions = (partial(all_of, function) for function in (partial(_ours, ways=ways), _plain))
+    return tuple(jax.jit(function, compiler_options=options)(x, kernel, g) for function in functions)
 
 
 @pytest.mark.usefixtures("in_double_precision")
 @pytest.mark.parametrize("name", CASES)
-def test_values_and_gradients_are_the_plain_convolutions(name):
-    for found, expected in zip(*_both(name), strict=True):
+def test_values_and_gradients_are_the_plain_convolutions(name, quick_compile):
+    for found, expected in zip(*_both(name, quick_compile), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-11 * np.abs(expected).max())
 
 
 @pytest.mark.usefixtures("in_double_precision")
 @pytest.mark.parametrize("name", OF_A_CORE)
-def test_values_and_gradients_of_a_core_are_the_plain_convolutions(name):
-    for found, expected in zip(*_both(f"a core: {name}", convolutions.CORE), strict=True):
+def test_values_and_gradients_of_a_core_are_the_plain_convolutions(name, quick_compile):
+    for found, expected in zip(*_both(f"a core: {name}", quick_compile, convolutions.CORE), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-11 * np.abs(expected).max())
 
 
@@ -127,10 +128,10 @@ def test_each_shape_takes_its_way_on_a_core(name, way, monkeypatch):
 
 @pytest.mark.usefixtures("in_double_precision")
 @pytest.mark.parametrize("name", [name for name in CASES if "tiny" not in name and "stride" not in name])
-def test_the_swapped_weight_gradient_is_exact_for_any_shape(name):
+def test_the_swapped_weight_gradient_is_exact_for_any_shape(name, quick_compile):
     x, kernel, window, g = _case(name, np.float64)
     expected, found = (
-        jax.jit(partial(way, kernel=kernel, window=window))(x, g)
+        jax.jit(partial(way, kernel=kernel, window=window), compiler_options=quick_compile)(x, g)
         for way in (algorithms.plain_weight_gradient, algorithms.swapped)
     )
     np.testing.assert_allclose(found, expected, atol=1e-11 * np.abs(expected).max())
