@@ -229,10 +229,17 @@ class PersonTask(NamedTuple):
 
 
 def render_person(task: PersonTask) -> list[EncodedView]:
-    """All views of one person; a function of `task` alone."""
-    person = Person.sample(seed=task.seed, identity=task.identity, varied=task.varied)
-    views = (person.view(number, height=task.height, width=task.width) for number in range(task.views))
-    return [EncodedView(_png(view.image), _png(view.labels), view.joints, view.face_box) for view in views]
+    """All views of one person; a function of `task` alone. What fails has a note that names person and view."""
+    found: list[EncodedView] = []
+    try:
+        person = Person.sample(seed=task.seed, identity=task.identity, varied=task.varied)
+        for number in range(task.views):
+            view = person.view(number, height=task.height, width=task.width)
+            found.append(EncodedView(_png(view.image), _png(view.labels), view.joints, view.face_box))
+    except Exception as error:
+        error.add_note(f"While view {len(found)} of {task} was rendered.")
+        raise
+    return found
 
 
 def render_people(tasks: Iterable[PersonTask], processes: int) -> Iterator[list[EncodedView]]:

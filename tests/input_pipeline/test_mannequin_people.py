@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from input_pipeline.mannequins.people import FACINGS, Person
+from input_pipeline.mannequins.people import FACINGS, Person, PersonTask, render_people
 from input_pipeline.mannequins.rendering.surface import BACKGROUND, FACE, HAIR_LABEL, LEG, PANTS
 from scrn_jax.person.joints import present
 
@@ -172,3 +172,10 @@ def test_impossible_views_are_refused(index, height, width):
 def test_negative_identity_is_refused():
     with pytest.raises(ValueError, match="non-negative"):
         Person.sample(seed=0, identity=-1)
+
+
+def test_a_person_who_cannot_be_rendered_is_named_across_processes():
+    tasks = [PersonTask(0, 3, 1, 32, 22), PersonTask(0, 4, 2, 8, 22)]
+    with pytest.raises(ValueError, match="picture size 8x22") as failed:
+        list(render_people(tasks, 2))
+    assert "view 0 of PersonTask(seed=0, identity=4, views=2, height=8" in "".join(failed.value.__notes__)
