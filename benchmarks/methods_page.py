@@ -26,7 +26,13 @@ JUDGES = ("lpips_vgg", "ssim", "psnr", "lpips_alex", "face_l1", "colour_error", 
 BOTH = ("ssim", "psnr", "lpips_alex")  # measured here and printed in the paper
 COMPARED = {"Table 1: other methods": ("patn", "adgan", "pise", "full", "best"),
             "Table 2: without its parts": ("3cb", "no_refine_area", "no_face", "full", "best")}  # fmt: skip
-BASELINES = {"copy_source": "copy the source", "mean_image": "mean image"}
+BASELINES = {
+    "copy_source": "copy the source",
+    "mean_image": "mean image",
+    "flat_paint_true": "flat paint, told the true S_t",
+    "carried_true": "carried pixels, told the true S_t",
+}
+BY_HAND = "## What we make of it"  # the heading of a page's last section, which is kept when the page is written anew
 
 Seeds = Mapping[str, Mapping[str, Any]]  # seed -> what `methods.kept` keeps
 
@@ -131,11 +137,13 @@ def page(saved: Mapping[str, Any], picture: str) -> str:
         present = {name: runs[name] for name in names if name in runs}
         lines += [f"## {title}", "", *table(summary(present)), ""]
         lines += ["Whether the paper's order is found again (its figures are of DeepFashion at 256x176):", ""]
+        best_first = order({name: statistics.fmean(values(runs[name], "lpips_vgg")) for name in present}, "lpips_vgg")
         lines += [*table(agreement(runs, names)), ""]
+        lines += [f"By LPIPS (VGG), from the best: {', '.join(TITLES[name] for name in best_first)}.", ""]
     baselines = [
         {"": said, **{METRICS[judge].heading: with_deviation(values(seeds, judge, row), judge) for judge in BOTH},
          METRICS["lpips_vgg"].heading: with_deviation(values(seeds, "lpips_vgg", row), "lpips_vgg")}
-        for row, said in BASELINES.items()
+        for row, said in BASELINES.items() if row in next(iter(seeds.values()))["rows"]
     ]  # fmt: skip
     verdict = (
         f"Worse than copying the source: {', '.join(losers)}." if losers else "Every run beats copying the source."
@@ -167,5 +175,7 @@ def draw_people(path: Path, batch, pictures) -> None:
 
 
 def write(path: Path, saved: Mapping[str, Any]) -> None:
-    """The page, with the picture that lies beside it in images/."""
-    path.write_text(page(saved, "images/methods.png"), "utf-8")
+    """The page, with the picture that lies beside it in images/; a section `BY_HAND` that it ended with is kept."""
+    before = path.read_text("utf-8") if path.exists() else ""
+    kept = f"\n{BY_HAND}{before.split(BY_HAND, 1)[1]}" if BY_HAND in before else ""
+    path.write_text(page(saved, "images/methods.png") + kept, "utf-8")

@@ -62,11 +62,17 @@ def test_orders_are_compared_metric_by_metric():
     assert (ssim["the paper"], ssim["here"], ssim["the same"]) == ("SCRN, PISE, PATN", "PISE, SCRN, PATN", "no")
 
 
+COST = {"parameters": 1, "GFLOP": 1.0, "ms": 1.0, "memory MB": 1.0}
+SAVED = {
+    "results": {"steps": 5, "few": True, "runs": RUNS, "costs": dict.fromkeys(RUNS, COST)},
+    "machine": {"name": "x", "date": "y"},
+}
+
+
 def test_a_run_that_does_not_beat_copying_the_source_is_named():
     assert methods_page.beats_copying(RUNS) == {"patn": True, "pise": True, "full": False}
-    cost = {"parameters": 1, "GFLOP": 1.0, "ms": 1.0, "memory MB": 1.0}
-    results = {"steps": 5, "few": True, "runs": RUNS, "costs": dict.fromkeys(RUNS, cost)}
-    page = methods_page.page({"results": results, "machine": {"name": "x", "date": "y"}}, "images/methods.png")
+    page = methods_page.page(SAVED, "images/methods.png")
+    assert "By LPIPS (VGG), from the best: PISE, PATN, SCRN." in page
     assert "Worse than copying the source: SCRN." in page and "says nothing of any method" in page
     assert "| clothes: plain | 7 | 0.2600 | 0.2000 | 0.3500 |" in page
 
@@ -97,3 +103,14 @@ def test_where_the_data_lie_makes_no_other_config():
     here, there = methods.seeded("pise", 0, FLAGS), methods.seeded("pise", 0, FLAGS)
     there.data.dir = "elsewhere"
     assert machine.fingerprint(here) == machine.fingerprint(there)
+
+
+def test_what_was_written_by_hand_stays_when_the_page_is_made_anew(tmp_path):
+    page = tmp_path / "methods.md"
+    methods_page.write(page, SAVED)
+    assert methods_page.BY_HAND not in page.read_text()
+    page.write_text("old figures\n\n## What we make of it\n\nPISE wins.\n")
+    methods_page.write(page, SAVED)
+    methods_page.write(page, SAVED)
+    said = page.read_text()
+    assert said.endswith("\n\n## What we make of it\n\nPISE wins.\n") and "old figures" not in said
