@@ -56,8 +56,9 @@ QUICK_FLAGS = " ".join(f"--{option}={str(value).lower()}" for option, value in Q
 # The files that take longest go first, so that the workers end together; xdist would begin with those of most tests.
 LONGEST = (
     "test_runs.py", "test_devices.py", "test_torch_mirror.py", "test_export_formats.py", "test_command.py",
-    "test_step.py", "test_parity.py", "test_init_from.py", "test_stages.py", "test_bfloat16.py", "test_protocols.py",
-    "test_memory_savers.py", "test_term_norms.py", "test_web.py", "test_loop.py", "test_export.py",
+    "test_step.py", "test_torch_methods.py", "test_parity.py", "test_init_from.py", "test_stages.py",
+    "test_bfloat16.py", "test_protocols.py", "test_memory_savers.py", "test_term_norms.py", "test_web.py",
+    "test_loop.py", "test_export.py",
 )  # fmt: skip
 
 
