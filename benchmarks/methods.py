@@ -1,4 +1,4 @@
-"""SCRN beside PATN, PISE and ADGAN, and beside itself without its parts: all on the same people, by the same judges.
+"""SCRN beside other methods and beside itself without its parts: all on the same people, by the same judges.
 
     python -m benchmarks.methods [--steps 2400] [--seeds 0 1 2] [--runs patn pise full 3cb] [--folder runs/methods]
 
@@ -27,7 +27,7 @@ from scrn_jax.models.scrn import settings as scrn_settings
 from scrn_jax.runtime import devices
 from scrn_jax.training import checkpoints, loop
 
-METHODS = ("patn", "adgan", "pise")
+METHODS = ("patn", "adgan", "pona", "pise")
 # SCRN's variants, as changes of `full`: the paper's networks in the demo's size, under the demo's losses.
 ABLATIONS: dict[str, dict[str, dict[str, Any]]] = {
     "full": {},

@@ -150,13 +150,14 @@ def depth_of(settings) -> int:
 class Patn(torch_training.Training):
     """PATN's step; the discriminators are one module, its parts named as ours."""
 
+    generator_type, discriminator_type = PATN, ResidualDiscriminator
+
     def __init__(self, settings, state, frozen, device="cpu"):
         model = settings.model
-        generator = PATN(model.width, model.blocks, model.dropout)
+        generator = self.generator_type(model.width, model.blocks, model.dropout)
         size = model.discriminator_width, model.discriminator_blocks, model.dropout
-        judges = nn.ModuleDict({
-            "appearance": ResidualDiscriminator(3 + 3, *size), "shape": ResidualDiscriminator(3 + POSES // 2, *size)
-        })  # fmt: skip
+        channels = {"appearance": 3 + 3, "shape": 3 + POSES // 2}
+        judges = nn.ModuleDict({name: self.discriminator_type(count, *size) for name, count in channels.items()})
         self.vgg = torch_weights.load_some(VGG(depth_of(settings), "relu1_2", normalised=True), frozen["vgg"])
         torch_weights.load(generator, state.generator)
         torch_weights.load(judges, state.discriminator)

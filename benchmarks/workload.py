@@ -44,7 +44,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 # Of configs/methods.py, which is read where one is asked for.
-METHODS = ("patn", "pise", "adgan", "patn_small", "pise_small", "adgan_small")
+METHODS = tuple(f"{name}{size}" for name in ("patn", "pise", "adgan", "pona") for size in ("", "_small"))
 
 
 def add_flags(parser: argparse.ArgumentParser, repeats: int) -> argparse.ArgumentParser:

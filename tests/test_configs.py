@@ -13,9 +13,9 @@ VARIANTS = {
     "demo": ("full", "smoke"),
     "people": ("full", "smoke"),
     "deepfashion": ("full", "3cb", "no_refine_area", "no_face", "512", "tiny"),
-    "methods": ("patn", "patn_small", "pise", "pise_small", "adgan", "adgan_small"),
+    "methods": tuple(f"{name}{size}" for name in ("patn", "pise", "adgan", "pona") for size in ("", "_small")),
 }
-METHODS = ("patn", "pise", "adgan")
+METHODS = ("patn", "pise", "adgan", "pona")
 
 
 def _config(name: str, variant: str):

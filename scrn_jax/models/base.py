@@ -22,7 +22,7 @@ from scrn_jax.person import draw, joints
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 # What `config.model.name` may say, and the package of each: a config from outside names no module.
-PACKAGES = {name: f"scrn_jax.models.{name}" for name in ("scrn", "patn", "pise", "adgan")}
+PACKAGES = {name: f"scrn_jax.models.{name}" for name in ("scrn", "patn", "pise", "adgan", "pona")}
 DEFAULT = "scrn"  # of configs, checkpoints and exports that name none
 INPUTS = ("source_image", "source_pose", "target_pose", "source_parsing")
 

@@ -40,10 +40,11 @@ class ResidualDiscriminator(nn.Module):
 class Pair:
     """The two discriminators as one tree of parameters: `appearance` sees the source, `shape` the target's heat maps.
 
+    `network`: a `ResidualDiscriminator`, or another that is called as it is.
     `form`: of the adversarial loss, see `losses`; the authors' is `lsgan`.
     """
 
-    def __init__(self, network: ResidualDiscriminator, size: tuple[int, int], form: str = "lsgan"):
+    def __init__(self, network: nn.Module, size: tuple[int, int], form: str = "lsgan"):
         self.network, self.size, self.form = network, size, form
 
     def init(self, key: jax.Array) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from scrn_jax.errors import UserError
 from scrn_jax.models.base import PACKAGES
 from scrn_jax.models.pretrained.catalogue import CONV_NAMES
 
-METHODS = ("patn", "pise", "adgan")  # whose tables there are
+METHODS = ("patn", "pise", "adgan", "pona")  # whose tables there are
 PARALLEL = "module."  # before every name where the authors trained on several GPUs
 
 
@@ -105,6 +105,11 @@ def up_conv(ours: str, theirs: str) -> Table:
 def dense(ours: str, theirs: str) -> Table:
     """A fully connected layer."""
     return {f"{ours}/kernel": Recipe((f"{theirs}.weight",), np.transpose)} | _bias(ours, theirs, True)
+
+
+def weight(ours: str, theirs: str) -> Table:
+    """A parameter of its own, taken as it is."""
+    return {ours: Recipe((theirs,), _as_is)}
 
 
 def norm(ours: str, theirs: str, scale: str = "weight", bias: str = "bias") -> Table:

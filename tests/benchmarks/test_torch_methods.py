@@ -1,4 +1,4 @@
-"""PATN and PISE in PyTorch, written from docs/methods/ in the plain way, give our numbers: pictures, losses, gradients.
+"""PATN, PoNA and PISE in PyTorch, written from docs/methods/, give our numbers: pictures, losses, gradients.
 
 Both sides compute in float64, where only another formula tells them apart.
 """
@@ -19,10 +19,11 @@ pytestmark = pytest.mark.usefixtures("torch_in_double_precision")
 KEY, SIZE = jax.random.key(0), (32, 36)
 SMALL = {
     "patn": {"width": 4, "blocks": 3, "dropout": 0.0, "discriminator_width": 4, "discriminator_blocks": 2},
+    "pona": {"width": 4, "blocks": 2, "dropout": 0.0, "discriminator_width": 4, "discriminator_blocks": 2},
     "pise": {"width": 4, "parsing_width": 2, "parsing_halvings": 3, "discriminator_width": 2},
 }
-# Relative. PISE's kernels are over singular values that a power iteration finds on either side.
-EQUAL = {"patn": 1e-8, "pise": 1e-5}
+# Relative. PISE's and PoNA's kernels are over singular values that a power iteration finds on either side.
+EQUAL = {"patn": 1e-8, "pona": 1e-5, "pise": 1e-5}
 
 
 @pytest.fixture(scope="module", params=SMALL)
@@ -69,9 +70,10 @@ def state(settings):
 
 @pytest.fixture(scope="module")
 def step(settings, state, frozen):
-    """PyTorch's, its generator's singular vectors settled as ours are in every call."""
+    """PyTorch's; singular vectors that are no part of our state are settled as ours are in every call."""
     step = compare.mirror_of(settings, state, frozen)
-    for module in step.generator.modules():
+    settled = [step.generator] if state.spectral else [step.generator, step.discriminator]
+    for module in (module for network in settled for module in network.modules()):
         if hasattr(module, "weight_u"):
             hook = next(each for each in module._forward_pre_hooks.values())
             hook.n_power_iterations = 2000
@@ -171,5 +173,5 @@ def test_a_step_moves_both_networks_and_the_average_but_no_frozen_one(ours, thei
 
 
 def test_a_method_that_has_none_is_refused():
-    with pytest.raises(ValueError, match="there is no adgan in PyTorch here; choose one of scrn, patn, pise"):
+    with pytest.raises(ValueError, match="there is no adgan in PyTorch here; choose one of scrn, patn, pise, pona"):
         compare.mirror_of(workload.settings_of("adgan_small"), None, None)

@@ -15,6 +15,8 @@ INPUTS = ("source_image", "source_pose", "target_pose")
 class Patn(base.TrainableModel):
     """A generator with dropout, and two discriminators with it."""
 
+    method = "PATN"
+
     def __init__(
         self,
         size: tuple[int, int],
@@ -23,16 +25,18 @@ class Patn(base.TrainableModel):
         features: settings_lib.Features,
         adversarial: str,
     ):
-        compute = base.compute(model)
         self.size, self.features = size, features
-        self.summary = f"a PATN generator of width {model.width} with {model.blocks} transfer blocks"
+        self.summary = f"a {self.method} generator of width {model.width} with {model.blocks} transfer blocks"
         self.weights = losses.term_weights(loss)
-        self.generator = PATN(model)
-        network = conditioned.ResidualDiscriminator(
-            model.discriminator_width, model.discriminator_blocks, model.dropout, compute
-        )
-        self.pair = conditioned.Pair(network, size, adversarial)
-        self.vgg = VGG(DEPTHS[features.perceptual], (objective.VGG_TAP,), compute)
+        self.generator, discriminator = self.networks(model)
+        self.pair = conditioned.Pair(discriminator, size, adversarial)
+        self.vgg = VGG(DEPTHS[features.perceptual], (objective.VGG_TAP,), base.compute(model))
+
+    @staticmethod
+    def networks(model):
+        """The generator, and what each discriminator is."""
+        sizes = model.discriminator_width, model.discriminator_blocks, model.dropout
+        return PATN(model), conditioned.ResidualDiscriminator(*sizes, base.compute(model))
 
     def init(self, key):
         generator_key, discriminator_key = jax.random.split(key)

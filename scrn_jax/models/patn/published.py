@@ -13,16 +13,22 @@ _STREAMS = {"image_encoder": "stream1_down", "pose_encoder": "stream2_down"}
 _PATHS = {"image_path": "conv_block_stream1", "pose_path": "conv_block_stream2"}
 
 
-def table(model: Model) -> Table:
-    """See `models.published`."""
+def streams() -> Table:
+    """Two encoders and the decoder."""
     found: Table = {}
     for ours, theirs in _STREAMS.items():
         for layer, place in _ENCODER.items():
             found |= conv(f"{ours}/{layer}", f"model.{theirs}.{place}")
+    found |= up_conv("decoder/UpConv_0", "model.stream1_up.0")
+    found |= up_conv("decoder/UpConv_1", "model.stream1_up.3")
+    return found | conv("decoder/Conv_0", "model.stream1_up.7")
+
+
+def table(model: Model) -> Table:
+    """See `models.published`."""
+    found = streams()
     for t in range(model.blocks):
         for ours, theirs in _PATHS.items():
             for layer, place in _PATH.items():
                 found |= conv(f"block_{t + 1}/{ours}/{layer}", f"model.att.{t}.{theirs}.{place}")
-    found |= up_conv("decoder/UpConv_0", "model.stream1_up.0")
-    found |= up_conv("decoder/UpConv_1", "model.stream1_up.3")
-    return found | conv("decoder/Conv_0", "model.stream1_up.7")
+    return found
