@@ -2,7 +2,7 @@
 
     python -m benchmarks.train_step                     # the demo's model
     python -m benchmarks.train_step --preset full       # the paper's model at 256x176, batch 2: minutes
-    python -m benchmarks.train_step --preset patn_small # of configs/methods.py: pona_small, pise_small; patn, pona, pise: minutes
+    python -m benchmarks.train_step --preset patn_small # configs/methods.py: pona_small, pise_small, patn ...
 
 Both sides start from the same weights and take the same batch; they run in turn in one process. Prints a table and
 writes benchmarks/results/train_step_PRESET-MACHINE.json.
