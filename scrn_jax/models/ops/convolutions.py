@@ -7,7 +7,8 @@ what each gives. On a CPU the choice is, for stride 1:
 - 3x3 over many channels: a quarter of the products (`winograd`);
 - few channels on both sides: the weight gradient in blocks of 2x2 outputs, as one pixel of four times the channels
   (`packed`);
-- fewer output than input channels: input and output's gradient change places in the weight gradient (`swapped`);
+- fewer output than input channels on a grid that does not shrink: input and output's gradient change places in the
+  weight gradient (`swapped`);
 - few input and many output channels: the weight gradient in pieces of the outputs (`in_pieces`);
 - no padding at all: with a padding of 1, whose results are cut off (`framed`);
 
@@ -123,7 +124,8 @@ def choose(x, kernel, window: Window) -> Callable:
         return partial(_convolve, way=Way(weight_gradient=packed))
     if window.padding == ((0, 0), (0, 0)) and min(rows, columns) > 1 and height * width >= WIDE:
         return partial(_convolve, way=Way(framed))
-    if after < before:
+    # Where the grid shrinks, the way back pads by more than its kernel reaches, which takes XLA up to 150 times as long.
+    if after < before and height >= x.shape[1] and width >= x.shape[2]:
         return partial(_convolve, way=Way(weight_gradient=swapped))
     if before <= FEW_INPUTS and after >= MANY and after % PIECE == 0 and height * width > WIDE:
         return partial(_convolve, way=Way(weight_gradient=in_pieces))
