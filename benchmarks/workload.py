@@ -80,11 +80,12 @@ def settings_of(
 
 
 def _method(preset: str, dtype: str, changes) -> settings_lib.Settings:
-    """The settings of a variant of configs/methods.py, on random data."""
+    """The settings of a variant of configs/methods.py, on random data and with VGG16 in VGG19's place."""
     from configs import methods  # ml_collections, which a GPU's machine may lack
 
     config = methods.get_config(preset)
     config.data = {"name": "random"}
+    config.features.perceptual = "vgg16"  # as `frozen_networks`
     changes = {name: value for name, value in changes.items() if value is not None}
     config.size = tuple(changes.pop("size", config.size))
     config.train.update({name: changes.pop(name) for name in ("batch_size", "steps") if name in changes})

@@ -4,7 +4,7 @@ Every network here convolves by `convolution` and tells it which ways to take, s
 what each gives. On a CPU the choice is, for stride 1:
 
 - grids of fewer pixels than the kernel has taps: gather patches, one matrix product (`patches`);
-- 3x3 over many channels: a quarter of the products (`winograd`);
+- 3x3 over many channels, whatever the padding: a quarter of the products (`winograd`);
 - few channels on both sides: the weight gradient in blocks of 2x2 outputs, as one pixel of four times the channels
   (`packed`);
 - fewer output than input channels on a grid that does not shrink: input and output's gradient change places in the
@@ -115,16 +115,15 @@ def choose(x, kernel, window: Window) -> Callable:
         return partial(_convolve, way=Way(input_gradient=folded)) if foldable and even else plain
     if height * width < rows * columns:
         return patches
-    same = window.padding == tuple((d, d) for d in window.dilation)
     large = min(before, after) >= MANY and x.shape[1] * x.shape[2] >= WIDE
-    if (rows, columns) == (3, 3) and same and large and _winograd_can(x, kernel, window):
+    if (rows, columns) == (3, 3) and large and _winograd_can(x, kernel, window):
         return partial(_convolve, way=WINOGRAD)
     even = height % BLOCK == width % BLOCK == 0 and window.dilation == (1, 1)
     if even and max(before, after) <= FEW:
         return partial(_convolve, way=Way(weight_gradient=packed))
     if window.padding == ((0, 0), (0, 0)) and min(rows, columns) > 1 and height * width >= WIDE:
         return partial(_convolve, way=Way(framed))
-    # Where the grid shrinks, the way back pads by more than its kernel reaches, which takes XLA up to 150 times as long.
+    # Where the grid shrinks, the way back pads by more than its kernel reaches: XLA takes up to 150 times as long.
     if after < before and height >= x.shape[1] and width >= x.shape[2]:
         return partial(_convolve, way=Way(weight_gradient=swapped))
     if before <= FEW_INPUTS and after >= MANY and after % PIECE == 0 and height * width > WIDE:

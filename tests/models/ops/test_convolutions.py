@@ -40,6 +40,7 @@ CASES = {
     "stride 2": ((2, 8, 6, 3), (4, 4, 3, 5), Window(_same(1), TWO)),
     "stride 2, uneven kernel and padding": ((1, 7, 6, 3), (2, 4, 3, 5), Window(((1, 0), (0, 2)), TWO)),
     "many channels": ((1, 24, 24, 128), (3, 3, 128, 128), Window(_same(1))),
+    "many channels, no padding": ((1, 26, 25, 128), (3, 3, 128, 128), Window(_same(0))),
     "many channels, odd grid": ((2, 27, 23, 128), (3, 3, 128, 136), Window(_same(1))),
     "many channels, dilated": ((1, 26, 23, 136), (3, 3, 136, 128), Window(_same(2), dilation=TWO)),
 }
@@ -66,6 +67,7 @@ OF_A_CORE_TAKEN = {
 TAKEN = {
     "few channels": "packed", "fewer outputs": "swapped", "many from few": "in_pieces", "tiny grid": "patches",
     "no padding": "framed", "stride 2": "folded", "many channels": "winograd.convolve",
+    "many channels, no padding": "winograd.convolve",
 }  # fmt: skip
 
 
