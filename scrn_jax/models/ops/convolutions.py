@@ -48,6 +48,8 @@ from scrn_jax.models.ops.algorithms import (
 
 FEW = 16  # channels on both sides up to which `packed` wins
 MANY, WIDE = 128, 512  # channels on both sides, and pixels, from which Winograd's way wins with 3x3 taps
+# Of a kernel that no cache holds once it is transformed, from HEAVY pairs of channels on, the batch must have so many.
+HEAVY, WIDER = 1 << 17, 2048
 # A single core's time by Winograd's way, as a share of the plain time, is about the share of the products that are left
 # times 1 + CHANNEL (1/C + 1/F), for what it costs to transform features, + KERNEL / tiles, for the kernel; from LIMIT
 # on it is not worth the rounding.
@@ -115,7 +117,9 @@ def choose(x, kernel, window: Window) -> Callable:
         return partial(_convolve, way=Way(input_gradient=folded)) if foldable and even else plain
     if height * width < rows * columns:
         return patches
-    large = min(before, after) >= MANY and x.shape[1] * x.shape[2] >= WIDE
+    pixels = x.shape[1] * x.shape[2]
+    large = min(before, after) >= MANY and pixels >= WIDE
+    large &= before * after < HEAVY or x.shape[0] * pixels >= WIDER
     if (rows, columns) == (3, 3) and large and _winograd_can(x, kernel, window):
         return partial(_convolve, way=WINOGRAD)
     even = height % BLOCK == width % BLOCK == 0 and window.dilation == (1, 1)

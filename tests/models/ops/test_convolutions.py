@@ -156,6 +156,14 @@ def test_each_shape_takes_its_way(name, way, monkeypatch):
         jax.grad(lambda x, k: _ours(x, k, window).sum(), (0, 1))(x, kernel)
 
 
+@pytest.mark.parametrize(("batch", "channels", "taken"), [(1, 256, True), (1, 512, False), (3, 512, True)])
+def test_a_kernel_that_fits_no_cache_needs_more_pixels_for_winograds_way(batch, channels, taken):
+    kernel = jax.ShapeDtypeStruct((3, 3, channels, channels), jnp.float32)
+    x = jax.ShapeDtypeStruct((batch, 32, 22, channels), jnp.float32)
+    way = convolutions.choose(x, kernel, Window(_same(1)))
+    assert (getattr(way, "keywords", {}) == {"way": convolutions.WINOGRAD}) == taken
+
+
 def test_on_a_grid_that_shrinks_nothing_changes_places(monkeypatch):
     """As of a mirrored frame, which is convolved without padding: PATN's and PoNA's step would take twice as long."""
 
