@@ -145,6 +145,7 @@ def test_pairs_drawn_on_the_device_are_two_views_of_one_person_with_their_annota
     assert 0 < sum(coins) < 32
 
 
+@pytest.mark.slow
 def test_noise_moves_the_sources_annotation_only(people):
     options = {"size": 8, "flip": True}
     exact, noisy = (

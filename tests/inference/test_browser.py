@@ -1,6 +1,6 @@
 """The page in a real browser: a wrist is dragged, a region painted, a picture saved, and nothing leaves the machine.
 
-Skipped without chromium and its driver; a job of its own runs it.
+Skipped without chromium and its driver. GitHub's workflow has a job of its own for it; else it runs at night.
 """
 
 import json
@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow
 selenium = pytest.importorskip("selenium")
 uvicorn = pytest.importorskip("uvicorn")
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -106,6 +106,7 @@ def test_the_doctor_stays_small_and_names_what_no_reader_should_open(hostile, tm
         assert reason in said
 
 
+@pytest.mark.slow
 def test_a_preparation_stays_small_and_leaves_out_what_no_reader_should_open(hostile, tmp_path):
     code, said, _ = run("input_pipeline.prepare", f"--source={hostile}", f"--output={tmp_path}", "--skip_broken")
     assert code == 0, said

@@ -14,6 +14,8 @@ from scrn_jax.metrics import fid, protocols
 from scrn_jax.models.pretrained import weights
 
 COUNT, BATCH = 5, 4  # the last batch is a partial one
+# Of these, the fast suite has what they measure on arrays (tests/metrics/test_protocols.py), every night their folders.
+AT_NIGHT = ("gfla", "dptn")
 WIDTH = {"gfla": 256}
 
 
@@ -72,7 +74,11 @@ def inception(references):
     return references.inception_network(weights.load("inception", "random"))
 
 
-@pytest.mark.parametrize("name", list(protocols.PROTOCOLS))
+def _by_day_or_night(names):
+    return [pytest.param(name, marks=pytest.mark.slow) if name in AT_NIGHT else name for name in names]
+
+
+@pytest.mark.parametrize("name", _by_day_or_night(protocols.PROTOCOLS))
 def test_ssim_and_psnr_equal_the_usual_scripts(name, measured, references):
     found = measured(name)
     expected = references.ssim_and_psnr(name, found.generated, found.reference)
@@ -82,7 +88,7 @@ def test_ssim_and_psnr_equal_the_usual_scripts(name, measured, references):
         assert found.method.metrics[metric] == pytest.approx(np.mean(values), abs=1e-9)
 
 
-@pytest.mark.parametrize("name", ["scrn", "gfla", "dptn", "cfld"])
+@pytest.mark.parametrize("name", _by_day_or_night(["scrn", "gfla", "dptn", "cfld"]))
 def test_lpips_equals_the_usual_script(name, measured, references):
     found = measured(name)
     params = {"trunk": weights.load("alexnet"), **weights.load("lpips_alex")}
@@ -107,7 +113,7 @@ def _in_span(gaussian: fid.Gaussian, basis_DxK: np.ndarray) -> fid.Gaussian:
     return fid.Gaussian(gaussian.mean @ basis_DxK, basis_DxK.T @ gaussian.covariance @ basis_DxK)
 
 
-@pytest.mark.parametrize("name", ["scrn", "gfla", "dptn", "cfld"])
+@pytest.mark.parametrize("name", _by_day_or_night(["scrn", "gfla", "dptn", "cfld"]))
 def test_fid_of_what_a_protocol_compares_equals_pytorch_fids(name, measured, references, inception):
     found = measured(name)
     other = found.reference if name == "scrn" else found.training
