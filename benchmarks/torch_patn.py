@@ -88,8 +88,13 @@ class PATN(nn.Module):
         self.image_encoder, self.pose_encoder = Encoder(3, width), Encoder(POSES, width)
         self.names = [f"block_{t + 1}" for t in range(blocks)]
         for t, name in enumerate(self.names):
-            self.add_module(name, TransferBlock(4 * width, t == 0, dropout))
+            self.add_module(name, self.block(4 * width, t == 0, dropout))
         self.decoder = PatnDecoder(width)
+
+    @staticmethod
+    def block(channels: int, first: bool, dropout: float) -> nn.Module:
+        """What moves (image code, pose code) a step."""
+        return TransferBlock(channels, first, dropout)
 
     def forward(self, image, poses):
         image, pose = self.image_encoder(image), self.pose_encoder(poses)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.torch_patn import POSES, Encoder, Patn, PatnDecoder, padded
+from benchmarks.torch_patn import PATN, Patn, padded
 
 
 class ConvPair(nn.Module):
@@ -59,22 +59,13 @@ class Block(nn.Module):
         return self.image_gamma * self.image_attention(pose, image) + image, pose
 
 
-class PoNA(nn.Module):
-    """A picture and both poses' heat maps (B, 36, H, W) to a picture in [-1, 1]."""
+class PoNA(PATN):
+    """PATN with PoNA's blocks."""
 
-    def __init__(self, width: int, blocks: int, dropout: float):
-        super().__init__()
-        self.image_encoder, self.pose_encoder = Encoder(3, width), Encoder(POSES, width)
-        self.names = [f"block_{t + 1}" for t in range(blocks)]
-        for name in self.names:
-            self.add_module(name, Block(4 * width, dropout))
-        self.decoder = PatnDecoder(width)
-
-    def forward(self, image, poses):
-        image, pose = self.image_encoder(image), self.pose_encoder(poses)
-        for name in self.names:
-            image, pose = getattr(self, name)(image, pose)
-        return self.decoder(image)
+    @staticmethod
+    def block(channels: int, first: bool, dropout: float) -> nn.Module:
+        """As PATN's; the first is as the others."""
+        return Block(channels, dropout)
 
 
 class ResidualDiscriminator(nn.Module):

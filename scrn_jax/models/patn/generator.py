@@ -77,6 +77,9 @@ class PATN(nn.Module):
         image_code = Encoder(model.width, compute, name="image_encoder")(source_image)
         pose_code = Encoder(model.width, compute, name="pose_encoder")(jnp.concatenate(poses, axis=-1))
         for t in range(model.blocks):
-            block = TransferBlock(model.dropout, compute, name=f"block_{t + 1}")
-            image_code, pose_code = block(image_code, pose_code, deterministic)
+            image_code, pose_code = self._block(f"block_{t + 1}")(image_code, pose_code, deterministic)
         return Decoder(model.width, compute, name="decoder")(image_code)
+
+    def _block(self, name: str) -> nn.Module:
+        """What moves (image code, pose code) a step."""
+        return TransferBlock(self.model.dropout, base.compute(self.model), name=name)

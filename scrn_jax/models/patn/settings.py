@@ -44,7 +44,7 @@ class Model:
     convolutions: str = "auto"
 
     def __post_init__(self):
-        require_one_of(self, "model", "name", ("patn",))
+        require_one_of(self, "model", "name", (type(self).name,))
         require_at_most(self, "model", width=MAX_WIDTH, blocks=MAX_BLOCKS, discriminator_width=MAX_WIDTH)
         require_not_negative(self, "model", "discriminator_blocks")
         sections.check_computed(self)

@@ -8,9 +8,8 @@ import jax.numpy as jnp
 
 from scrn_jax.models import base, layers
 from scrn_jax.models.ops.convolutions import Compute
-from scrn_jax.models.patn.generator import INIT, Decoder, Encoder
+from scrn_jax.models.patn.generator import INIT, PATN
 from scrn_jax.models.pona.settings import Model
-from scrn_jax.person import heatmaps
 
 SHARE = 8  # of the channels that queries and keys have
 
@@ -90,23 +89,10 @@ class Block(nn.Module):
         return image + _weight(self, "image_gamma", dtype) * attended, pose
 
 
-class PoNA(nn.Module):
-    """Source image and both poses to the person in the target pose.
-
-    `model`: its size, see `settings.Model`.
-    """
+class PoNA(PATN):
+    """PATN, called as that is, with PoNA's blocks. `model`: its size, see `settings.Model`."""
 
     model: Model = Model()
 
-    @nn.compact
-    def __call__(self, source_image, source_pose, target_pose, deterministic: bool = True):
-        """As `patn.generator.PATN`: images (B, H, W, 3) in [-1, 1], joints (B, 18, 2) in pixels -> images."""
-        model, compute = self.model, base.compute(self.model)
-        height, width = source_image.shape[1:3]
-        heat_maps = heatmaps.pixels if model.published else heatmaps.heat_maps
-        poses = [heat_maps(pose, height, width) for pose in (source_pose, target_pose)]
-        image = Encoder(model.width, compute, name="image_encoder")(source_image)
-        pose = Encoder(model.width, compute, name="pose_encoder")(jnp.concatenate(poses, axis=-1))
-        for t in range(model.blocks):
-            image, pose = Block(model.dropout, compute, name=f"block_{t + 1}")(image, pose, deterministic)
-        return Decoder(model.width, compute, name="decoder")(image)
+    def _block(self, name: str) -> nn.Module:
+        return Block(self.model.dropout, base.compute(self.model), name=name)
