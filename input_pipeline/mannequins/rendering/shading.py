@@ -66,7 +66,7 @@ def light(surface: Surface, normal: np.ndarray, openness: np.ndarray, studio: St
     lit = np.repeat((amount * surface.shade)[:, None], 3, 1)
     # Light that enters skin leaves it reddened, which shows where the light fades.
     skin = np.flatnonzero(surface.label >= FACE)
-    lit[skin] = lit[skin] ** SKIN_FALL
+    lit[skin] = np.maximum(lit[skin], 0) ** SKIN_FALL  # blended attributes may be a hair below 0
     colour = surface.albedo * (lit if studio.tint is None else lit * studio.tint)
     half = studio.key + VIEW
     half = half / np.linalg.norm(half)
