@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from benchmarks import torch_refine, torch_weights
-from scrn_jax.training.state import FEWEST_OUTPUTS
+from scrn_jax.training.muon import FEWEST_OUTPUTS
 
 
 def face_error(image, target, box):

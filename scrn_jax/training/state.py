@@ -6,12 +6,10 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
-from optax.contrib import MuonDimensionNumbers, muon
 
 from scrn_jax import settings as settings_lib
 from scrn_jax.models import base
-
-FEWEST_OUTPUTS = 8  # of a kernel that is not Muon's
+from scrn_jax.training import muon
 
 
 @flax.struct.dataclass
@@ -34,15 +32,6 @@ class TrainState:
     skipped_in_row: jax.Array
 
 
-def kernels_of_muon(params) -> Any:
-    """Which parameters are Muon's: for each its axes as a matrix, inputs by outputs, or None for Adam.
-
-    Convolution kernels, but for those that give pictures, regions or scores: Muon is for layers between layers.
-    """
-    axes = MuonDimensionNumbers(reduction_axis=(0, 1, 2), output_axis=3)
-    return jax.tree.map(lambda p: axes if p.ndim == 4 and p.shape[-1] > FEWEST_OUTPUTS else None, params)
-
-
 def make_optimizers(optim: settings_lib.Optim) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
     """G's and D's directions, without the learning rate, which the step takes from the schedule at `state.step`.
 
@@ -54,11 +43,8 @@ def make_optimizers(optim: settings_lib.Optim) -> tuple[optax.GradientTransforma
     adam = optax.chain(clip, optax.scale_by_adam(b1=optim.b1, b2=optim.b2))
     if not optim.muon_learning_rate:
         return adam, adam
-    both = muon(
-        optim.muon_learning_rate / optim.learning_rate, adam_learning_rate=1.0, adam_b1=optim.b1, adam_b2=optim.b2,
-        muon_weight_dimension_numbers=kernels_of_muon,
-    )  # fmt: skip
-    return optax.chain(clip, both, optax.scale(-1.0)), adam
+    both = muon.directions(optim.muon_learning_rate / optim.learning_rate, optim.b1, optim.b2)
+    return optax.chain(clip, *both), adam
 
 
 def shapes(settings: settings_lib.Settings) -> TrainState:
