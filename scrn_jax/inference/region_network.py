@@ -2,7 +2,8 @@
 
 A U-Net over a frame of 128x88, most of it at half that size, trained on rendered people (tools/train_regions.py). By
 itself it may call one half of a dress a top and the other a skirt. So whether somebody wears a dress is decided once
-for the whole person: by what the network leans to, and by whether the cloth above the hips is that below them.
+for the whole person: by what the network leans to, and by whether the cloth above the hips is that below them. Where
+the person is it says after a second look, with the mask that it found at first.
 """
 
 import functools
@@ -32,6 +33,7 @@ _PARTS = (
 )  # fmt: skip
 CHANNELS = 4 + len(_SPOTS) + len(_PARTS)
 _SMALL = 1e-6
+TRUST = 0.85  # in the network's mask after its first look, the rest in the one it was given
 BOLD = 0.05  # a pixel is the person's from half and a little more: outlines lie on the person's side of an edge
 UPPER, DRESS, PANTS = (regions.NAMES.index(name) for name in ("upper clothes", "dress", "pants"))
 _CLOTHES = [UPPER, DRESS, PANTS]
@@ -136,15 +138,26 @@ class RegionNetwork:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Mask float32 (H, W) in [0, 1] and regions uint8 (H, W) of the person with these joints and first mask."""
         window, (image, logits, joints) = self._look(photo_HxWx3, joints_Jx2, mask_HxW)
+        person = self._person(photo_HxWx3, joints_Jx2, mask_HxW, window, logits)
         if self._dress is not None:
             cues = dress_cues(image, logits, joints)
             leaning = _leaning(_softmax(logits)) if cues is None else cues @ self._dress["kernel"] + self._dress["bias"]
             logits[..., [UPPER, PANTS] if leaning > 0 else DRESS] -= _RULED_OUT
-        return paint_back(logits, window, mask_HxW, photo_HxWx3)
+        return paint_back(logits, window, person, photo_HxWx3)
 
     def cues(self, photo_HxWx3: np.ndarray, joints_Jx2: np.ndarray, mask_HxW: np.ndarray) -> np.ndarray | None:
         """The `dress_cues` of what a call is given, by which the rule is fitted."""
         return dress_cues(*self._look(photo_HxWx3, joints_Jx2, mask_HxW)[1])
+
+    def _person(self, photo, joints, first, window, logits):
+        """The person's share of each pixel (H, W), of the first mask and what the network saw with it in a window.
+
+        It sees more when it looks again with the mask that both make. The mean of the two has the finer edge.
+        """
+        seen = _person_of(logits, window, first.shape)
+        mask = _along_edges((TRUST * seen + (1 - TRUST) * first)[..., None], window, photo)[..., 0].clip(0, 1)
+        window, (_, logits, _) = self._look(photo, joints, mask)
+        return (_person_of(logits, window, mask.shape) + mask) / 2
 
     def _look(self, photo, joints, mask):
         """The window of the network's frame, and the picture, logits and joints in it."""
@@ -197,20 +210,30 @@ def _softmax(logits):
     return shares / shares.sum(-1, keepdims=True)
 
 
-def paint_back(
-    logits: np.ndarray, window: framing.Window, first: np.ndarray, photo: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mask and regions in a photo (H, W, 3) from logits (h, w, 8) of a window and the first mask (H, W).
+def _person_of(logits_hxwx8, window: framing.Window, size: tuple[int, int]):
+    """How far each pixel of a photo of `size` is the person's by logits of a window; 0 outside."""
+    return window.paste(1 - _softmax(logits_hxwx8)[..., 0], size)
 
-    The mask is the mean of both: the first has the finer edge, the network knows better what belongs to the person.
-    Its outline and those between regions are drawn along the photo's edges.
-    """
-    size, shares = first.shape, _softmax(logits)
-    maps = np.stack([window.paste(share, size) for share in np.moveaxis(shares, -1, 0)], axis=-1)
-    maps[..., 0] = (maps[..., 1:].sum(-1) + first) / 2
+
+def _along_edges(maps_HxWxC, window: framing.Window, photo_HxWx3):
+    """Maps of a photo, inside the window along its edges: see `guided.along_edges`."""
     rows = slice(max(0, int(window.top)), max(1, math.ceil(window.top + window.height)))
     columns = slice(max(0, int(window.left)), max(1, math.ceil(window.left + window.width)))
-    maps[rows, columns] = along_edges(maps[rows, columns], photo[rows, columns])
+    maps = maps_HxWxC.copy()
+    maps[rows, columns] = along_edges(maps[rows, columns], photo_HxWx3[rows, columns])
+    return maps
+
+
+def paint_back(
+    logits: np.ndarray, window: framing.Window, person: np.ndarray, photo: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mask and regions in a photo (H, W, 3) from logits (h, w, 8) of a window and the person's share of each pixel.
+
+    The outline and those between regions are drawn along the photo's edges.
+    """
+    shares = np.moveaxis(_softmax(logits), -1, 0)
+    maps = np.stack([person, *(window.paste(share, person.shape) for share in shares[1:])], axis=-1)
+    maps = _along_edges(maps, window, photo)
     # The likeliest region of a person's pixel is decided apart from whether it is a person's.
     mask, labels = (maps[..., 0] - BOLD).clip(0, 1), 1 + maps[..., 1:].argmax(-1)
     return mask, np.where(mask > 0.5, labels, 0).astype(np.uint8)

@@ -40,11 +40,35 @@ def test_logits_go_back_to_the_photo_as_the_likeliest_region_of_whoever_is_there
     first[10:266, 20:196] = 1
     photo = np.full((300, 400, 3), 200, np.uint8)
     photo[74:202, 64:152] = 50  # somebody dark; their outline is the photo's edge
-    mask, labels = region_network.paint_back(logits, Window(10.0, 20.0, 256.0, 176.0), 0.9 * first, photo)
     expected = np.zeros((300, 400), bool)
     expected[10 + 64 : 10 + 192, 20 + 44 : 20 + 132] = True
+    person = 0.45 * first + 0.5 * expected
+    mask, labels = region_network.paint_back(logits, Window(10.0, 20.0, 256.0, 176.0), person, photo)
     assert ((labels == 2) != expected).mean() < 0.005 and set(np.unique(labels)) == {0, 2}
     np.testing.assert_array_equal(mask > 0.5, labels > 0)
+
+
+def test_where_the_person_is_takes_a_second_look_with_the_mask_of_the_first(monkeypatch):
+    """Of a dark square in an even photo the first mask knows the left half; the network half of the rest, then all."""
+    photo, square = np.full((128, 88, 3), 200, np.uint8), (slice(32, 96), slice(12, 76))
+    photo[square] = 50
+    first = np.zeros((128, 88), np.float32)
+    first[32:96, 12:44] = 1
+    given = []
+
+    def look(_, joints, mask):
+        given.append(mask)
+        logits = np.zeros((128, 88, 8), np.float32)
+        logits[..., 0], logits[32:96, 12 : 60 if len(given) == 1 else 76, 2] = 5, 10
+        return Window(0.0, 0.0, 128.0, 88.0), (photo, logits, joints)
+
+    network = RegionNetwork(None)
+    monkeypatch.setattr(network, "_look", look)
+    mask, _ = network(photo, JOINTS, first)
+    np.testing.assert_array_equal(given[0], first)
+    assert given[1][64, 55] > 0.7 and given[1][64, 72] < 0.3
+    # What the second look alone sees is in doubt, and the photo's edge is where it was.
+    assert mask[64, 55] > 0.6 and 0.3 < mask[64, 72] < 0.7 and mask[64, 80] < 0.05
 
 
 def test_parameters_survive_packing_in_half_precision():
