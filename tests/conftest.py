@@ -10,6 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+# PyTorch's builds for GPUs bring Triton, which ends the process when it is imported after TensorFlow.
+with contextlib.suppress(ImportError):
+    import triton  # noqa: F401
+
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 4)
 # Workers and subprocesses find what another of them has compiled; the first process makes the folder.
