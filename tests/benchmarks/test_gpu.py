@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import gpu, gpu_training
+from benchmarks import gpu, gpu_training, rendered_people
 from configs import people as people_config
 from input_pipeline.mannequins.people import PersonTask, render_person
 from scrn_jax.person import face, joints
@@ -103,7 +103,7 @@ def test_people_are_rendered_and_disturbed_as_their_config_says():
         "seed": config.data.seed, "varied": config.data.varied, "flip": config.train.flip,
         "noise": config.train.annotation_noise,
     }  # fmt: skip
-    assert config.data.views == gpu_training.VIEWS
+    assert config.data.views == rendered_people.VIEWS
     first = config.data.train_identities
     assert range(first, first + config.data.test_identities) == gpu_training.HELD_OUT
 
@@ -113,12 +113,14 @@ def test_nobody_whom_the_config_holds_out_is_trained_on():
     assert len(set(seen)) == 3000 and set(gpu_training.HELD_OUT).isdisjoint(seen)
     assert set(unseen) < set(gpu_training.HELD_OUT) and len(unseen) == 24
     assert gpu_training.identities("full", 3, 2) == ([0, 1, 2], [3, 4])
+    with pytest.raises(ValueError, match=r"configs/people\.py holds out 40 people, not 41"):
+        gpu_training.identities("people", 3000, 41)
 
 
 def test_people_come_in_order_while_others_are_rendered():
-    people = gpu_training.People.render([4, 7], (32, 22), seed=3, varied=False, processes=0).wait(2)
+    people = rendered_people.People.render([4, 7], (32, 22), seed=3, varied=False, processes=0).wait(2)
     for index, identity in enumerate((4, 7)):
-        views = render_person(PersonTask(3, identity, gpu_training.VIEWS, 32, 22, False))
+        views = render_person(PersonTask(3, identity, rendered_people.VIEWS, 32, 22, False))
         np.testing.assert_array_equal(people.arrays["pose"][index], [view.joints for view in views])
         picture = Image.open(io.BytesIO(views[1].image)).convert("RGB")
         np.testing.assert_array_equal(people.arrays["image"][index, 1], picture)
@@ -126,17 +128,17 @@ def test_people_come_in_order_while_others_are_rendered():
 
 def test_who_waits_for_people_learns_why_there_are_none():
     with pytest.raises(ValueError, match="non-negative"):
-        gpu_training.People.render([-1], (32, 22), seed=3, varied=False, processes=0).wait(1)
+        rendered_people.People.render([-1], (32, 22), seed=3, varied=False, processes=0).wait(1)
 
 
 @pytest.fixture(scope="module")
 def people():
     """Three people of random pictures; every label, joint and box differs from all others."""
     rng = np.random.default_rng(0)
-    shape = (3, gpu_training.VIEWS)
+    shape = (3, rendered_people.VIEWS)
     pose = rng.uniform(2, 30, (*shape, 18, 2)).astype(np.float32)
     pose[0, 0, 3] = joints.MISSING
-    return gpu_training.People({
+    return rendered_people.People({
         "image": rng.integers(0, 256, (*shape, 32, 32, 3), dtype=np.uint8),
         "parsing": rng.integers(0, 8, (*shape, 32, 32), dtype=np.uint8),
         "pose": pose,
@@ -154,7 +156,7 @@ def _place_of(people, picture):
 
 
 def test_pairs_drawn_on_the_device_are_two_views_of_one_person_with_their_annotation(people):
-    drawn = jax.device_get(gpu_training.draw(people.on_device(), jax.random.key(0), 32, flip=True, noise=0.0))
+    drawn = jax.device_get(rendered_people.draw(people.on_device(), jax.random.key(0), 32, flip=True, noise=0.0))
     coins = []
     for index in range(32):
         who, source, mirrored = _place_of(people, drawn["source_image"][index])
@@ -172,8 +174,8 @@ def test_pairs_drawn_on_the_device_are_two_views_of_one_person_with_their_annota
 
 
 def test_people_who_are_not_there_yet_are_not_drawn(people):
-    some = gpu_training.People(people.arrays, 1)
-    drawn = jax.device_get(gpu_training.draw(some.on_device(), jax.random.key(0), 16, flip=True, noise=0.0))
+    some = rendered_people.People(people.arrays, 1)
+    drawn = jax.device_get(rendered_people.draw(some.on_device(), jax.random.key(0), 16, flip=True, noise=0.0))
     assert {int(_place_of(people, picture)[0]) for picture in drawn["source_image"]} == {0}
 
 
@@ -181,7 +183,7 @@ def test_people_who_are_not_there_yet_are_not_drawn(people):
 def test_noise_moves_the_sources_annotation_only(people):
     options = {"size": 8, "flip": True}
     exact, noisy = (
-        jax.device_get(gpu_training.draw(people.on_device(), jax.random.key(1), noise=noise, **options))
+        jax.device_get(rendered_people.draw(people.on_device(), jax.random.key(1), noise=noise, **options))
         for noise in (0.0, 2.0)
     )
     for name in exact:
