@@ -40,6 +40,7 @@ from scrn_jax.training import step as step_lib
 SHEET_PAIRS = 8
 AHEAD = 4  # steps that may wait on the device
 LOOK, FIRST_LOOKS = 100, (1, 10, 30)  # steps between two lines of losses and speed, and the first of them
+TRACED = 3  # steps in the profile
 SCHEDULE = 100_000  # steps in which the settings count the way from the first learning rate to 0
 DATA = {"people": {"seed": 20, "varied": True, "flip": True, "noise": 1.0}}  # as configs/people.py
 PLAIN = {"seed": 0, "varied": False, "flip": True, "noise": 0.0}
@@ -129,6 +130,15 @@ def train(settings, step, state, frozen, people: People, data: dict, seconds: fl
     return state, steps, rate
 
 
+def trace(step, state, frozen, settings, folder: Path) -> None:
+    """JAX's profile of TRACED steps of one batch, in `folder`; `jax.profiler.ProfileData` reads its xplane.pb."""
+    batch = jax.device_put(workload.random_batch(settings))
+    with jax.profiler.trace(folder):
+        for _ in range(TRACED):
+            state, _ = step(state, frozen, batch)
+        jax.block_until_ready(state)
+
+
 def identities(preset: str, training: int, held_out: int) -> tuple[list[int], list[int]]:
     """Who is trained on and who is not, never one whom the preset's config holds out.
 
@@ -161,6 +171,20 @@ def write_model(folder: Path, settings, state, steps: int) -> None:
     model_folder.write_packed(folder, model, text, jax.device_get(state.ema))
 
 
+def compare(others: People, settings, params, results: dict, name: str) -> None:
+    """Puts what `held_out_scores` says into the results, and a sheet beside them."""
+    model = base.make(settings)
+    generate = jax.jit(model.generate)
+    scores = held_out_scores(others, generate, params, lpips.load_params())
+    results["rows"] = [{"what": what, "value": value} for what, value in scores.items()]
+    machine.print_table(results["rows"])
+    path = machine.save(name, results)
+    shown = np.arange(min(SHEET_PAIRS, others.count))
+    batch = others.batch(shown, np.zeros_like(shown), np.ones_like(shown))
+    outputs = jax.device_get(generate(params, batch))
+    samples.compose(model.panels(batch, outputs), model.columns).save(path.with_suffix(".png"))
+
+
 def main(arguments=None) -> None:
     """Render, train, compare, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -178,6 +202,7 @@ def main(arguments=None) -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="that render people")
     parser.add_argument("--output", type=Path, help="folder for the exported model; an older one there is replaced")
     parser.add_argument("--start", type=Path, help="folder of a model that --output made, to go on from")
+    parser.add_argument("--profile", type=Path, help="folder for JAX's profile of three steps after the training")
     flags = parser.parse_args(arguments)
     minutes, (training, held_out) = (0.05, (2, 2)) if flags.smoke else (flags.minutes, flags.people)
     data = DATA.get(flags.preset, PLAIN)
@@ -197,7 +222,6 @@ def main(arguments=None) -> None:
     frozen = jax.device_put(
         {name: weights.load(network) for name, network in (("vgg", "vgg16"), ("alexnet", "alexnet"))}
     )
-    model = base.make(settings)
     state = begin(settings, flags.start)
     print(f"state and networks after {time.monotonic() - began:.0f} s", flush=True)
     step, compile_seconds = compile_step(settings, state, frozen, flags.autotune)
@@ -214,19 +238,10 @@ def main(arguments=None) -> None:
     name = "gpu_training_smoke" if flags.smoke else f"gpu_training_{flags.preset}"
     path = machine.save(name, results)
     print(f"\n{steps} steps, {rate:.3g} images/s; {path}", flush=True)
-    if not held_out:
-        return
-    generate = jax.jit(model.generate)
-    results["rows"] = [
-        {"what": what, "value": value}
-        for what, value in held_out_scores(others, generate, state.ema, lpips.load_params()).items()
-    ]
-    machine.print_table(results["rows"])
-    machine.save(name, results)
-    shown = np.arange(min(SHEET_PAIRS, held_out))
-    batch = others.batch(shown, np.zeros_like(shown), np.ones_like(shown))
-    outputs = jax.device_get(generate(state.ema, batch))
-    samples.compose(model.panels(batch, outputs), model.columns).save(path.with_suffix(".png"))
+    if held_out:
+        compare(others, settings, state.ema, results, name)
+    if flags.profile:
+        trace(step, state, frozen, settings, flags.profile)
 
 
 if __name__ == "__main__":
