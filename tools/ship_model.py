@@ -3,7 +3,9 @@
     python -m scrn_jax.main --mode export --workdir runs/people --output exports/people
     python tools/ship_model.py --model exports/people
 
-Writes scrn_jax/inference/assets/people/: params.npz (float16), model.json with its SHA-256, and README.md.
+Writes scrn_jax/inference/assets/people/: params.npz (float16), model.json with its SHA-256, and README.md. The figures
+are those of the export or, where somebody has evaluated it since (--mode evaluate --workdir exports/people), the report
+that lies in its folder.
 """
 
 import argparse
@@ -14,7 +16,8 @@ import jax
 from scrn_jax.errors import UserError
 from scrn_jax.inference import model_folder
 from scrn_jax.models import base
-from scrn_jax.runtime import devices, files
+from scrn_jax.runtime import devices
+from scrn_jax.training import export
 
 OUTPUT = Path(__file__).parents[1] / "scrn_jax/inference/assets/people"
 MOST_BYTES = 12 << 20
@@ -32,7 +35,8 @@ def main() -> None:
     params = model_folder.read_params(args.model, generator, devices.replicated(mesh))
     model = dict(model_folder.read_model_file(args.model))
     model["config"]["data"]["dir"] = Path(model["config"]["data"]["dir"]).name  # where it lay is nobody's business
-    card = files.read_text(args.model / model_folder.CARD_FILE)
+    model["report"] = export.read_report(args.model, model["step"]) or model["report"]
+    card = export.card(model, generator.summary)
     card = f"{card.rstrip()}\n\n{args.note}".rstrip() + "\n"
     try:
         size = model_folder.write_packed(args.output, model, card, jax.device_get(params), MOST_BYTES)

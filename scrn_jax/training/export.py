@@ -40,9 +40,7 @@ def export(settings: Settings, workdir: Path, output: Path) -> None:
         current = checkpoints_lib.newest(settings, mesh, checkpoints)
     step = int(current.step)
     model = description(settings, step, read_report(workdir, step))
-    data = model["config"]["data"].get("name", "unknown")
-    origin = f"the averaged parameters after {step} steps on the data set `{data}`"
-    write_folder(output, model, card(model, base.make(settings).summary, origin), current.ema)
+    write_folder(output, model, card(model, base.make(settings).summary), current.ema)
     log.info("exported step %d, %.1f MB: %s", step, _megabytes(output), output)
     if model["report"] is None:
         log.info("its card has no figures: %s has no report of step %d; --mode evaluate writes one", workdir, step)
@@ -97,13 +95,16 @@ def _has_figures(report: Mapping[str, Any]) -> bool:
     return numbers and isinstance(report.get("count"), int) and isinstance(report.get("protocol"), str)
 
 
-def card(model: Mapping[str, Any], summary: str, origin: str) -> str:
+def card(model: Mapping[str, Any], summary: str, origin: str | None = None) -> str:
     """The model's card: what it is, how it is used, how good it is, what made it, what it is not for.
 
-    `summary` says what network it is, `origin` where its parameters come from.
+    `summary` says what network it is, `origin` where its parameters come from: so many steps on the config's data, if
+    nothing else is said.
     """
     figures = model["report"]
     height, width = model["config"]["size"]
+    data = model["config"]["data"].get("name", "unknown")
+    origin = origin or f"the averaged parameters after {model['step']} steps on the data set `{data}`"
     lines = [
         "# A person in another pose",
         "",
