@@ -11,6 +11,12 @@ MARGIN = 1 / 32
 FADE = 0.06  # of a side, along which what is put back fades into the photo
 
 
+def hidden_by(regions_HxW: np.ndarray) -> np.ndarray:
+    """Where a person may hide the background: bool (H, W), the person and MARGIN around."""
+    around = ImageFilter.MaxFilter(2 * max(1, round(MARGIN * len(regions_HxW))) + 1)
+    return np.asarray(Image.fromarray((regions_HxW > 0).astype(np.uint8)).filter(around)) > 0
+
+
 def without_person(image_HxWx3: np.ndarray, regions_HxW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The background alone: float32 (H, W, 3), and where it had to be made up, bool (H, W).
 
@@ -21,9 +27,7 @@ def without_person(image_HxWx3: np.ndarray, regions_HxW: np.ndarray) -> tuple[np
     from scipy import sparse
     from scipy.sparse import linalg
 
-    person = regions_HxW > 0
-    around = ImageFilter.MaxFilter(2 * max(1, round(MARGIN * len(person))) + 1)
-    hole = np.asarray(Image.fromarray(person.astype(np.uint8)).filter(around)) > 0
+    hole = hidden_by(regions_HxW)
     background = image_HxWx3.astype(np.float32)
     if not hole.any() or hole.all():
         return background, np.zeros_like(hole)
@@ -50,7 +54,7 @@ def enlarged(background: np.ndarray, hole: np.ndarray, large: np.ndarray) -> np.
 
     `background` and `hole` as `without_person` gives them; `large`, the whole frame (kH, kW, 3), shows the rest.
     """
-    made_up = resize_maps(_spread(hole.astype(np.float32))[..., None], large.shape[:2]).clip(0, 1)
+    made_up = _softly(hole, large.shape[:2])[..., None]
     return large + made_up * (resize_maps(background, large.shape[:2]) - large)
 
 
@@ -58,6 +62,11 @@ def share_of(regions_HxW: np.ndarray) -> np.ndarray:
     """How far each pixel is the person's, float32 (H, W) in [0, 1]: 1 inside, falling to 0 over two pixels outside."""
     near = _spread(_spread((regions_HxW > 0).astype(np.float32)))
     return np.clip(1.6 * near - 0.2, 0, 1)
+
+
+def with_hidden(share: np.ndarray, hole_HxW: np.ndarray) -> np.ndarray:
+    """A share, of the frame's size or larger, that takes in what the source hid: for models that fill it."""
+    return np.maximum(share, _softly(hole_HxW, share.shape))
 
 
 def in_front(picture_HxWx3: np.ndarray, share_HxW: np.ndarray, background_HxWx3: np.ndarray) -> np.ndarray:
@@ -108,6 +117,11 @@ def _fade(window: Window, photo: tuple[int, int], frame: tuple[int, int]) -> np.
         after = 1 - place if stop < length else np.ones(count)
         along.append(np.minimum(before, after))
     return np.clip(np.minimum(along[0][:, None], along[1][None]) / FADE, 0, 1).astype(np.float32)
+
+
+def _softly(hole: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The hole with a soft rim, float32 in [0, 1], resized."""
+    return resize_maps(_spread(hole.astype(np.float32))[..., None], size)[..., 0].clip(0, 1)
 
 
 def _spread(values: np.ndarray) -> np.ndarray:

@@ -86,7 +86,8 @@ class PhotoTransfer:
           style: None, or what `style` gives.
           large: the frame in k times as many rows and columns; then pictures are as large, with its detail.
 
-        The person alone is painted: it stands in front of the source's own background, see `compositing`.
+        The background stays the source's own, see `compositing`; where the source hid it, it is the model's, if that
+        fills it, or else spanned from what lies around.
         """
         people = list(self._people(image, regions, joints, targets, style, large))
         background, hole = compositing.without_person(image, regions)
@@ -109,9 +110,9 @@ class PhotoTransfer:
         return framed.large if self.times > 1 else None
 
     def _people(self, image, regions, joints, targets, style, large) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """For each target what the model paints, (H, W, 3) up to 255, and how far each pixel is the person's, (H, W).
+        """For each target what the model paints, (H, W, 3) up to 255, and how far each pixel is taken, (H, W).
 
-        Both in the size of `large`, if it is given.
+        Both in the size of `large`, if it is given. Taken is the person and what the source hid, if the model fills it.
         """
         targets = checks.array_of(targets, "targets", np.float32)
         if targets.shape[-2:] != (joints_lib.NUM_JOINTS, 2):
@@ -119,11 +120,14 @@ class PhotoTransfer:
         targets = targets.reshape(-1, joints_lib.NUM_JOINTS, 2)
         painted = self._transfer.paint(image[None], regions[None], joints[None], targets, style)
         source = None if large is None else detail.Source(large, regions, joints)
+        hole = compositing.hidden_by(regions) & self._transfer.fills_background
         for picture, labels, target in zip(*painted, targets, strict=True):
             if source is None:
-                yield picture, compositing.share_of(labels)
+                share = compositing.share_of(labels)
             else:
-                yield detail.enlarge(source, picture, labels, target, None if style is None else style["share"])
+                dressed = None if style is None else style["share"]
+                picture, share = detail.enlarge(source, picture, labels, target, dressed)
+            yield picture, compositing.with_hidden(share, hole)
 
     def style(self, framed: Framed, styles: Mapping[str, tuple[Photo, float]]) -> Mapping[str, np.ndarray] | None:
         """What `paint` takes, of regions by name, each with a photo and how far it is taken from there, 0 to 1.

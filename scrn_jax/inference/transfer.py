@@ -30,11 +30,12 @@ class PoseTransfer:
 
     Attributes:
       size: (height, width) in pixels of the images, maps and joints that it takes.
+      fills_background: whether what it paints where the source stood continues the source's own background.
     """
 
     def __init__(self, model: base.TrainableModel, params: Any, mesh: jax.sharding.Mesh):
         replicated, data = devices_lib.replicated(mesh), devices_lib.data(mesh)
-        self.size = model.size
+        self.size, self.fills_background = model.size, model.fills_background
         self._params, self._mesh, self._photos = params, mesh, None
 
         def paint(params, batch):

@@ -52,6 +52,7 @@ class TrainableModel(abc.ABC):
       first_stage: None where everything learns from the start.
       summary: what it is, in a few words, for its card.
       columns: the titles of a sample sheet's pictures.
+      fills_background: whether it paints the source's own background, and what may lie where the source hides it.
       scored: outputs (B, H, W, 3) in [-1, 1] that are scored beside `image`, by the name of their row in a report.
     """
 
@@ -60,6 +61,7 @@ class TrainableModel(abc.ABC):
     first_stage: Stage | None = None
     summary: str
     columns: tuple[str, ...] = ("source", "target pose", "generated", "target")
+    fills_background: bool = False
     scored: Mapping[str, str] = {}
 
     @abc.abstractmethod

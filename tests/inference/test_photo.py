@@ -91,6 +91,9 @@ class Shifted:
 
     size = SIZE
 
+    def __init__(self, fills_background=False):
+        self.fills_background = fills_background
+
     def paint(self, image, regions, joints, targets, style=None):
         return np.full((len(targets), *SIZE, 3), 128, np.uint8), np.roll(regions, -4, 1).repeat(len(targets), 0)
 
@@ -108,6 +111,21 @@ def test_the_background_is_the_photos_own_where_nobody_was_and_is(truth, photo):
     np.testing.assert_array_equal(pictures[0][nobody], framed.image[nobody])
     there = nobody.repeat(4, 0).repeat(4, 1)
     np.testing.assert_array_equal(large[1][there], framed.large[there])
+
+
+def test_where_somebody_stood_is_the_models_own_if_it_fills_it(truth, photo):
+    pictures = {}
+    for fills in (False, True):
+        somebody = PhotoTransfer(Shifted(fills), truth)
+        framed = somebody.estimate(photo)
+        given = framed.image, framed.regions_HxW, framed.joints_Jx2
+        pictures[fills] = somebody.paint(*given, framed.joints_Jx2[None])[0]
+    stood = framed.regions_HxW > 0
+    only_then = stood & ~ndimage.binary_dilation(np.roll(stood, -4, 0), iterations=2)
+    assert only_then.any()
+    assert (pictures[True][only_then] == 128).all() and not (pictures[False][only_then] == 128).all()
+    far = ~ndimage.binary_dilation(stood | np.roll(stood, -4, 0), iterations=8)
+    np.testing.assert_array_equal(pictures[True][far], framed.image[far])
 
 
 def test_once_as_large_pictures_are_the_models_even_in_the_whole_photo(truth, photo):

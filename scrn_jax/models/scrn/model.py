@@ -40,6 +40,7 @@ class Scrn(base.TrainableModel):
         self.judges = objective.Judges.of(self.discriminator, features, compute)
         self.weights = losses.term_weights(loss)
         self.summary = f"an SCRN generator of width {model.width} with {model.blocks} Coarse Blocks"
+        self.fills_background = model.background == "kept"
         if parsing_steps:
             self.first_stage = base.Stage(parsing_steps, PARSING_BLOCK, (PARSING_TERM,))
 
