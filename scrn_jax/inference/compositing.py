@@ -12,7 +12,7 @@ FADE = 0.06  # of a side, along which what is put back fades into the photo
 
 
 def hidden_by(regions_HxW: np.ndarray) -> np.ndarray:
-    """Where a person may hide the background: bool (H, W), the person and MARGIN around."""
+    """Where a person, labels or a mask, may hide the background: bool (H, W), the person and MARGIN around."""
     around = ImageFilter.MaxFilter(2 * max(1, round(MARGIN * len(regions_HxW))) + 1)
     return np.asarray(Image.fromarray((regions_HxW > 0).astype(np.uint8)).filter(around)) > 0
 
@@ -64,9 +64,15 @@ def share_of(regions_HxW: np.ndarray) -> np.ndarray:
     return np.clip(1.6 * near - 0.2, 0, 1)
 
 
-def with_hidden(share: np.ndarray, hole_HxW: np.ndarray) -> np.ndarray:
-    """A share, of the frame's size or larger, that takes in what the source hid: for models that fill it."""
-    return np.maximum(share, _softly(hole_HxW, share.shape))
+def with_hidden(share: np.ndarray, hole_HxW: np.ndarray, regions_HxW: np.ndarray) -> np.ndarray:
+    """A share, of the frame's size or larger, that takes in what the source hid: for models that fill it.
+
+    `regions_HxW` are those painted. Of a person who is not taken there, such as a head that was moved, nothing is, nor
+    of what is near.
+    """
+    taken = resize_maps(share[..., None], hole_HxW.shape)[..., 0]
+    moved_away = hidden_by(share_of(regions_HxW) - taken > 0.5)
+    return np.maximum(share, _softly(hole_HxW & ~moved_away, share.shape))
 
 
 def in_front(picture_HxWx3: np.ndarray, share_HxW: np.ndarray, background_HxWx3: np.ndarray) -> np.ndarray:

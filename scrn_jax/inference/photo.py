@@ -127,7 +127,7 @@ class PhotoTransfer:
             else:
                 dressed = None if style is None else style["share"]
                 picture, share = detail.enlarge(source, picture, labels, target, dressed)
-            yield picture, compositing.with_hidden(share, hole)
+            yield picture, compositing.with_hidden(share, hole, labels)
 
     def style(self, framed: Framed, styles: Mapping[str, tuple[Photo, float]]) -> Mapping[str, np.ndarray] | None:
         """What `paint` takes, of regions by name, each with a photo and how far it is taken from there, 0 to 1.

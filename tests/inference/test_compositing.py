@@ -61,6 +61,16 @@ def test_a_person_hides_what_is_behind_and_fades_at_the_outline(regions):
     assert (found[15, 12] == 200).all() and (found[0, 0] == 100).all()
 
 
+def test_what_the_source_hid_is_taken_but_no_person_who_was_moved_away(regions):
+    """Somebody is painted where the source stood; the upper half was put elsewhere."""
+    hole, share = compositing.hidden_by(regions), compositing.share_of(regions)
+    share[:15] = 0
+    found = compositing.with_hidden(share, hole, regions)
+    assert (found[12:14, 10:14] == 0).all() and (found[16:19, 10:14] == 1).all()
+    elsewhere = compositing.with_hidden(share, hole, np.zeros_like(regions))
+    assert (elsewhere[12:14, 10:14] == 1).all() and (elsewhere[:5] == 0).all()
+
+
 def test_put_back_changes_the_photo_where_somebody_was_or_is(ramp, regions):
     """The frame is a window of the photo in half its pixels; the new person stands six rows lower."""
     photo = np.full((200, 100, 3), 50, np.uint8)
