@@ -30,6 +30,8 @@ _HEAD = (1, 5)  # hair and face
 # How far the face's joints may lie from where the source's head would have them, as a share of the way from neck to
 # face: beyond it the head is turned.
 _TURNED = 0.15
+# And how far it has to cover what the model paints as the head, intersection over union: else the model has turned it.
+_MEETING = 0.5
 # The model's own head stays below this share of the way from the neck to the nose; on the way itself, which is as wide
 # as the chin, up to another: chin and neck must not come apart.
 _NOSE, _CHIN, _FADE = 0.6, 0.85, 0.2
@@ -87,7 +89,7 @@ def enlarge(
     change = trusted * (carried - resize_maps(mean, large))
     enlarged, person = resize_maps(picture, large) + change, np.clip(2 * (1 - there[..., 0]) - 0.5, 0, 1)
     head = None if share is not None and share[list(_HEAD)].any() else _head(source.large, here, *poses)
-    if head is None:
+    if head is None or _overlap(head[1], there[..., _HEAD].sum(-1)) < _MEETING:
         return enlarged, person
     head_picture, head_share, above = head
     models = np.clip(4 * there[..., _HEAD].sum(-1), 0, 1)  # the model's head makes room for the source's
@@ -141,6 +143,12 @@ def _head(source, masks, source_pose, target_pose) -> tuple[np.ndarray, np.ndarr
     on_the_way = np.clip((_WIDE - beside) / (_WIDE - _NARROW), 0, 1)
     start = _NOSE + (_CHIN - _NOSE) * on_the_way
     return picture, share, np.clip((along - start) / _FADE, 0, 1).astype(np.float32)
+
+
+def _overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Intersection over union of where two shares are over a half; 0 where none is."""
+    one, other = one > 0.5, other > 0.5
+    return (one & other).sum() / max((one | other).sum(), 1)
 
 
 @jax.jit
