@@ -25,13 +25,14 @@ _SPECKLES = 3  # pixels of the model's frame: its colours fringe at outlines
 # Grey levels between the model's and the carried pixels at which half of the detail is left out: there the model says
 # that something else is to be seen.
 _TRUST = 40.0
-_FACE, _NECK, _EYES_AND_NOSE = (0, 14, 15, 16, 17), 1, (0, 14, 15)
+_FACE, _NECK, _EYES_AND_NOSE, _SHOULDERS = (0, 14, 15, 16, 17), 1, (0, 14, 15), (2, 5)
 _HEAD = (1, 5)  # hair and face
 # How far the face's joints may lie from where the source's head would have them, as a share of the way from neck to
 # face: beyond it the head is turned.
 _TURNED = 0.15
-# And how far it has to cover what the model paints as the head, intersection over union: else the model has turned it.
-_MEETING = 0.5
+# So it is if the shoulders are as narrow as this, of the source's: a profile's few joints can look like a head that
+# leans.
+_PROFILE = 0.6
 # The model's own head stays below this share of the way from the neck to the nose; on the way itself, which is as wide
 # as the chin, up to another: chin and neck must not come apart.
 _NOSE, _CHIN, _FADE = 0.6, 0.85, 0.2
@@ -89,7 +90,7 @@ def enlarge(
     change = trusted * (carried - resize_maps(mean, large))
     enlarged, person = resize_maps(picture, large) + change, np.clip(2 * (1 - there[..., 0]) - 0.5, 0, 1)
     head = None if share is not None and share[list(_HEAD)].any() else _head(source.large, here, *poses)
-    if head is None or _overlap(head[1], there[..., _HEAD].sum(-1)) < _MEETING:
+    if head is None:
         return enlarged, person
     head_picture, head_share, above = head
     models = np.clip(4 * there[..., _HEAD].sum(-1), 0, 1)  # the model's head makes room for the source's
@@ -108,7 +109,8 @@ def _head(source, masks, source_pose, target_pose) -> tuple[np.ndarray, np.ndarr
     """The source's head where the target has it: picture, share, and what lies above the nose, 0 to 1, all (kH, kW).
 
     It is moved by the similarity that fits the joints of face and neck best (least squares, over complex numbers).
-    None where not both eyes and the nose are shown twice, or where it fits badly: the head is turned.
+    None where not both eyes and the nose are shown twice, or where it fits badly or the shoulders have become narrow:
+    the head is turned.
 
     Args:
       masks: the source's regions (kH, kW, 8); poses (18, 2) in pixels of (kH, kW).
@@ -117,6 +119,8 @@ def _head(source, masks, source_pose, target_pose) -> tuple[np.ndarray, np.ndarr
     points = [joint for joint in _FACE if both[joint]]
     axis = target_pose[_FACE[0]] - target_pose[_NECK]
     if not both[[*_EYES_AND_NOSE, _NECK]].all() or axis @ axis < 1:
+        return None
+    if _shoulders(target_pose) < _PROFILE * _shoulders(source_pose):
         return None
     ours, theirs = (pose[[*points, _NECK], 1] + 1j * pose[[*points, _NECK], 0] for pose in (target_pose, source_pose))
     centred = ours - ours.mean()
@@ -145,10 +149,12 @@ def _head(source, masks, source_pose, target_pose) -> tuple[np.ndarray, np.ndarr
     return picture, share, np.clip((along - start) / _FADE, 0, 1).astype(np.float32)
 
 
-def _overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """Intersection over union of where two shares are over a half; 0 where none is."""
-    one, other = one > 0.5, other > 0.5
-    return (one & other).sum() / max((one | other).sum(), 1)
+def _shoulders(pose: np.ndarray) -> float:
+    """Their width in lengths from the neck to the nose; NaN where one of the four is missing."""
+    if not joints.present(pose)[[_FACE[0], _NECK, *_SHOULDERS]].all():
+        return np.nan
+    width, length = (np.hypot(*(pose[one] - pose[other])) for one, other in (_SHOULDERS, (_FACE[0], _NECK)))
+    return width / max(length, 1e-6)
 
 
 @jax.jit

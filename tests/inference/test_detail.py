@@ -84,12 +84,7 @@ def test_a_head_that_is_shrunk_and_tilted_is_the_sources(person):
     neck, turn = joints[1, ::-1] @ [1, 1j], 0.8 * np.exp(1j * np.radians(10))
     places = (joints[:, 1] + 1j * joints[:, 0] - neck) * turn + neck
     target = np.where(joints >= 0, np.stack([places.imag, places.real], 1), -1).astype(np.float32)
-    down, right = np.mgrid[:64, :44]
-    before = (right + 1j * down - neck) / turn + neck
-    at = np.round(before.imag).astype(int).clip(0, 63), np.round(before.real).astype(int).clip(0, 43)
-    inside = np.isin(labels, (1, 5))[at]
-    painted = np.where(inside, 1, np.where(np.isin(labels, (1, 5)), 0, labels)).astype(np.uint8)
-    found, share = detail.enlarge(detail.Source(*person), BLUE, painted, target)
+    found, share = detail.enlarge(detail.Source(*person), BLUE, labels, target)
     rows, columns = np.nonzero(_head(person))
     at = ((columns + 1j * rows + 0.5 + 0.5j) / TIMES - 0.5 - 0.5j - neck) * turn + neck
     at = (at + 0.5 + 0.5j) * TIMES - 0.5 - 0.5j
@@ -99,13 +94,13 @@ def test_a_head_that_is_shrunk_and_tilted_is_the_sources(person):
     assert np.median(apart) < 15  # of 255, from the nearest pixel; from blue it would be over 100
 
 
-def test_a_head_that_the_model_paints_elsewhere_is_the_models(person):
-    """Half a head to the side: the model has turned it."""
-    head = np.isin(person[1], (1, 5))
-    width = int(np.ptp(np.nonzero(head)[1])) + 1
-    painted = np.where(np.roll(head, width // 2, 1), 1, np.where(head, 0, person[1])).astype(np.uint8)
-    found, _ = detail.enlarge(detail.Source(*person), BLUE, painted, person[2])
-    assert np.median(found[_head(person)][:, 2]) > 200 > 150 > np.median(person[0][_head(person)][:, 2])
+def test_a_head_on_shoulders_seen_from_the_side_is_the_models(person):
+    """Shoulders half as wide, about the neck; three quarters as wide are not from the side."""
+    for width, is_models in ((0.5, True), (0.75, False)):
+        target = person[2].copy()
+        target[[2, 5]] = target[1] + width * (target[[2, 5]] - target[1])
+        found, _ = detail.enlarge(detail.Source(*person), BLUE, person[1], target)
+        assert (np.median(found[_head(person)][:, 2]) > 200) == is_models
 
 
 @pytest.mark.parametrize("hidden", [14, 0, 1], ids=["an eye", "the nose", "the neck"])
