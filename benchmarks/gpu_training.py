@@ -44,6 +44,12 @@ TRACED = 3  # steps in the profile
 SCHEDULE = 100_000  # steps in which the settings count the way from the first learning rate to 0
 DATA = {"people": {"seed": 20, "varied": True, "flip": True, "noise": 1.0}}  # as configs/people.py
 PLAIN = {"seed": 0, "varied": False, "flip": True, "noise": 0.0}
+# What XLA tries on the GPU while it compiles (a CPU ignores all of it): the algorithms of cuDNN and cuBLAS, or kernels
+# of its own as well. Without any search convolutions take the first algorithm there is, 100 times as slow on an H100.
+SEARCHES: dict[str, dict[str, bool | int]] = {
+    "libraries": {"xla_gpu_enable_triton_gemm": False, "xla_gpu_experimental_enable_fusion_autotuner": False},
+    "all": {},
+}
 HELD_OUT = range(2000, 2040)  # of configs/people.py
 
 
@@ -71,15 +77,12 @@ def begin(settings, start: Path | None):
     return state.replace(generator=jax.device_put(params), ema=jax.device_put(jax.tree.map(np.copy, params)))
 
 
-def compile_step(settings, state, frozen, autotune: int):
-    """(the compiled training step, seconds it took) for a state and networks like these.
-
-    `autotune`: how hard XLA looks for the fastest algorithms, 0 (not at all) to 4 (its default); a CPU ignores it.
-    """
+def compile_step(settings, state, frozen, search: str):
+    """(the compiled training step, seconds it took) for a state and networks like these, by one of SEARCHES."""
     batch = jax.device_put(workload.random_batch(settings))
     lowered = jax.jit(step_lib.make_train_step(settings), donate_argnums=0).lower(state, frozen, batch)
     start = time.monotonic()
-    compiled = lowered.compile(compiler_options={"xla_gpu_autotune_level": autotune})
+    compiled = lowered.compile(compiler_options=SEARCHES[search])
     return compiled, time.monotonic() - start
 
 
@@ -196,9 +199,7 @@ def main(arguments=None) -> None:
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--people", type=int, nargs=2, default=(150, 24), metavar=("TRAINING", "HELD_OUT"))
     parser.add_argument("--enough", type=int, default=1000, help="people to begin with, while the others are rendered")
-    parser.add_argument(
-        "--autotune", type=int, choices=range(5), default=4, help="XLA's search for algorithms; 0: none"
-    )
+    parser.add_argument("--search", choices=SEARCHES, default="libraries", help="what XLA tries while it compiles")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="that render people")
     parser.add_argument("--output", type=Path, help="folder for the exported model; an older one there is replaced")
     parser.add_argument("--start", type=Path, help="folder of a model that --output made, to go on from")
@@ -224,7 +225,7 @@ def main(arguments=None) -> None:
     )
     state = begin(settings, flags.start)
     print(f"state and networks after {time.monotonic() - began:.0f} s", flush=True)
-    step, compile_seconds = compile_step(settings, state, frozen, flags.autotune)
+    step, compile_seconds = compile_step(settings, state, frozen, flags.search)
     print(f"compiled in {compile_seconds:.0f} s", flush=True)
     people.wait(min(flags.enough, training))
     print(f"{people.count} people after {time.monotonic() - began:.0f} s", flush=True)
@@ -233,7 +234,7 @@ def main(arguments=None) -> None:
     results = {
         "what": workload.describe(settings), "loss": dataclasses.asdict(settings.loss), "parsing": settings.parsing,
         "people": [people.count, held_out], "data": data, "minutes": minutes, "compile s": compile_seconds,
-        "autotune": flags.autotune, "steps": steps, "images/s": rate,
+        "search": flags.search, "steps": steps, "images/s": rate,
     }  # fmt: skip
     name = "gpu_training_smoke" if flags.smoke else f"gpu_training_{flags.preset}"
     path = machine.save(name, results)
