@@ -1,7 +1,8 @@
 """What does a GPU learn in minutes? Trains a model on rendered people and compares people it has not seen.
 
     python -m benchmarks.gpu_training                       # the paper's model at 256x176, bfloat16, batch 32
-    python -m benchmarks.gpu_training --preset people --width 24 --people 6000 24 --minutes 8 --output exports/people
+    python -m benchmarks.gpu_training --preset people --width 24 --dtype float32 --people 12000 24 --minutes 8 \\
+        --output exports/people                             # as the model that comes with the package
     python -m benchmarks.gpu_training --smoke               # a toy model in moments, to see that it runs
 
 People are rendered on all cores, from the first moment on, while the step compiles; training begins with those that
@@ -44,12 +45,6 @@ TRACED = 3  # steps in the profile
 SCHEDULE = 100_000  # steps in which the settings count the way from the first learning rate to 0
 DATA = {"people": {"seed": 20, "varied": True, "flip": True, "noise": 1.0}}  # as configs/people.py
 PLAIN = {"seed": 0, "varied": False, "flip": True, "noise": 0.0}
-# What XLA tries on the GPU while it compiles (a CPU ignores all of it): the algorithms of cuDNN and cuBLAS, or kernels
-# of its own as well. Without any search convolutions take the first algorithm there is, 100 times as slow on an H100.
-SEARCHES: dict[str, dict[str, bool | int]] = {
-    "libraries": {"xla_gpu_enable_triton_gemm": False, "xla_gpu_experimental_enable_fusion_autotuner": False},
-    "all": {},
-}
 HELD_OUT = range(2000, 2040)  # of configs/people.py
 
 
@@ -78,11 +73,11 @@ def begin(settings, start: Path | None):
 
 
 def compile_step(settings, state, frozen, search: str):
-    """(the compiled training step, seconds it took) for a state and networks like these, by one of SEARCHES."""
+    """(the compiled training step, seconds it took) for a state and networks like these; `search` of the workload."""
     batch = jax.device_put(workload.random_batch(settings))
     lowered = jax.jit(step_lib.make_train_step(settings), donate_argnums=0).lower(state, frozen, batch)
     start = time.monotonic()
-    compiled = lowered.compile(compiler_options=SEARCHES[search])
+    compiled = lowered.compile(compiler_options=workload.SEARCHES[search])
     return compiled, time.monotonic() - start
 
 
@@ -199,7 +194,7 @@ def main(arguments=None) -> None:
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--people", type=int, nargs=2, default=(150, 24), metavar=("TRAINING", "HELD_OUT"))
     parser.add_argument("--enough", type=int, default=1000, help="people to begin with, while the others are rendered")
-    parser.add_argument("--search", choices=SEARCHES, default="libraries", help="what XLA tries while it compiles")
+    parser.add_argument("--search", choices=workload.SEARCHES, default="libraries", help="what XLA tries, compiling")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="that render people")
     parser.add_argument("--output", type=Path, help="folder for the exported model; an older one there is replaced")
     parser.add_argument("--start", type=Path, help="folder of a model that --output made, to go on from")

@@ -43,6 +43,13 @@ PRESETS: dict[str, dict[str, Any]] = {
              "optim": {**PAPERS_OPTIM, "muon_learning_rate": 0.02}},
 }  # fmt: skip
 
+# What XLA tries on the GPU while it compiles (a CPU ignores all of it): the algorithms of cuDNN and cuBLAS, or kernels
+# of its own as well. Without any search convolutions take the first algorithm there is, 100 times as slow on an H100.
+SEARCHES: dict[str, dict[str, bool | int]] = {
+    "libraries": {"xla_gpu_enable_triton_gemm": False, "xla_gpu_experimental_enable_fusion_autotuner": False},
+    "all": {},
+}
+
 # Of configs/methods.py, which is read where one is asked for.
 METHODS = tuple(f"{name}{size}" for name in ("patn", "pise", "adgan", "pona") for size in ("", "_small"))
 
@@ -143,13 +150,14 @@ class Compiled:
     """One of our functions compiled ahead of time, with XLA's own account of it.
 
     Operations are counted before compiling: of what a GPU's libraries compute in a compiled program, XLA knows none.
-    A GPU's backend does not count those of a program that is only lowered (JAX 0.11), so the processor's does.
+    A GPU's backend does not count those of a program that is only lowered (JAX 0.11), so the processor's does. On a GPU
+    XLA tries its libraries' algorithms alone: see SEARCHES.
     """
 
     def __init__(self, function, *arguments, **jit_options):
         lowered = jax.jit(function, **jit_options).lower(*arguments)
         start = time.perf_counter()
-        self.call = lowered.compile()
+        self.call = lowered.compile(compiler_options=SEARCHES["libraries"])
         self.compile_seconds = time.perf_counter() - start
         cost, memory = self.call.cost_analysis(), self.call.memory_analysis()
         counted = lowered.cost_analysis() or _lowered_for_cpu(function, arguments).cost_analysis()

@@ -92,11 +92,14 @@ def run() -> None:
         raise UserError(f"--output {output}: several pictures need a folder; or give --sheet for one picture of all")
     from scrn_jax.inference import detail
     from scrn_jax.inference.photo import PhotoTransfer
+    from scrn_jax.inference.transfer import SINGLES
     from scrn_jax.runtime import devices
 
     _look_first(images, styles)
     devices.keep_programs(devices.AUTO, least_seconds=0.3)
     transfer = PhotoTransfer.load(_FLAGS.model, times=_FLAGS.enlarge or detail.TIMES)
+    if not styles and len(_FLAGS.pose) <= SINGLES:
+        transfer.begin()
     written = sheets(transfer, images, styles, output) if _FLAGS.sheet else pictures(transfer, images, styles, output)
     for path in written:
         log.info("%s", path)

@@ -3,8 +3,10 @@
 pictures = PhotoTransfer.load()("me.jpg", ["walking", "arms-up"])
 """
 
+import contextlib
 import dataclasses
 import io
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -53,6 +55,7 @@ class PhotoTransfer:
     def __init__(self, transfer: PoseTransfer, estimator: Estimator | None = None, times: int = detail.TIMES):
         self._transfer, self._estimator = transfer, estimator
         self.size, self.times = transfer.size, times
+        self._beginning: threading.Thread | None = None
 
     @classmethod
     def load(
@@ -60,6 +63,17 @@ class PhotoTransfer:
     ) -> "PhotoTransfer":
         """The model of an exported folder, or the one that comes with the package. UserError as `PoseTransfer.load`."""
         return cls(PoseTransfer.load(folder) if folder else PoseTransfer.load(), estimator, times)
+
+    def begin(self) -> None:
+        """Gets the program that paints a picture ready, behind, while a person is found: both take a second or two."""
+        self._beginning = threading.Thread(target=self._begin)
+        self._beginning.start()
+
+    def _begin(self) -> None:
+        image, regions = np.zeros((*self.size, 3), np.uint8), np.zeros(self.size, np.uint8)
+        diagonal = np.linspace(1, np.subtract(self.size, 2), joints_lib.NUM_JOINTS, dtype=np.float32)
+        with contextlib.suppress(UserError):  # whoever paints meets it
+            self._transfer.paint(image, regions, diagonal, diagonal)
 
     def estimate(self, photo: Photo) -> Framed:
         """The person of a photo, in the model's frame. Raises UserError naming the photo when nobody is found."""
@@ -118,6 +132,8 @@ class PhotoTransfer:
         if targets.shape[-2:] != (joints_lib.NUM_JOINTS, 2):
             raise UserError(f"targets have the shape {targets.shape}; give 18 joints (y, x) each: (N, 18, 2)")
         targets = targets.reshape(-1, joints_lib.NUM_JOINTS, 2)
+        if self._beginning is not None:
+            self._beginning.join()
         painted = self._transfer.paint(image[None], regions[None], joints[None], targets, style)
         source = None if large is None else detail.Source(large, regions, joints)
         hole = compositing.hidden_by(regions) & self._transfer.fills_background

@@ -1,5 +1,7 @@
 """A photo through a model: framed, painted in several poses at once, dressed by another photo, and put back."""
 
+import time
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -126,6 +128,23 @@ def test_where_somebody_stood_is_the_models_own_if_it_fills_it(truth, photo):
     assert (pictures[True][only_then] == 128).all() and not (pictures[False][only_then] == 128).all()
     far = ~ndimage.binary_dilation(stood | np.roll(stood, -4, 0), iterations=8)
     np.testing.assert_array_equal(pictures[True][far], framed.image[far])
+
+
+def test_what_is_begun_before_a_person_is_found_has_ended_when_it_is_painted(truth, photo):
+    class Slow(Shifted):
+        told = []
+
+        def paint(self, image, *others):
+            self.told.append("begins")
+            time.sleep(0.2)
+            self.told.append("ends")
+            return np.full((1, *SIZE, 3), 128, np.uint8), np.zeros((1, *SIZE), np.uint8)
+
+    somebody = PhotoTransfer(Slow(), truth, times=1)
+    framed = somebody.estimate(photo)
+    somebody.begin()
+    assert len(somebody.paint_framed(framed, framed.joints_Jx2[None])) == 1
+    assert Slow.told == ["begins", "ends"] * 2
 
 
 def test_once_as_large_pictures_are_the_models_even_in_the_whole_photo(truth, photo):
