@@ -3,11 +3,12 @@
 import argparse
 from collections.abc import Callable
 
-from benchmarks import machine, timing, torch_patn, torch_pise, torch_pona, torch_training, workload
+from benchmarks import machine, timing, torch_patn, torch_pinet, torch_pise, torch_pona, torch_training, workload
 
 OURS, THEIRS = "scrn_jax", "PyTorch"
 # By `model.name`.
-MIRRORS = {"scrn": torch_training.Mirror, "patn": torch_patn.Patn, "pise": torch_pise.Pise, "pona": torch_pona.Pona}
+MIRRORS = {"scrn": torch_training.Mirror, "patn": torch_patn.Patn, "pise": torch_pise.Pise, "pona": torch_pona.Pona,
+           "pinet": torch_pinet.Pinet}  # fmt: skip
 
 
 def mirror_of(settings, state, frozen) -> torch_training.Training:

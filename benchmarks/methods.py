@@ -27,7 +27,7 @@ from scrn_jax.models.scrn import settings as scrn_settings
 from scrn_jax.runtime import devices
 from scrn_jax.training import checkpoints, loop
 
-METHODS = ("patn", "adgan", "pona", "pise")
+METHODS = ("patn", "adgan", "pona", "pinet", "pise")
 # SCRN's variants, as changes of `full`: the paper's networks in the demo's size, under the demo's losses.
 ABLATIONS: dict[str, dict[str, dict[str, Any]]] = {
     "full": {},

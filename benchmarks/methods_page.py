@@ -12,8 +12,9 @@ from scrn_jax.metrics.metric import METRICS, TABLE_1
 from scrn_jax.person import draw
 
 TITLES = {
-    "patn": "PATN", "adgan": "ADGAN", "pona": "PoNA", "pise": "PISE", "full": "SCRN", "3cb": "3 Coarse Blocks",
-    "no_refine_area": "without RefineArea", "no_face": "without face loss", "best": "SCRN, better pictures",
+    "patn": "PATN", "adgan": "ADGAN", "pona": "PoNA", "pinet": "PINet", "pise": "PISE",
+    "full": "SCRN", "3cb": "3 Coarse Blocks", "no_refine_area": "without RefineArea", "no_face": "without face loss",
+    "best": "SCRN, better pictures",
 }  # fmt: skip
 TABLE_2: dict[str, dict[str, float]] = {
     "3cb": {"ssim": 0.7481, "fid": 11.4279, "psnr": 17.1161, "lpips_alex": 0.1923},
@@ -21,10 +22,10 @@ TABLE_2: dict[str, dict[str, float]] = {
     "no_face": {"ssim": 0.7521, "fid": 11.1462, "psnr": 17.2145, "lpips_alex": 0.1837},
     "full": {"ssim": 0.7564, "fid": 11.0900, "psnr": 17.3098, "lpips_alex": 0.1873},
 }
-PUBLISHED = {**{name: TABLE_1[TITLES[name]] for name in ("patn", "adgan", "pona", "pise", "full")}, **TABLE_2}
+PUBLISHED = {**{name: TABLE_1[TITLES[name]] for name in ("patn", "adgan", "pona", "pinet", "pise", "full")}, **TABLE_2}
 JUDGES = ("lpips_vgg", "ssim", "psnr", "lpips_alex", "face_l1", "colour_error", "mesh")
 BOTH = ("ssim", "psnr", "lpips_alex")  # measured here and printed in the paper
-COMPARED = {"Table 1: other methods": ("patn", "adgan", "pona", "pise", "full", "best"),
+COMPARED = {"Table 1: other methods": ("patn", "adgan", "pona", "pinet", "pise", "full", "best"),
             "Table 2: without its parts": ("3cb", "no_refine_area", "no_face", "full", "best")}  # fmt: skip
 BASELINES = {
     "copy_source": "copy the source",

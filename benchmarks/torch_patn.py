@@ -159,7 +159,7 @@ class Patn(torch_training.Training):
 
     def __init__(self, settings, state, frozen, device="cpu"):
         model = settings.model
-        generator = self.generator_type(model.width, model.blocks, model.dropout)
+        generator = self.generator_of(model)
         size = model.discriminator_width, model.discriminator_blocks, model.dropout
         channels = {"appearance": 3 + 3, "shape": 3 + POSES // 2}
         judges = nn.ModuleDict({name: self.discriminator_type(count, *size) for name, count in channels.items()})
@@ -168,10 +168,19 @@ class Patn(torch_training.Training):
         torch_weights.load(judges, state.discriminator)
         super().__init__(settings, generator, judges, device, [self.vgg])
 
+    @classmethod
+    def generator_of(cls, model) -> nn.Module:
+        """The generator of a config's section."""
+        return cls.generator_type(model.width, model.blocks, model.dropout)
+
     def outputs(self, batch):
         """As `Mirror.outputs`."""
         poses = [heat_maps(batch[f"{side}_pose"], *self.settings.size) for side in ("source", "target")]
         return {"image": self.generator(self.image(batch["source_image"]), torch.cat(poses, 1))}
+
+    def terms(self, batch, outputs) -> dict[str, torch.Tensor]:
+        """Those that a method has besides."""
+        return {}
 
     def losses(self, batch):
         """As `Mirror.losses`; the discriminators see the generated pictures once for both sides."""
@@ -188,6 +197,7 @@ class Patn(torch_training.Training):
             "adv": sum(lsgan(maps, 1) for maps in on_fake) / 2,
             "l1": functional.l1_loss(outputs["image"], target),
             "per": functional.l1_loss(self.vgg(outputs["image"])["relu1_2"], wanted),
+            **self.terms(batch, outputs),
         }
         judged = sum(lsgan(real, 1) + lsgan(fake, 0) for real, fake in zip(on_real, on_fake, strict=True)) / 2
         return self.weighted(terms), judged, terms, outputs

@@ -14,6 +14,7 @@ LEAVES = {
     nn.ConvTranspose2d: {"weight": "kernel", "weight_orig": "kernel", "bias": "bias"},
     nn.InstanceNorm2d: {"weight": "scale", "bias": "bias"},
     nn.GroupNorm: {"weight": "scale", "bias": "bias"},
+    nn.BatchNorm2d: {"weight": "scale", "bias": "bias"},
 }
 # From Flax's axes: (row, column, in, out) to (out, in, row, column), and to a transposed convolution's (in, out, ...).
 AXES = {nn.Conv2d: (3, 2, 0, 1), nn.ConvTranspose2d: (2, 3, 0, 1)}
@@ -30,13 +31,21 @@ def _places(module: nn.Module):
         yield name, parameter, kinds[owner], (*path, LEAVES.get(kinds[owner], {}).get(leaf, leaf)), half
 
 
+def _statistics(module: nn.Module):
+    """(buffer, Flax's path) of every batch norm's mean and variance."""
+    for name, part in module.named_modules():
+        if isinstance(part, nn.BatchNorm2d):
+            for leaf, buffer in (("mean", part.running_mean), ("var", part.running_var)):
+                yield buffer, ("batch_stats", *name.split("."), leaf)
+
+
 def _in_tree(path: tuple[str, ...], flat: Mapping[tuple[str, ...], Any]) -> tuple[str, ...]:
     """The path in Flax's tree: its first layers over poses are no Conv but PoseConv."""
     return path if path in flat else tuple("PoseConv_0" if part == "Conv_0" else part for part in path)
 
 
 def load(module: nn.Module, params: Mapping[str, Any]) -> nn.Module:
-    """Copy Flax's parameters into the module, which is returned.
+    """Copy Flax's parameters, batch norms' statistics among them, into the module, which is returned.
 
     Raises:
       ValueError: the tree has a parameter that the module has not.
@@ -50,6 +59,9 @@ def load(module: nn.Module, params: Mapping[str, Any]) -> nn.Module:
         if value.ndim == 4:
             value = value.transpose(AXES[kind])
         parameter.data.copy_(torch.from_numpy(np.array(value, order="C")))
+        used.add(path)
+    for buffer, path in _statistics(module):
+        buffer.copy_(torch.from_numpy(np.array(flat[path])))
         used.add(path)
     if left := set(flat) - used:
         raise ValueError(f"the mirror has no {sorted('/'.join(path) for path in left)}")

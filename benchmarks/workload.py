@@ -51,7 +51,7 @@ SEARCHES: dict[str, dict[str, bool | int]] = {
 }
 
 # Of configs/methods.py, which is read where one is asked for.
-METHODS = tuple(f"{name}{size}" for name in ("patn", "pise", "adgan", "pona") for size in ("", "_small"))
+METHODS = tuple(f"{name}{size}" for name in ("patn", "pise", "adgan", "pona", "pinet") for size in ("", "_small"))
 
 
 def add_flags(parser: argparse.ArgumentParser, repeats: int) -> argparse.ArgumentParser:

@@ -2,17 +2,17 @@
 
     python -m scrn_jax.main --config configs/methods.py:patn --config.data.dir=DEEPFASHION --workdir runs/patn
 
-Variants: `patn`, `pise`, `adgan` and `pona` at 256x176 on DeepFashion's in-shop pairs; each with `_small` behind it at
-64x44 on the demo's embedded people, which need nothing but this package. What each is and where it differs from its
-authors' code: docs/methods/. None has been trained at 256x176; `python -m benchmarks.methods` trains and compares the
-small ones.
+Variants: `patn`, `pise`, `adgan`, `pona` and `pinet` at 256x176 on DeepFashion's in-shop pairs; each with `_small`
+behind it at 64x44 on the demo's embedded people, which need nothing but this package. What each is and where it differs
+from its authors' code: docs/methods/. None has been trained at 256x176; `python -m benchmarks.methods` trains and
+compares the small ones.
 """
 
 from ml_collections import ConfigDict
 
 from scrn_jax import settings
 
-METHODS = ("patn", "pise", "adgan", "pona")
+METHODS = ("patn", "pise", "adgan", "pona", "pinet")
 VARIANTS = (*METHODS, *(f"{method}_small" for method in METHODS))
 
 
@@ -64,6 +64,16 @@ def pona(config: ConfigDict) -> None:
     config.model.blocks = 3
 
 
+def pinet(config: ConfigDict) -> None:
+    """The authors' command: 500 rounds of 4,000 pairs, then 200 in which the rate falls to 0."""
+    patn(config)
+    del config.model.blocks
+    config.model.parsing_width = 64
+    config.loss.par = 1.0
+    config.optim.constant_steps = 333_000
+    config.train.update({"steps": 467_000, "batch_size": 6})
+
+
 def shrink(config: ConfigDict) -> None:
     """To the demo's people, frame and number of pairs, for two CPU cores; widths and weights are each method's."""
     config.size = (64, 44)
@@ -83,6 +93,12 @@ def shrink_patn(config: ConfigDict) -> None:
     config.model.update({"width": 16, "discriminator_width": 16, "discriminator_blocks": 2})
     config.loss.update({"adv": 0.1, "l1": 10.0, "per": 1.0})
     config.optim.learning_rate = 1e-3
+
+
+def shrink_pinet(config: ConfigDict) -> None:
+    """As for PATN."""
+    shrink_patn(config)
+    config.model.parsing_width = 16
 
 
 def shrink_pise(config: ConfigDict) -> None:
@@ -106,4 +122,4 @@ def shrink_adgan(config: ConfigDict) -> None:
 
 
 OWN = {"patn": (patn, shrink_patn), "pise": (pise, shrink_pise), "adgan": (adgan, shrink_adgan),
-       "pona": (pona, shrink_patn)}  # fmt: skip
+       "pona": (pona, shrink_patn), "pinet": (pinet, shrink_pinet)}  # fmt: skip

@@ -13,9 +13,9 @@ VARIANTS = {
     "demo": ("full", "smoke"),
     "people": ("full", "smoke"),
     "deepfashion": ("full", "3cb", "no_refine_area", "no_face", "512", "tiny"),
-    "methods": tuple(f"{name}{size}" for name in ("patn", "pise", "adgan", "pona") for size in ("", "_small")),
+    "methods": tuple(f"{name}{size}" for name in ("patn", "pise", "adgan", "pona", "pinet") for size in ("", "_small")),
 }
-METHODS = ("patn", "pise", "adgan", "pona")
+METHODS = ("patn", "pise", "adgan", "pona", "pinet")
 
 
 def _config(name: str, variant: str):

@@ -22,9 +22,11 @@ from scrn_jax.person import draw, joints
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 # What `config.model.name` may say, and the package of each: a config from outside names no module.
-PACKAGES = {name: f"scrn_jax.models.{name}" for name in ("scrn", "patn", "pise", "adgan", "pona")}
+PACKAGES = {name: f"scrn_jax.models.{name}" for name in ("scrn", "patn", "pise", "adgan", "pona", "pinet")}
 DEFAULT = "scrn"  # of configs, checkpoints and exports that name none
 INPUTS = ("source_image", "source_pose", "target_pose", "source_parsing")
+WITH_PARSING = ("source", "target pose", "parsing", "generated", "target")  # `columns` of who predicts a map
+STATISTICS = "statistics"  # among outputs: what of the parameters a batch says in training, and no gradient moves
 
 Tree = Any  # nested dicts of arrays
 Arrays = Mapping[str, jax.Array]
@@ -76,6 +78,10 @@ class TrainableModel(abc.ABC):
         """
         return params
 
+    def with_statistics(self, params: Tree, statistics: Tree) -> Tree:
+        """A generator's parameters with these in place, which `generator_terms` has as the output STATISTICS."""
+        return params
+
     @abc.abstractmethod
     def generate(self, params: Tree, batch: Arrays) -> dict[str, jax.Array]:
         """The generator's outputs for a batch of `INPUTS`, whose images may be floats in [-1, 1] as well.
@@ -113,10 +119,14 @@ class TrainableModel(abc.ABC):
         return {}
 
     def panels(self, batch: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> list[list[np.ndarray]]:
-        """A row of uint8 pictures (H, W, 3) for each sample of a batch and outputs on the host, as `columns` say."""
+        """A row of uint8 pictures (H, W, 3) for each sample of a batch and outputs on the host, as `columns` say.
+
+        The likeliest regions of a predicted map come before the generated picture, where `columns` have them.
+        """
         generated = to_uint8(outputs["image"])
         poses = [draw.skeleton(pose, *self.size) for pose in batch["target_pose"]]
-        rows = zip(batch["source_image"], poses, generated, batch["target_image"], strict=True)
+        maps = [draw.paint_regions(outputs["parsing"].argmax(-1))] if self.columns == WITH_PARSING else []
+        rows = zip(batch["source_image"], poses, *maps, generated, batch["target_image"], strict=True)
         return [list(row) for row in rows]
 
     def generator_shapes(self) -> Tree:

@@ -87,6 +87,7 @@ def make_train_step(settings: settings_lib.Settings, gather=lambda state: state)
             "discriminator": d_gradient,
             "losses": {**terms, "generator": g_loss, "discriminator": d_loss},
             "accuracy": accuracy,
+            "statistics": outputs.get(base.STATISTICS, {}),
         }
 
     def step(state: TrainState, frozen, batch) -> tuple[TrainState, dict[str, Any]]:
@@ -103,6 +104,7 @@ def make_train_step(settings: settings_lib.Settings, gather=lambda state: state)
         rate = schedule(state.step)
         d_rate = rate * optim.discriminator_ratio
         generator, g_optimizer = _update(g_direction, g_gradient, state.generator_optimizer, state.generator, rate)
+        generator = model.with_statistics(generator, means["statistics"])
         discriminator, d_optimizer = _update(
             d_direction, d_gradient, state.discriminator_optimizer, state.discriminator, d_rate
         )

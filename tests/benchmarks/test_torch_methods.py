@@ -1,4 +1,4 @@
-"""PATN, PoNA and PISE in PyTorch, written from docs/methods/, give our numbers: pictures, losses, gradients.
+"""PATN, PoNA, PINet and PISE in PyTorch, written from docs/methods/, give our numbers: pictures, losses, gradients.
 
 Both sides compute in float64, where only another formula tells them apart.
 """
@@ -12,6 +12,7 @@ from flax.traverse_util import flatten_dict
 from benchmarks import compare, torch_weights, workload
 from scrn_jax import settings as settings_lib
 from scrn_jax.models import base
+from scrn_jax.models.pinet.generator import STATISTICS
 from scrn_jax.training import state as state_lib
 
 pytestmark = pytest.mark.usefixtures("torch_in_double_precision")
@@ -20,10 +21,11 @@ KEY, SIZE = jax.random.key(0), (32, 36)
 SMALL = {
     "patn": {"width": 4, "blocks": 3, "dropout": 0.0, "discriminator_width": 4, "discriminator_blocks": 2},
     "pona": {"width": 4, "blocks": 2, "dropout": 0.0, "discriminator_width": 4, "discriminator_blocks": 2},
+    "pinet": {"width": 4, "parsing_width": 2, "dropout": 0.0, "discriminator_width": 4, "discriminator_blocks": 2},
     "pise": {"width": 4, "parsing_width": 2, "parsing_halvings": 3, "discriminator_width": 2},
 }
-# Relative. PISE's and PoNA's kernels are over singular values that a power iteration finds on either side.
-EQUAL = {"patn": 1e-8, "pona": 1e-5, "pise": 1e-5}
+# Relative. PISE's, PoNA's and PINet's kernels are over singular values that a power iteration finds on either side.
+EQUAL = {"patn": 1e-8, "pona": 1e-5, "pinet": 1e-5, "pise": 1e-5}
 
 
 @pytest.fixture(scope="module", params=SMALL)
@@ -103,7 +105,12 @@ def ours(settings, state, frozen, batch, double_precision, quick_compile):
             return outputs, {**terms, "generator": loss, "discriminator": judged}, gradient, judges
 
         widened = jax.tree.map(np.float64, frozen)
-        return jax.device_get(jax.jit(whole, compiler_options=quick_compile)(state, widened, batch))
+        outputs, terms, gradient, judges = jax.device_get(
+            jax.jit(whole, compiler_options=quick_compile)(state, widened, batch)
+        )
+        still = gradient.pop(STATISTICS, {})  # PyTorch's are no parameters
+        assert not any(np.any(leaf) for leaf in jax.tree.leaves(still))
+        return outputs, terms, gradient, judges
 
 
 @pytest.fixture(scope="module")
@@ -173,5 +180,7 @@ def test_a_step_moves_both_networks_and_the_average_but_no_frozen_one(ours, thei
 
 
 def test_a_method_that_has_none_is_refused():
-    with pytest.raises(ValueError, match="there is no adgan in PyTorch here; choose one of scrn, patn, pise, pona"):
+    with pytest.raises(
+        ValueError, match="there is no adgan in PyTorch here; choose one of scrn, patn, pise, pona, pinet"
+    ):
         compare.mirror_of(workload.settings_of("adgan_small"), None, None)

@@ -97,7 +97,7 @@ def test_its_numbers_are_a_set_of_people_and_its_pairs_all_of_them():
     assert all(re.fullmatch("[0-9a-f]{64}", sha256) for sha256 in people_v1.SHA256.values())
 
 
-@pytest.mark.parametrize("method", ["patn", "pise", "adgan", "pona"])
+@pytest.mark.parametrize("method", ["patn", "pise", "adgan", "pona", "pinet"])
 def test_the_small_methods_are_trained_on_it(method):
     config = runpy.run_path(str(ROOT / "configs" / "methods.py"))["get_config"](f"{method}_small")
     known = PeopleConfig(**{key: value for key, value in config.data.items() if key not in ("name", "dir")})

@@ -38,7 +38,7 @@ def test_a_config_names_no_module():
 
 
 MODELS = {name: {"name": name, "blocks": 1} for name in base.PACKAGES} | {
-    "pise": {"name": "pise"}, "ours": {"name": "scrn", "blocks": 1, **BETTER_PICTURES},
+    "pise": {"name": "pise"}, "pinet": {"name": "pinet"}, "ours": {"name": "scrn", "blocks": 1, **BETTER_PICTURES},
 }  # fmt: skip
 
 

@@ -9,13 +9,12 @@ from scrn_jax.models.patn.generator import PATN
 from scrn_jax.models.pretrained import weights
 from scrn_jax.models.pretrained.vgg import DEPTHS, VGG, as_deep_as
 
-INPUTS = ("source_image", "source_pose", "target_pose")
-
 
 class Patn(base.TrainableModel):
     """A generator with dropout, and two discriminators with it."""
 
     method = "PATN"
+    inputs: tuple[str, ...] = ("source_image", "source_pose", "target_pose")
 
     def __init__(
         self,
@@ -26,7 +25,7 @@ class Patn(base.TrainableModel):
         adversarial: str,
     ):
         self.size, self.features = size, features
-        self.summary = f"a {self.method} generator of width {model.width} with {model.blocks} transfer blocks"
+        self.summary = f"a {self.method} generator of {self.size_of(model)}"
         self.weights = losses.term_weights(loss)
         self.generator, discriminator = self.networks(model)
         self.pair = conditioned.Pair(discriminator, size, adversarial)
@@ -38,26 +37,33 @@ class Patn(base.TrainableModel):
         sizes = model.discriminator_width, model.discriminator_blocks, model.dropout
         return PATN(model), conditioned.ResidualDiscriminator(*sizes, base.compute(model))
 
+    @staticmethod
+    def size_of(model) -> str:
+        """Its size in words."""
+        return f"width {model.width} with {model.blocks} transfer blocks"
+
     def init(self, key):
         generator_key, discriminator_key = jax.random.split(key)
         inputs = base.example_inputs(self.size)
-        generator = self.generator.init(generator_key, *(inputs[name] for name in INPUTS))["params"]
+        generator = self.generator.init(generator_key, **{name: inputs[name] for name in self.inputs})["params"]
         return generator, self.pair.init(discriminator_key), {}
 
-    def _paint(self, params, batch, **options):
-        image, *poses = (batch[name] for name in INPUTS)
-        return self.generator.apply({"params": params}, base.to_float(image), *poses, **options)
+    def _outputs(self, params, batch, key=None):
+        """The generator's outputs by name, with dropout from a key."""
+        image, *poses = (batch[name] for name in self.inputs)
+        options = {} if key is None else {"deterministic": False, "rngs": {"dropout": key}}
+        return {"image": self.generator.apply({"params": params}, base.to_float(image), *poses, **options)}
 
     def generate(self, params, batch):
-        return {"image": self._paint(params, batch)}
+        return self._outputs(params, batch)
 
     def generator_terms(self, params, judges, frozen, batch, key):
         own, discriminators = jax.random.split(key)
-        image = self._paint(params, batch, deterministic=False, rngs={"dropout": own})
+        outputs = self._outputs(params, batch, own)
         terms = objective.generator_terms(
-            self.pair, self.vgg, judges[0], frozen, batch, image, self.weights, discriminators
+            self.pair, self.vgg, judges[0], frozen, batch, outputs["image"], self.weights, discriminators
         )
-        return terms, {"image": image}
+        return terms, outputs
 
     def discriminator_loss(self, params, statistics, batch, outputs, key):
         loss, accuracy = self.pair.loss(params, batch, outputs["image"], jax.random.split(key)[1])

@@ -15,7 +15,7 @@ VGG_TAP = "relu1_2"
 def generator_terms(
     pair: conditioned.Pair, vgg: VGG, judges, frozen, batch, image, weights: Mapping[str, float], key: jax.Array
 ) -> dict[str, jax.Array]:
-    """The raw terms of `weights` by name.
+    """The raw terms of `weights` by name; others, which a method has besides, are left to it.
 
     `adv`: the mean of both discriminators' loss. `l1`: mean abs(I_g - I_t). `per`: the mean absolute
     difference of VGG's relu1_2.
@@ -34,4 +34,4 @@ def generator_terms(
         "l1": lambda: jnp.mean(jnp.abs(image - target)),
         "per": lambda: jnp.mean(jnp.abs(perceive(image) - perceive(target))),
     }
-    return {name: terms[name]() for name in weights}
+    return {name: term() for name, term in terms.items() if name in weights}

@@ -9,13 +9,12 @@ from scrn_jax.models.pise.discriminator import Discriminator
 from scrn_jax.models.pise.generator import PISE
 from scrn_jax.models.pretrained import weights
 from scrn_jax.models.pretrained.vgg import DEPTHS, as_deep_as
-from scrn_jax.person import draw
 
 
 class Pise(base.TrainableModel):
     """A generator that predicts a parsing map and holds a frozen VGG, and a patch discriminator."""
 
-    columns = ("source", "target pose", "parsing", "generated", "target")
+    columns = base.WITH_PARSING
 
     def __init__(
         self,
@@ -65,12 +64,6 @@ class Pise(base.TrainableModel):
 
     def _vgg(self):
         return weights.load(self.features.perceptual, self.features.perceptual_source)
-
-    def panels(self, batch, outputs):
-        """With the likeliest region of the predicted map before the generated picture."""
-        parsing = draw.paint_regions(outputs["parsing"].argmax(-1))
-        rows = super().panels(batch, outputs)
-        return [[*row[:2], regions, *row[2:]] for row, regions in zip(rows, parsing, strict=True)]
 
 
 def make(size, model, loss, features, adversarial: str, **others) -> Pise:
