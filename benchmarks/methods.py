@@ -91,7 +91,7 @@ def kept(report: Mapping[str, Any]) -> dict[str, Any]:
 
 def parameters(tree: Mapping[str, Any]) -> int:
     """How many parameters of a generator are learned."""
-    learned = {name: part for name, part in tree.items() if name != FROZEN}
+    learned = {name: part for name, part in tree.items() if name not in (FROZEN, base.STATISTICS)}
     return sum(leaf.size for leaf in jax.tree.leaves(learned))
 
 

@@ -26,7 +26,9 @@ PACKAGES = {name: f"scrn_jax.models.{name}" for name in ("scrn", "patn", "pise",
 DEFAULT = "scrn"  # of configs, checkpoints and exports that name none
 INPUTS = ("source_image", "source_pose", "target_pose", "source_parsing")
 WITH_PARSING = ("source", "target pose", "parsing", "generated", "target")  # `columns` of who predicts a map
-STATISTICS = "statistics"  # among outputs: what of the parameters a batch says in training, and no gradient moves
+# Of a generator's parameters, what no gradient moves but the batch says in training, where it is an output: the mean
+# and variance of batch norms. Flax's own name of the collection.
+STATISTICS = "batch_stats"
 
 Tree = Any  # nested dicts of arrays
 Arrays = Mapping[str, jax.Array]

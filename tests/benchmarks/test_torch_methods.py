@@ -12,7 +12,6 @@ from flax.traverse_util import flatten_dict
 from benchmarks import compare, torch_weights, workload
 from scrn_jax import settings as settings_lib
 from scrn_jax.models import base
-from scrn_jax.models.pinet.generator import STATISTICS
 from scrn_jax.training import state as state_lib
 
 pytestmark = pytest.mark.usefixtures("torch_in_double_precision")
@@ -108,7 +107,7 @@ def ours(settings, state, frozen, batch, double_precision, quick_compile):
         outputs, terms, gradient, judges = jax.device_get(
             jax.jit(whole, compiler_options=quick_compile)(state, widened, batch)
         )
-        still = gradient.pop(STATISTICS, {})  # PyTorch's are no parameters
+        still = gradient.pop(base.STATISTICS, {})  # PyTorch's are no parameters
         assert not any(np.any(leaf) for leaf in jax.tree.leaves(still))
         return outputs, terms, gradient, judges
 

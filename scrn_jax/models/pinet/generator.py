@@ -11,7 +11,6 @@ from scrn_jax.models.pona.generator import Attention
 from scrn_jax.person import heatmaps, regions
 
 INIT = nn.initializers.he_normal()
-STATISTICS = "batch_stats"  # the collection of every norm's mean and variance
 DILATIONS = (2, 4)
 # Widths, in multiples of the first, and strides of the layers from full size to the grid of quarter sides.
 PARSING_LAYERS = ((2, 2), (2, 1), (4, 2), (4, 1), (4, 1), (4, 1))
@@ -23,8 +22,8 @@ BACK = ((4, False), (4, False), (2, True), (2, False), (1, True))
 class Gated(nn.Module):
     """LeakyReLU(0.2)(convolution) times sigmoid(convolution), then a batch norm; the `last` layer has no LeakyReLU.
 
-    Norms take the mean and variance of the batch in `training`, when they put them into STATISTICS, and those of there
-    otherwise. Both convolutions see the same, so they run as one of twice the width, the gate second. Beyond
+    Norms take the mean and variance of the batch in `training`, when they put them into `base.STATISTICS`, and those of
+    there otherwise. Both convolutions see the same, so they run as one of twice the width, the gate second. Beyond
     the edges are zeros, but for the frame mirrored where `taps` are 7.
     """
 

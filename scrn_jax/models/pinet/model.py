@@ -4,7 +4,7 @@ import jax
 
 from scrn_jax.models import base, losses
 from scrn_jax.models.patn.model import Patn
-from scrn_jax.models.pinet.generator import STATISTICS, PINet
+from scrn_jax.models.pinet.generator import PINet
 from scrn_jax.models.pona.discriminator import ResidualDiscriminator
 
 
@@ -34,22 +34,22 @@ class Pinet(Patn):
         generator_key, discriminator_key = jax.random.split(key)
         inputs = base.example_inputs(self.size)
         variables = self.generator.init(generator_key, **{name: inputs[name] for name in self.inputs})
-        generator = {**variables["params"], STATISTICS: variables[STATISTICS]}
+        generator = {**variables["params"], base.STATISTICS: variables[base.STATISTICS]}
         return generator, self.pair.init(discriminator_key), {}
 
     def _outputs(self, params, batch, key=None):
         """With a key, in training: with the statistics of the batch, which are an output. No dropout is drawn by it."""
         prepared = {**batch, "source_image": base.to_float(batch["source_image"])}
         inputs = {name: prepared[name] for name in self.inputs}
-        learned = {name: leaf for name, leaf in params.items() if name != STATISTICS}
-        variables = {"params": learned, STATISTICS: params[STATISTICS]}
+        learned = {name: leaf for name, leaf in params.items() if name != base.STATISTICS}
+        variables = {"params": learned, base.STATISTICS: params[base.STATISTICS]}
         if key is None:
             return self.generator.apply(variables, **inputs)
-        outputs, found = self.generator.apply(variables, **inputs, training=True, mutable=[STATISTICS])
-        return {**outputs, base.STATISTICS: jax.lax.stop_gradient(found[STATISTICS])}
+        outputs, found = self.generator.apply(variables, **inputs, training=True, mutable=[base.STATISTICS])
+        return {**outputs, **jax.lax.stop_gradient(found)}
 
     def with_statistics(self, params, statistics):
-        return {**params, STATISTICS: statistics}
+        return {**params, base.STATISTICS: statistics}
 
     def generator_terms(self, params, judges, frozen, batch, key):
         terms, outputs = super().generator_terms(params, judges, frozen, batch, key)

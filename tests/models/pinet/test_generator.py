@@ -12,7 +12,7 @@ from benchmarks import workload
 from scrn_jax import settings as settings_lib
 from scrn_jax.errors import UserError
 from scrn_jax.models import base
-from scrn_jax.models.pinet.generator import STATISTICS, PINet
+from scrn_jax.models.pinet.generator import PINet
 from scrn_jax.models.pinet.settings import Model
 from scrn_jax.training import state
 from scrn_jax.training import step as step_lib
@@ -50,7 +50,7 @@ def painted(random_variables, person_batch, run):
     inputs = {"source_image": base.to_float(batch["source_image"]), **{name: batch[name] for name in base.INPUTS[1:]}}
     variables = random_variables(PINet(SMALL), **inputs)
     return (
-        lambda params: PINet(SMALL).apply({"params": params}, **inputs, training=True, mutable=[STATISTICS])[0],
+        lambda params: PINet(SMALL).apply({"params": params}, **inputs, training=True, mutable=[base.STATISTICS])[0],
         variables["params"],
     )
 
@@ -114,7 +114,7 @@ def test_a_step_puts_the_batchs_statistics_in_place_and_averages_them(make_batch
     place = "painting_network", "Gated_0", "norm", "mean"
     found, average, expected = (
         reduce(lambda tree, name: tree[name], place, tree)
-        for tree in (after.generator[STATISTICS], after.ema[STATISTICS], outputs[base.STATISTICS])
+        for tree in (after.generator[base.STATISTICS], after.ema[base.STATISTICS], outputs[base.STATISTICS])
     )
     assert np.abs(expected).max() > 0.01
     np.testing.assert_allclose(found, expected, atol=1e-3)
