@@ -43,11 +43,12 @@ PRESETS: dict[str, dict[str, Any]] = {
              "optim": {**PAPERS_OPTIM, "muon_learning_rate": 0.02}},
 }  # fmt: skip
 
-# What XLA tries on the GPU while it compiles (a CPU ignores all of it): the algorithms of cuDNN and cuBLAS, or kernels
-# of its own as well. Without any search convolutions take the first algorithm there is, 100 times as slow on an H100.
+# What XLA tries on the GPU while it compiles (a CPU ignores all of it): the algorithms of cuDNN and cuBLAS, kernels of
+# its own as well, or nothing: then convolutions take the first algorithm there is, 100 times as slow on an H100.
 SEARCHES: dict[str, dict[str, bool | int]] = {
     "libraries": {"xla_gpu_enable_triton_gemm": False, "xla_gpu_experimental_enable_fusion_autotuner": False},
     "all": {},
+    "none": {"xla_gpu_autotune_level": 0},
 }
 
 # Of configs/methods.py, which is read where one is asked for.

@@ -72,7 +72,7 @@ class PhotoTransfer:
     def _begin(self) -> None:
         image, regions = np.zeros((*self.size, 3), np.uint8), np.zeros(self.size, np.uint8)
         diagonal = np.linspace(1, np.subtract(self.size, 2), joints_lib.NUM_JOINTS, dtype=np.float32)
-        with contextlib.suppress(UserError):  # whoever paints meets it
+        with contextlib.suppress(Exception):  # whoever paints meets it again
             self._transfer.paint(image, regions, diagonal, diagonal)
 
     def estimate(self, photo: Photo) -> Framed:

@@ -45,7 +45,9 @@ class Patn(base.TrainableModel):
     def init(self, key):
         generator_key, discriminator_key = jax.random.split(key)
         inputs = base.example_inputs(self.size)
-        generator = self.generator.init(generator_key, **{name: inputs[name] for name in self.inputs})["params"]
+        variables = self.generator.init(generator_key, **{name: inputs[name] for name in self.inputs})
+        # A generator with batch norms has their statistics beside its parameters.
+        generator = {**variables["params"], **{name: variables[name] for name in variables if name != "params"}}
         return generator, self.pair.init(discriminator_key), {}
 
     def _outputs(self, params, batch, key=None):

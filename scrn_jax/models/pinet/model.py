@@ -30,13 +30,6 @@ class Pinet(Patn):
         """Its size in words."""
         return f"width {model.width}, with a parsing network of width {model.parsing_width}"
 
-    def init(self, key):
-        generator_key, discriminator_key = jax.random.split(key)
-        inputs = base.example_inputs(self.size)
-        variables = self.generator.init(generator_key, **{name: inputs[name] for name in self.inputs})
-        generator = {**variables["params"], base.STATISTICS: variables[base.STATISTICS]}
-        return generator, self.pair.init(discriminator_key), {}
-
     def _outputs(self, params, batch, key=None):
         """With a key, in training: with the statistics of the batch, which are an output. No dropout is drawn by it."""
         prepared = {**batch, "source_image": base.to_float(batch["source_image"])}
