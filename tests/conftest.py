@@ -32,7 +32,7 @@ from scrn_jax.models.pretrained import weights  # noqa: E402
 # Before `double_precision`: a module imported in it keeps float64 as the default of its functions for good.
 from scrn_jax.models.scrn import model as scrn_model  # noqa: E402, F401
 from scrn_jax.runtime import devices as devices_lib  # noqa: E402
-from scrn_jax.training import state  # noqa: E402
+from scrn_jax.training import stages, state  # noqa: E402
 from scrn_jax.training import step as step_lib  # noqa: E402
 from scrn_jax.training.checkpoints import QUICK_COMPILE  # noqa: E402
 
@@ -214,6 +214,9 @@ class Trainer:
         with self.precision():
             self.frozen = jax.device_put(self.cast(frozen), devices_lib.replicated(self.mesh))
             self.jitted = step_lib.jit_step(settings, self.mesh, compiler_options=QUICK)
+            self.first = stages.last_step(base.make(settings))
+            if self.first:
+                self.jitted_first = step_lib.jit_step(settings, self.mesh, compiler_options=QUICK, first=True)
 
     def put(self, state_on_host):
         """A state from host memory to the devices."""
@@ -224,8 +227,10 @@ class Trainer:
 
     def step(self, state_on_devices, batch):
         """One step; the state given is donated."""
+        first = self.first and int(state_on_devices.step) < self.first
         with self.precision():
-            return self.jitted(state_on_devices, self.frozen, devices_lib.put_batch(batch, self.mesh))
+            program = self.jitted_first if first else self.jitted
+            return program(state_on_devices, self.frozen, devices_lib.put_batch(batch, self.mesh))
 
     def run(self, state_on_devices, batches):
         """Many steps: (state, list of metrics in host memory)."""

@@ -77,11 +77,11 @@ def train(settings: Settings, workdir: Path, profile_steps: int = 0) -> None:
 
 
 def compile_for_batches(run: Run, current: state.TrainState, batches):
-    """(the training step, compiled for the first of the batches; all the batches)."""
+    """(the program of each step by its number, compiled for the first of the batches; all the batches)."""
     example = next(batches)
     placed = devices.put_batch(example, run.mesh)
-    step_fn = step_lib.compile_step(run.settings, run.mesh, current, run.frozen, placed)
-    return step_fn, itertools.chain([example], batches)
+    program_of = step_lib.compile_steps(run.settings, run.mesh, current, run.frozen, placed)
+    return program_of, itertools.chain([example], batches)
 
 
 def run_steps(run: Run, current: state.TrainState, checkpoints: Checkpoints) -> state.TrainState:
@@ -92,7 +92,7 @@ def run_steps(run: Run, current: state.TrainState, checkpoints: Checkpoints) -> 
         return current
     size, seed = run.settings.size, run.settings.seed
     batches = data.open_batches(run.train_source, first, options, size=size, seed=seed)
-    step_fn, batches = compile_for_batches(run, current, batches)
+    program_of, batches = compile_for_batches(run, current, batches)
     term_norms = step_lib.jit_term_norms(run.settings, run.mesh)
     shown = data.spread_batch(run.test_source, options.sheet_pairs, run.settings.size)
     samples = Samples(base.make(run.settings), run.mesh, shown)
@@ -117,7 +117,7 @@ def run_steps(run: Run, current: state.TrainState, checkpoints: Checkpoints) -> 
             batch, norms = devices.put_batch(batch, run.mesh), {}
             if due(step, options.term_norms_every, options.steps):
                 norms = term_norms(current, run.frozen, batch)
-            current, metrics = step_fn(current, run.frozen, batch)
+            current, metrics = program_of(step)(current, run.frozen, batch)
             if step == first + 1:
                 workdir_lib.write_config(run.workdir, run.settings)
             if unread:

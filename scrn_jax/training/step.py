@@ -2,6 +2,7 @@
 and how both are compiled."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -55,28 +56,30 @@ def _update(optimizer, gradient, optimizer_state, params, learning_rate):
     return optax.apply_updates(params, jax.tree.map(lambda d: -learning_rate * d, direction)), optimizer_state
 
 
-def make_train_step(settings: settings_lib.Settings, gather=lambda state: state):
+def make_train_step(settings: settings_lib.Settings, gather=lambda state: state, *, first: bool = False):
     """Build step(state, frozen, batch) -> (state, metrics), pure and ready for `jax.jit` with the state donated.
+
+    `first`: the step of the model's first stage, in place of that of all other steps.
 
     `frozen` are the model's pretrained parameters, an argument so that its 60 MB do not become constants.
     Metrics are float32 scalars: `loss/*` raw terms, `weighted/*` times their weights, gradient norms, D's accuracy,
-    and the model's gauges. With `train.accumulate` above 1 the batch is worked on in so many parts.
-    `gather` gives the state that the networks compute with, from one whose parameters lie in parts on several devices.
+    and the model's gauges; what a first stage does not compute is 0. With `train.accumulate` above 1 the batch is
+    worked on in so many parts. `gather` gives the state that the networks compute with, from one whose parameters lie
+    in parts on several devices.
     """
     model, optim = base.make(settings), settings.optim
     g_direction, d_direction = state_lib.make_optimizers(optim)
     constant, steps = optim.constant_steps, settings.train.steps
     schedule = optax.linear_schedule(optim.learning_rate, 0.0, max(1, steps - constant), transition_begin=constant)
 
-    def generator_loss(params, state, frozen, batch, key):
+    def generator_loss(params, names, state, frozen, batch, key):
         terms, outputs = model.generator_terms(params, (state.discriminator, state.spectral), frozen, batch, key)
-        weights = stages.weights_at(model, state.step)
-        return sum(weights[name] * value for name, value in terms.items()), (terms, outputs)
+        return sum(model.weights[name] * terms[name] for name in names), (terms, outputs)
 
     def gradients(state: TrainState, frozen, batch, key) -> tuple[Any, dict[str, Any]]:
         """D's moved spectral statistics, and what is a mean over the batch: gradients, losses, accuracies."""
         (g_loss, (terms, outputs)), g_gradient = jax.value_and_grad(generator_loss, has_aux=True)(
-            state.generator, state, frozen, batch, key
+            state.generator, list(model.weights), state, frozen, batch, key
         )
         # The images are constants to D. Its forward pass here equals the one above, so XLA runs it once.
         (d_loss, (spectral, accuracy)), d_gradient = jax.value_and_grad(model.discriminator_loss, has_aux=True)(
@@ -90,61 +93,95 @@ def make_train_step(settings: settings_lib.Settings, gather=lambda state: state)
             "statistics": outputs.get(base.STATISTICS, {}),
         }
 
+    def average(state: TrainState, new, old):
+        """The exponential average: short at first, so that it forgets the random start."""
+        age = stages.steps_in_stage(model, state.step)
+        decay = jnp.minimum(optim.ema_decay, (1.0 + age) / (10.0 + age))
+        return jax.tree.map(lambda mean, x: decay * mean + (1 - decay) * x, old, new)
+
+    def closed(state: TrainState, moved: TrainState, losses, norms, accuracy) -> tuple[TrainState, dict[str, Any]]:
+        """`moved` if all losses and norms of gradients are finite, else `state`; and the metrics of the step."""
+        finite = jnp.isfinite(jnp.stack([losses["generator"], losses["discriminator"], *norms.values()])).all()
+        stayed = state.replace(skipped=state.skipped + 1, skipped_in_row=state.skipped_in_row + 1)
+        moved = moved.replace(skipped_in_row=jnp.zeros_like(state.skipped_in_row))
+        ended = _finite_or(moved, stayed, finite).replace(step=state.step + 1)
+        weights = stages.weights_at(model, state.step)
+        return ended, {
+            **{f"loss/{name}": value for name, value in losses.items()},
+            **{f"weighted/{name}": weight * losses[name] for name, weight in weights.items()},
+            **{f"discriminator_accuracy/{name}": value for name, value in accuracy.items()},
+            **{f"gradient_norm/{name}": norm for name, norm in norms.items()},
+            "learning_rate": schedule(state.step),
+            "skipped": ended.skipped.astype(jnp.float32),
+            "skipped_in_row": ended.skipped_in_row.astype(jnp.float32),
+            **model.gauges(ended.generator),
+        }
+
     def step(state: TrainState, frozen, batch) -> tuple[TrainState, dict[str, Any]]:
         state = stages.begin(model, g_direction, state)
-        weights = stages.weights_at(model, state.step)
         spectral, means = mean_over_parts(
             gradients, settings.train.accumulate, gather(state), frozen, batch, key_of(settings.seed, state.step)
         )
-        g_gradient, d_gradient = means["generator"], means["discriminator"]
-        g_loss, d_loss = means["losses"]["generator"], means["losses"]["discriminator"]
-        g_norm, d_norm = optax.tree.norm(g_gradient), optax.tree.norm(d_gradient)
-        finite = jnp.isfinite(jnp.stack([g_loss, d_loss, g_norm, d_norm])).all()
-
         rate = schedule(state.step)
-        d_rate = rate * optim.discriminator_ratio
-        generator, g_optimizer = _update(g_direction, g_gradient, state.generator_optimizer, state.generator, rate)
+        generator, g_optimizer = _update(
+            g_direction, means["generator"], state.generator_optimizer, state.generator, rate
+        )
         generator = model.with_statistics(generator, means["statistics"])
         discriminator, d_optimizer = _update(
-            d_direction, d_gradient, state.discriminator_optimizer, state.discriminator, d_rate
-        )
-        # Short at first, so that the average forgets the random start.
-        age = stages.steps_in_stage(model, state.step)
-        decay = jnp.minimum(optim.ema_decay, (1.0 + age) / (10.0 + age))
-        ema = jax.tree.map(lambda average, new: decay * average + (1 - decay) * new, state.ema, generator)
+            d_direction, means["discriminator"], state.discriminator_optimizer, state.discriminator,
+            rate * optim.discriminator_ratio,
+        )  # fmt: skip
         moved = state.replace(
             generator=generator,
             discriminator=discriminator,
             spectral=spectral,
             generator_optimizer=g_optimizer,
             discriminator_optimizer=d_optimizer,
-            ema=ema,
-            skipped_in_row=jnp.zeros_like(state.skipped_in_row),
+            ema=average(state, generator, state.ema),
         )
-        moved = stages.hold(model, state, moved)
-        stayed = state.replace(skipped=state.skipped + 1, skipped_in_row=state.skipped_in_row + 1)
-        state = _finite_or(moved, stayed, finite).replace(step=state.step + 1)
-        metrics = {
-            **{f"loss/{name}": value for name, value in means["losses"].items()},
-            **{f"weighted/{name}": weight * means["losses"][name] for name, weight in weights.items()},
-            **{f"discriminator_accuracy/{name}": value for name, value in means["accuracy"].items()},
-            "gradient_norm/generator": g_norm,
-            "gradient_norm/discriminator": d_norm,
-            "learning_rate": rate,
-            "skipped": state.skipped.astype(jnp.float32),
-            "skipped_in_row": state.skipped_in_row.astype(jnp.float32),
-            **model.gauges(state.generator),
-        }
-        return state, metrics
+        norms = {name: optax.tree.norm(means[name]) for name in ("generator", "discriminator")}
+        return closed(state, moved, means["losses"], norms, means["accuracy"])
 
-    return step
+    if not first:
+        return step
+    stage = model.first_stage
+
+    def part_gradients(state: TrainState, frozen, batch, key) -> tuple[tuple[()], dict[str, Any]]:
+        """As `gradients`, of the first stage's part and terms; nothing else of the networks is computed."""
+
+        def loss(part):
+            params = {**state.generator, stage.part: part}
+            value, (terms, _) = generator_loss(params, stage.terms, state, frozen, batch, key)
+            return value, {**{name: terms[name] for name in stage.terms}, "generator": value}
+
+        gradient, losses = jax.grad(loss, has_aux=True)(state.generator[stage.part])
+        return (), {"gradient": {stage.part: gradient}, "losses": losses}
+
+    def first_step(state: TrainState, frozen, batch) -> tuple[TrainState, dict[str, Any]]:
+        _, means = mean_over_parts(
+            part_gradients, settings.train.accumulate, gather(state), frozen, batch, key_of(settings.seed, state.step)
+        )
+        own = stages.state_of(stage.part, g_direction, state.generator_optimizer, state.generator)
+        before = {stage.part: state.generator[stage.part]}
+        part, own = _update(g_direction, means["gradient"], own, before, schedule(state.step))
+        moved = state.replace(
+            generator=stages.put_back(part, state.generator),
+            generator_optimizer=stages.put_back(own, state.generator_optimizer),
+            ema=stages.put_back(average(state, part, {stage.part: state.ema[stage.part]}), state.ema),
+        )
+        nothing = jnp.zeros((), jnp.float32)
+        losses = dict.fromkeys([*model.weights, "generator", "discriminator"], nothing) | means["losses"]
+        norms = {"generator": optax.tree.norm(means["gradient"]), "discriminator": nothing}
+        return closed(state, moved, losses, norms, {"real": nothing, "fake": nothing})
+
+    return first_step
 
 
-def jit_step(settings: Settings, mesh, compiler_options=None):
-    """The training step: state donated and placed by `devices.parameters`, batch split over the devices."""
+def jit_step(settings: Settings, mesh, compiler_options=None, *, first: bool = False):
+    """`make_train_step`'s: the state donated and placed by `devices.parameters`, the batch split over the devices."""
     placement, replicated = devices.parameters(state_lib.shapes(settings), mesh), devices.replicated(mesh)
     return jax.jit(
-        make_train_step(settings, _gather(mesh)),
+        make_train_step(settings, _gather(mesh), first=first),
         in_shardings=(placement, replicated, devices.data(mesh)),
         out_shardings=(placement, replicated),
         donate_argnums=0,
@@ -152,12 +189,23 @@ def jit_step(settings: Settings, mesh, compiler_options=None):
     )
 
 
-def compile_step(settings: Settings, mesh, state, frozen, batch):
-    """The step for a state and a placed batch like these, with a line on the memory that it needs."""
+def compile_steps(settings: Settings, mesh, state, frozen, batch) -> Callable[[int], Any]:
+    """Compile what a run needs from a state on, for batches like this one: each step's program by its number from 1.
+
+    One program, or two where the run is still in a model's first stage. Logs the memory that each needs.
+    """
+
+    def compiled(first: bool):
+        program = jit_step(settings, mesh, first=first).lower(state, frozen, batch).compile()
+        monitor.describe_memory(program)
+        return program
+
     log.info("compiling the training step, once; then the first lines appear")
-    compiled = jit_step(settings, mesh).lower(state, frozen, batch).compile()
-    monitor.describe_memory(compiled)
-    return compiled
+    whole, last_of_first = compiled(first=False), stages.last_step(base.make(settings))
+    if int(jax.device_get(state.step)) >= last_of_first:
+        return lambda number: whole
+    first = compiled(first=True)
+    return lambda number: first if number <= last_of_first else whole
 
 
 def jit_term_norms(settings: Settings, mesh):

@@ -37,7 +37,7 @@ def watch(patch):
     """What the loop does, in order: `events`; and arrays that the host read without saying so, `implicit_reads`."""
     watch = types.SimpleNamespace(events=[], implicit_reads=[], explicit=False)
     losses = []
-    read, get, compile_step = ArrayImpl._value.fget, jax.device_get, step_lib.compile_step
+    read, get, compile_steps = ArrayImpl._value.fget, jax.device_get, step_lib.compile_steps
 
     def value(array):
         if not watch.explicit:
@@ -55,13 +55,16 @@ def watch(patch):
             watch.explicit = False
 
     def compile_and_watch(*arguments):
-        step = compile_step(*arguments)
+        program_of = compile_steps(*arguments)
 
-        def watched(*arguments):
-            state, metrics = step(*arguments)
-            losses.append(metrics["loss/l1"])
-            watch.events.append(("step", len(losses)))
-            return state, metrics
+        def watched(number):
+            def step(*arguments):
+                state, metrics = program_of(number)(*arguments)
+                losses.append(metrics["loss/l1"])
+                watch.events.append(("step", len(losses)))
+                return state, metrics
+
+            return step
 
         return watched
 
@@ -71,13 +74,13 @@ def watch(patch):
 
     patch.setattr(ArrayImpl, "_value", property(value))
     patch.setattr(jax, "device_get", device_get)
-    patch.setattr(step_lib, "compile_step", compile_and_watch)
+    patch.setattr(step_lib, "compile_steps", compile_and_watch)
     jax.monitoring.register_event_duration_secs_listener(on_duration)
     yield watch
     jax.monitoring.unregister_event_duration_listener(on_duration)
 
 
-def jit_step(*_):
+def jit_step(*_, **__):
     """A training step that counts; another function each time, so that JAX compiles each."""
 
     def step(state, frozen, batch):

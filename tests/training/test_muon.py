@@ -8,7 +8,6 @@ import pytest
 
 from scrn_jax import settings as settings_lib
 from scrn_jax.errors import UserError
-from scrn_jax.models import base
 from scrn_jax.settings import Optim
 from scrn_jax.training import checkpoints, muon, stages, state
 
@@ -94,20 +93,12 @@ def test_without_a_rate_there_is_no_muon(params):
 
 
 def test_in_a_first_stage_the_counts_move_and_what_rests_keeps_its_means(params):
-    settings = settings_lib.from_config({
-        "data": {"name": "random"}, "train": {"parsing_steps": 5}, "optim": {"muon_learning_rate": 0.02},
-    })  # fmt: skip
+    optimizer = state.make_optimizers(Optim(muon_learning_rate=0.02))[0]
     networks = {"parsing_block": params, "decoder": params}
-    optimizer = state.make_optimizers(settings.optim)[0]
-    zero, nothing = jnp.zeros((), jnp.int32), {}
-    before = state.TrainState(
-        step=zero, generator=networks, discriminator=nothing, spectral=nothing,
-        generator_optimizer=optimizer.init(networks), discriminator_optimizer=nothing, ema=networks, skipped=zero,
-        skipped_in_row=zero,
-    )  # fmt: skip
-    after = before.replace(generator_optimizer=optimizer.update(networks, before.generator_optimizer, networks)[1])
-    held = stages.hold(base.make(settings), before, after)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(held.generator_optimizer):
+    before = optimizer.init(networks)
+    own = stages.state_of("parsing_block", optimizer, before, networks)
+    _, own = optimizer.update({"parsing_block": params}, own, {"parsing_block": params})
+    for path, leaf in jax.tree_util.tree_leaves_with_path(stages.put_back(own, before)):
         where = jax.tree_util.keystr(path)
         if "count" in where:
             assert leaf == 1

@@ -4,6 +4,8 @@ import jax
 import numpy as np
 import pytest
 
+from scrn_jax.training import step as step_lib
+
 STEPS = 2
 OUTSIDE = ("coarse_generator", "refine_area_block", "style_encoder", "inject_style_block", "decoder")
 
@@ -62,7 +64,7 @@ def test_the_first_stage_minimises_the_parsing_loss_alone(run):
     for _, metrics in run[:STEPS]:
         assert metrics["weighted/l1"] == metrics["weighted/adv"] == metrics["weighted/face"] == 0
         assert metrics["loss/generator"] == metrics["weighted/par"] == metrics["loss/par"] > 0
-        assert metrics["loss/l1"] > 0, "it is still measured"
+        assert metrics["loss/l1"] == metrics["loss/discriminator"] == 0, "nothing of it is computed"
 
 
 def test_everything_moves_afterwards(run):
@@ -91,5 +93,29 @@ def test_the_average_forgets_each_stages_start_quickly(run):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), by_hand, after.ema)
 
 
-def test_both_stages_are_one_program(staged, run):
-    assert staged.jitted._cache_size() == 1
+def test_each_stage_is_one_program(staged, run):
+    assert staged.jitted_first._cache_size() == staged.jitted._cache_size() == 1
+
+
+@pytest.mark.parametrize(("done", "program"), [(0, "first"), (1, "first"), (2, "whole"), (7, "whole")])
+def test_a_run_takes_the_program_of_its_step(done, program, monkeypatch, tiny_settings, first_state):
+    """One that is begun, or gone on with, after `done` of two steps of a first stage."""
+
+    class Program:
+        def __init__(self, first):
+            self.name = "first" if first else "whole"
+
+        def lower(self, *_):
+            return self
+
+        def compile(self):
+            return self
+
+        def memory_analysis(self):
+            return None
+
+    monkeypatch.setattr(step_lib, "jit_step", lambda *_, first: Program(first))
+    settings, state = tiny_settings(train={"parsing_steps": STEPS}), first_state.replace(step=np.int32(done))
+    program_of = step_lib.compile_steps(settings, None, state, {}, {})
+    assert program_of(done + 1).name == program
+    assert program_of(STEPS + 1).name == "whole"
