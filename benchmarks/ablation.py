@@ -2,9 +2,10 @@
 
     python -m benchmarks.ablation [--steps 800] [--seeds 0 1 2] [--runs all without/paint] [--folder runs/ablation]
 
-Every run is configs/demo.py with a few keys as the paper has them, its learning rate falling to 0 over its own steps,
-judged on held-out pairs by figures that no loss of it looks at. What benchmarks/results has of the same config, steps
-and pairs is not made again; a run that was cut goes on in the folder. A run takes three minutes on two idle cores.
+Every run is configs/demo.py with a few keys as the paper has them: so many steps, in which its learning rate falls to
+0, after as many in which the parsing block learns alone, where that is among its choices. It is judged on held-out
+pairs by figures that no loss of it looks at. What benchmarks/results has of the same config, steps and pairs is not
+made again; a run that was cut goes on in the folder. A run takes three minutes on two idle cores.
 """
 
 import argparse
@@ -39,11 +40,12 @@ CHOICES: dict[str, dict[str, Any]] = {
     "muon": {"optim": {"muon_learning_rate": 0.0}},
     "adversary": {"loss": {"adv": 0.0}},
     "correspondence": {"loss": {"cor": 0.0}},
+    "first_stage": {"train": {"parsing_steps": 0}},
 }
 # Alone: a choice that needs no other, on top of the paper's letter. Flat paint is paint without carrying, carried
 # paint is paint without blending.
 ALONE = ("upsampling", "parsing_detail", "parsing_hints", "parsing_alone", "paint", "style_norm", "style_bounded",
-         "perceptual_scale", "muon")  # fmt: skip
+         "perceptual_scale", "muon", "first_stage")  # fmt: skip
 RUNS = ("all", "none", *(f"without/{name}" for name in CHOICES), *(f"alone/{name}" for name in ALONE))
 FIGURES = ("lpips_vgg", "psnr", "ssim", "colour_error", "face_l1", "mesh")
 
@@ -64,11 +66,13 @@ def config_of(run: str, seed: int, flags) -> ml_collections.ConfigDict:
     config = demo.get_config()
     config.seed = seed
     config.data.dir = str(flags.folder / "people")
-    config.train.update({"steps": flags.steps, "sheet_every": flags.steps, "checkpoint_every": 200})
+    config.train.update({"parsing_steps": flags.steps, "sheet_every": 0, "checkpoint_every": 200})
     config.eval.limit = flags.pairs
     for change in changes(run):
         for section, keys in change.items():
             config[section].update(keys)
+    first = config.train.parsing_steps
+    config.train.steps, config.optim.constant_steps = first + flags.steps, first
     return config
 
 

@@ -44,7 +44,7 @@ def config_of(run: str) -> ml_collections.ConfigDict:
     """The config of a run, before what the command line says."""
     if run in METHODS:
         return methods.get_config(f"{run}_small")
-    config = demo.get_config()
+    config = demo.get_config("people_v1")
     paper = scrn_settings.Model()
     config.model.update({key: getattr(paper, key) for key in scrn_settings.BETTER_PICTURES})
     config.model.blocks = paper.blocks

@@ -38,7 +38,7 @@ KEPT = ("step", "loss/", "gradient_norm/", "discriminator_accuracy/", "learning_
 
 def settings_of(variant: str, steps: int, folder: Path) -> settings_lib.Settings:
     """The demo's settings with a variant's changes, for a run of `steps` steps."""
-    config = demo.get_config()
+    config = demo.get_config("people_v1")
     paper = scrn_settings.Model()
     config.model.update({key: getattr(paper, key) for key in scrn_settings.BETTER_PICTURES})
     config.model.update({"parsing_multiples": (2, 4), "style_multiples": (2, 4, 4)})

@@ -19,8 +19,8 @@ PEOPLE_LOSSES = {**SMALL_LOSSES, "per": 2.0}
 BEST_LOSSES = {"cor": 1.0, "l1": 10.0, "adv": 0.5, "per": 1.0}
 PAPERS_SIZE = {"width": 64, "blocks": 6, "discriminator_width": 32}
 PAPERS_OPTIM = {"learning_rate": 1e-3, "discriminator_ratio": 0.1}
-# As configs/demo.py, people.py and deepfashion.py, which need ml_collections, but for the sources of data and weights,
-# and how often something is logged, drawn or saved; the batch of the last two is what this CPU can take.
+# As configs/demo.py:people_v1, people.py and deepfashion.py, which need ml_collections, but for the sources of data and
+# weights, and how often something is logged, drawn or saved; the batch of the last two is what this CPU can take.
 PRESETS: dict[str, dict[str, Any]] = {
     "demo": {
         "size": (64, 44), "batch_size": 4, "loss": SMALL_LOSSES, "parsing": "cross_entropy",

@@ -8,7 +8,7 @@ from typing import Any
 from input_pipeline.pair import Source
 from scrn_jax.errors import UserError
 
-_PEOPLE_KEYS = ("train_identities", "test_identities", "views", "height", "width", "seed", "varied")
+_PEOPLE_KEYS = ("train_identities", "test_identities", "views", "height", "width", "seed", "varied", "test_from")
 _LAYOUT_KEYS = ("annotation_width", "merge", "images")
 
 
@@ -17,7 +17,7 @@ def open_source(data: Mapping[str, Any], split: str) -> Source:
 
     `data.name` is one of
       mannequins  embedded people, rendered into records under `data.dir` when they are not there yet; optional keys
-                  train_identities, test_identities, views, height, width, seed, varied
+                  train_identities, test_identities, views, height, width, seed, varied, test_from
       records     a prepared data set of `input_pipeline.records`, at or below the folder `data.dir`
       folder      pictures as they are in `data.dir`: the DeepFashion field's own layout, with the optional keys
                   annotation_width (176 or 256), merge and images of `deepfashion.Options`; or a manifest, people.toml

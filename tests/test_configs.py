@@ -10,7 +10,7 @@ from scrn_jax.models.scrn import settings as scrn_settings
 
 FOLDER = Path(__file__).parents[1] / "configs"
 VARIANTS = {
-    "demo": ("full", "smoke"),
+    "demo": ("full", "people_v1", "smoke"),
     "people": ("full", "smoke"),
     "deepfashion": ("full", "3cb", "no_refine_area", "no_face", "512", "tiny"),
     "methods": tuple(f"{name}{size}" for name in ("patn", "pise", "adgan", "pona", "pinet") for size in ("", "_small")),
@@ -107,6 +107,6 @@ def test_adgan_has_its_authors_settings():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_small_method_sees_the_demos_people_and_pairs(method):
-    small, demo = _settings("methods", f"{method}_small"), _settings("demo", "full")
+    small, demo = _settings("methods", f"{method}_small"), _settings("demo", "people_v1")
     assert small.data == demo.data and small.size == demo.size
     assert (small.train.steps, small.train.batch_size) == (demo.train.steps, demo.train.batch_size)

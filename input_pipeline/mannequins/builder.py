@@ -23,11 +23,13 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class PeopleConfig:
-    """Which people to render. Test identities follow the train identities, so that no one is in both splits.
+    """Which people to render; no one is in both splits.
 
     Attributes: numbers of identities and of views per identity (at least 2); `height` and `width` of the pictures in
-    pixels; `seed` of everything random; `varied`: as photos show people, see `variety`. Raises UserError for numbers
-    that make no data set.
+    pixels; `seed` of everything random; `varied`: as photos show people, see `variety`; `test_from`: the number of the
+    first test identity, which the train identities, numbered from 0, leave out: so that the same people test whatever
+    is trained on; None: the test identities follow the train identities. Raises UserError for numbers that make no
+    data set.
     """
 
     train_identities: int = 300
@@ -37,10 +39,12 @@ class PeopleConfig:
     width: int = 44
     seed: int = 0
     varied: bool = False
+    test_from: int | None = None
 
     def __post_init__(self):
         lowest = {"train_identities": 1, "test_identities": 1, "views": 2, "height": 16, "width": 16, "seed": 0}
-        for key, least in lowest.items():
+        given = {} if self.test_from is None else {"test_from": 0}
+        for key, least in {**lowest, **given}.items():
             value = getattr(self, key)
             if not isinstance(value, int) or value < least:
                 raise UserError(f"config.data.{key} is {value!r}; it must be an integer of at least {least}")
@@ -49,10 +53,16 @@ class PeopleConfig:
 
     def name(self) -> str:
         """The name of the folder of records: other numbers get another folder."""
-        people = f"{self.train_identities}-{self.test_identities}x{self.views}"
-        return (
-            f"{people}_{self.height}x{self.width}_seed{self.seed}{f'_varied{variety.VERSION}' if self.varied else ''}"
-        )
+        name = f"{self.train_identities}-{self.test_identities}x{self.views}_{self.height}x{self.width}_seed{self.seed}"
+        name += f"_varied{variety.VERSION}" if self.varied else ""
+        return name if self.test_from is None else f"{name}_test{self.test_from}"
+
+    def identities(self) -> dict[str, list[int]]:
+        """The numbers of the identities of each split."""
+        first = self.train_identities if self.test_from is None else self.test_from
+        test = range(first, first + self.test_identities)
+        everyone = range(self.train_identities + self.test_identities)
+        return {"train": [who for who in everyone if who not in test][: self.train_identities], "test": list(test)}
 
 
 @dataclasses.dataclass(eq=False)
@@ -81,14 +91,10 @@ class Mannequins(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[tuple[str, dict]]]:
-        people = self.builder_config.people
-        everyone = people.train_identities + people.test_identities
-        return {
-            "train": self._generate_examples(range(people.train_identities)),
-            "test": self._generate_examples(range(people.train_identities, everyone)),
-        }
+        identities = self.builder_config.people.identities()
+        return {split: self._generate_examples(chosen) for split, chosen in identities.items()}
 
-    def _generate_examples(self, identities: range) -> Iterator[tuple[str, dict]]:
+    def _generate_examples(self, identities: list[int]) -> Iterator[tuple[str, dict]]:
         people = self.builder_config.people
         tasks = [_task(people, who) for who in identities]
         processes = min(parallel_calls(), len(tasks))

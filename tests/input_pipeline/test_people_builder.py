@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from input_pipeline import sources
+from input_pipeline.mannequins.builder import PeopleConfig
 from input_pipeline.mannequins.people import Person
 from scrn_jax.errors import UserError
 from scrn_jax.person.regions import label_map_from_bytes
@@ -135,7 +136,20 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
         opened(tmp_path / "file" / "people")
 
 
-@pytest.mark.parametrize(("key", "value"), [("views", 1), ("train_identities", 0), ("height", "64")])
+@pytest.mark.parametrize(("key", "value"), [("views", 1), ("train_identities", 0), ("height", "64"), ("test_from", -1)])
 def test_numbers_that_make_no_data_set_are_refused(tmp_path, key, value):
     with pytest.raises(UserError, match=f"config.data.{key}"):
         opened(tmp_path, **{key: value})
+
+
+@pytest.mark.parametrize(
+    ("test_from", "train", "test"),
+    [(None, [0, 1, 2], [3, 4]), (0, [2, 3, 4], [0, 1]), (1, [0, 3, 4], [1, 2]), (9, [0, 1, 2], [9, 10])],
+)
+def test_the_same_people_test_whatever_is_trained_on(test_from, train, test):
+    people = PeopleConfig(train_identities=3, test_identities=2, test_from=test_from)
+    assert people.identities() == {"train": train, "test": test}
+
+
+def test_test_people_of_ones_own_choice_are_another_folder():
+    assert PeopleConfig(test_from=3).name() == f"{PeopleConfig().name()}_test3"
