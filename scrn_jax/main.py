@@ -21,7 +21,7 @@ from ml_collections import config_flags
 from scrn_jax.errors import UserError
 from scrn_jax.evaluation import command
 from scrn_jax.inference import command as transfer_command
-from scrn_jax.runtime import console, distributed
+from scrn_jax.runtime import console, distributed, workers
 
 MODES = ("train", "evaluate", "export", "transfer", "serve")
 FORMATS = ("orbax", "stablehlo", "tflite")
@@ -128,5 +128,6 @@ def _convert(model: str | Path | None) -> None:
 
 
 if __name__ == "__main__":
+    workers.keep_memory()
     define_flags()
     console.run(main)
