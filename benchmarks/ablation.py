@@ -22,7 +22,7 @@ import ml_collections
 from benchmarks import machine
 from configs import demo
 from scrn_jax import settings as settings_lib
-from scrn_jax.runtime import devices, workers
+from scrn_jax.runtime import devices
 from scrn_jax.training import loop
 
 # Each choice, as the paper's letter has it: what a run without it goes back to.
@@ -117,7 +117,6 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs/ablation"))
     parser.add_argument("--results", type=Path, default=machine.RESULTS)
     flags = parser.parse_args()
-    workers.keep_memory()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("absl").setLevel(logging.ERROR)
 

@@ -1,9 +1,10 @@
-"""What a training step gains when freed memory stays with the process (`workers.keep_memory`), on a CPU.
+"""What a training step gains on a CPU when its memory comes in large pages (`workers.ask_for_large_pages`).
 
     python -m benchmarks.memory [--preset people] [--steps 40] [--rounds 3]
 
-Programs with and without take turns, each in a process of its own, because the C library is told once. Without, the
-kernel clears the step's working memory anew in every step: the processor's time in the kernel, and page faults.
+Programs with and without take turns, each in a process of its own, because the C library asks for them from a program's
+start or not at all. With small pages the kernel clears the step's working memory page by page, in every step: see the
+processor's time in the kernel, and the page faults.
 """
 
 import argparse
@@ -16,16 +17,14 @@ import sys
 import tempfile
 import time
 
-from benchmarks import machine
+from benchmarks import machine, workload
 from scrn_jax.runtime import workers
 
-KEPT, GIVEN_BACK = "kept", "given back"
+SIDES = {"large pages": {workers.TUNABLES: workers.LARGE_PAGES}, "small pages": {}}
 
 
 def measure(preset: str, steps: int) -> dict[str, float]:
     """Of a step, in this process: ms on the clock, of the processor in the program and in the kernel, page faults."""
-    from benchmarks import workload  # imports JAX, after the C library was told
-
     settings = workload.settings_of(preset)
     run, _ = workload.Ours(settings, workload.fresh_state(settings), workload.frozen_networks()).training_step()
     run(3)
@@ -50,21 +49,28 @@ def main() -> None:
     parser.add_argument("--preset", default="demo")
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--side", choices=(KEPT, GIVEN_BACK), help="measure this one here and print JSON")
+    parser.add_argument("--here", action="store_true", help="measure in this process, as it is, and print JSON")
     flags = parser.parse_args()
-    if flags.side:
-        if flags.side == KEPT and not workers.keep_memory():
-            raise SystemExit("this C library has nothing to be told")
+    if flags.here:
         print(json.dumps(measure(flags.preset, flags.steps)))
         return
-    found: dict[str, list[dict[str, float]]] = {KEPT: [], GIVEN_BACK: []}
+    found: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.memory",
+        "--here",
+        "--preset",
+        flags.preset,
+        "--steps",
+        f"{flags.steps}",
+    ]
     with tempfile.TemporaryDirectory() as programs:
         environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": programs}
-        command = [sys.executable, "-m", "benchmarks.memory", "--preset", flags.preset, "--steps", str(flags.steps)]
         for number in range(flags.rounds):
-            for side in list(found)[:: 1 if number % 2 else -1]:
+            for side in list(SIDES)[:: 1 if number % 2 else -1]:
                 ended = subprocess.run(
-                    [*command, "--side", side], env=environment, check=True, stdout=subprocess.PIPE, text=True
+                    command, env=environment | SIDES[side], check=True, stdout=subprocess.PIPE, text=True
                 )
                 found[side].append(json.loads(ended.stdout.splitlines()[-1]))
     rows = [

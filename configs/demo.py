@@ -48,7 +48,7 @@ def get_config(variant: str = "full") -> ConfigDict:
         # First the parsing block alone, on more people: its step costs a quarter of a whole one, and half of what is
         # wrong in pictures lies where S_g is wrong. The test people are those of people-v1.
         config.data.update({"train_identities": 900, "test_from": 300})
-        config.train.update({"steps": 5300, "parsing_steps": 2500, "sheet_every": 500, "checkpoint_every": 1000})
+        config.train.update({"steps": 5100, "parsing_steps": 2500, "sheet_every": 500, "checkpoint_every": 1000})
         config.loss.per = 1.0
     elif variant == "smoke":
         config.data.update({"dir": "data/mannequins_smoke", "train_identities": 4, "test_identities": 2, "views": 3})

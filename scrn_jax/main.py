@@ -128,6 +128,6 @@ def _convert(model: str | Path | None) -> None:
 
 
 if __name__ == "__main__":
-    workers.keep_memory()
+    workers.ask_for_large_pages()
     define_flags()
     console.run(main)

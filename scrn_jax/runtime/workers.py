@@ -5,9 +5,9 @@ No JAX: workers import this.
 
 import collections
 import contextlib
-import ctypes
 import multiprocessing
 import os
+import platform
 import sys
 import threading
 import types
@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any, TypeVar
 
 from scrn_jax.errors import UserError
@@ -28,23 +29,26 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-# mallopt's names, of glibc's malloc.h.
-_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
+TUNABLES, LARGE_PAGES = "GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"
 
 
-def keep_memory() -> bool:
-    """Make this process keep the memory that it has freed, for its next use; whether its C library can.
+def ask_for_large_pages(kernel: Path = Path("/sys/kernel/mm/transparent_hugepage/enabled")) -> None:
+    """Start this program anew with glibc asking for large pages, where the kernel gives them to who asks (`madvise`).
 
-    glibc maps large memory anew each time it is asked for, and the kernel clears it page by page: the demo's step took
-    143 ms with that and takes 123 without (`benchmarks.memory`). It is for programs, before they start threads, not for
-    a library: memory stays with the process until it ends.
+    glibc gives large memory back as soon as it is freed, and the kernel clears it anew for the next training step: in
+    pages of 4 KB that took a sixth of the demo's step on a CPU (`benchmarks.memory`), in pages of 2 MB it takes little.
+    glibc reads its tunables when a program starts, only. For a program's first line: nothing of it may have begun.
     """
-    library = ctypes.CDLL(None) if os.name == "posix" else None
-    if not hasattr(library, "gnu_get_libc_version"):
-        return False
-    # One arena, because all others hold at most 64 MB.
-    options = {_ARENA_MAX: 1, _MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1}
-    return all([library.mallopt(option, value) for option, value in options.items()])
+    set_already = os.environ.get(TUNABLES, "")
+    if platform.libc_ver()[0] != "glibc" or "glibc.malloc.hugetlb" in set_already:
+        return
+    try:
+        gives = "[madvise]" in kernel.read_text("ascii")
+    except OSError:
+        return
+    if gives:
+        os.environ[TUNABLES] = f"{set_already}:{LARGE_PAGES}".lstrip(":")
+        os.execv(sys.executable, sys.orig_argv)
 
 
 def ordered_map(function: Callable[[Task], Result], tasks: Iterable[Task], processes: int) -> Iterator[Result]:

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from scrn_jax.runtime import workers
+
 PROGRAM = """
 import os, jax
 from scrn_jax.runtime import devices
@@ -42,28 +44,30 @@ def test_devices_that_are_there_stay():
     assert _devices("devices.cores = lambda: 3; jax.devices()") == 1
 
 
-FREED_AND_TAKEN_AGAIN = """
-import ctypes, resource
+ASKS = """
+import os, sys
+from pathlib import Path
 from scrn_jax.runtime import workers
-library, size = ctypes.CDLL(None), 96 * 2**20
-library.malloc.restype, library.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
-
-def page_faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    memory = library.malloc(size)
-    ctypes.memset(memory, 1, size)
-    library.free(memory)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-page_faults()
-given_back = page_faults()
-print(workers.keep_memory())
-page_faults()
-print(given_back > 10 * page_faults())
+workers.ask_for_large_pages(Path(sys.argv[1]))
+print(sys.argv[2], os.environ.get("GLIBC_TUNABLES", ""))
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library of this system is not told")
-def test_freed_memory_is_taken_again_without_the_kernel_clearing_it():
-    said = subprocess.run([sys.executable, "-c", FREED_AND_TAKEN_AGAIN], check=True, stdout=subprocess.PIPE, text=True)
-    assert said.stdout.split() == ["True", "True"]
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+@pytest.mark.parametrize(("kernel", "set_already", "tunables"), [
+    ("always [madvise] never", "", "glibc.malloc.hugetlb=1"),
+    ("always [madvise] never", "glibc.malloc.check=0", "glibc.malloc.check=0:glibc.malloc.hugetlb=1"),
+    ("always [madvise] never", "glibc.malloc.hugetlb=0", "glibc.malloc.hugetlb=0"),
+    ("[always] madvise never", "", ""),
+])  # fmt: skip
+def test_a_program_asks_for_large_pages_where_the_kernel_waits_to_be_asked(tmp_path, kernel, set_already, tunables):
+    """It starts anew, once, with the arguments that it had."""
+    (tmp_path / "enabled").write_text(kernel)
+    command = [sys.executable, "-c", ASKS, tmp_path / "enabled", "an argument"]
+    environment = os.environ | {"GLIBC_TUNABLES": set_already}
+    said = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=120)
+    assert said.stdout.strip() == f"an argument {tunables}".strip()
+
+
+def test_without_the_kernels_word_nothing_is_asked(tmp_path):
+    workers.ask_for_large_pages(tmp_path / "absent")
