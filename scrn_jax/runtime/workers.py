@@ -35,9 +35,9 @@ TUNABLES, LARGE_PAGES = "GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"
 def ask_for_large_pages(kernel: Path = Path("/sys/kernel/mm/transparent_hugepage/enabled")) -> None:
     """Start this program anew with glibc asking for large pages, where the kernel gives them to who asks (`madvise`).
 
-    glibc gives large memory back as soon as it is freed, and the kernel clears it anew for the next training step: in
-    pages of 4 KB that took a sixth of the demo's step on a CPU (`benchmarks.memory`), in pages of 2 MB it takes little.
-    glibc reads its tunables when a program starts, only. For a program's first line: nothing of it may have begun.
+    glibc gives large memory back as soon as it is freed, and the kernel clears it anew for the next training step. In
+    pages of 4 KB that took an eighth of the demo's step on a CPU (`benchmarks.memory`), in pages of 2 MB little. glibc
+    reads its tunables when a program starts. For a program's first line: nothing of it may have begun.
     """
     set_already = os.environ.get(TUNABLES, "")
     if platform.libc_ver()[0] != "glibc" or "glibc.malloc.hugetlb" in set_already:

@@ -1,8 +1,8 @@
 """Staged training: in a run's first steps only a part of the generator learns, see `models.base.Stage`.
 
 Each stage has a program of its own, so that a step of the first costs what its part costs. As branches of one program
-they would be slow on a CPU, where XLA leaves what lies in a branch to one core and to plain loops: twelve times as slow
-for the demo's step. Without a first stage nothing here touches the step.
+they would be slow on a CPU: `jax.lax.cond` made the demo's step twelve times as slow (JAX 0.10.2). Without a first
+stage nothing here touches the step.
 """
 
 from collections.abc import Mapping
