@@ -1,8 +1,11 @@
 """FID: its features against pytorch-fid's Inception, its moments and its distance against closed forms."""
 
+import types
+
 import jax
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 
 from scrn_jax.errors import UserError
@@ -65,8 +68,10 @@ def test_the_distance_of_known_gaussians_is_exact():
     assert fid.frechet_distance(a, b) == pytest.approx(9 + 16 + (1 - 3) ** 2 + (2 - 4) ** 2, rel=1e-12)
 
 
-@pytest.mark.filterwarnings("ignore:The `disp` argument:DeprecationWarning")
-def test_the_distance_equals_pytorch_fids(pypi_fid):
+def test_the_distance_equals_pytorch_fids(pypi_fid, monkeypatch):
+    # A later SciPy's sqrtm has no `disp`, which pytorch-fid gives it.
+    linalg = types.SimpleNamespace(sqrtm=lambda matrix, disp: (scipy.linalg.sqrtm(matrix), None))
+    monkeypatch.setattr(pypi_fid.score, "linalg", linalg)
     a, b = RNG.normal(0, 1, (300, 64)), RNG.normal(0.2, 1.3, (300, 64)) @ RNG.normal(0, 0.2, (64, 64))
     theirs = pypi_fid.score.calculate_frechet_distance(
         a.mean(0), np.cov(a, rowvar=False), b.mean(0), np.cov(b, rowvar=False)
