@@ -55,16 +55,8 @@ def main() -> None:
         print(json.dumps(measure(flags.preset, flags.steps)))
         return
     found: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.memory",
-        "--here",
-        "--preset",
-        flags.preset,
-        "--steps",
-        f"{flags.steps}",
-    ]
+    what = ["--preset", flags.preset, "--steps", str(flags.steps)]
+    command = [sys.executable, "-m", "benchmarks.memory", "--here", *what]
     with tempfile.TemporaryDirectory() as programs:
         environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": programs}
         for number in range(flags.rounds):

@@ -105,10 +105,9 @@ def make_train_step(settings: settings_lib.Settings, gather=lambda state: state,
         stayed = state.replace(skipped=state.skipped + 1, skipped_in_row=state.skipped_in_row + 1)
         moved = moved.replace(skipped_in_row=jnp.zeros_like(state.skipped_in_row))
         ended = _finite_or(moved, stayed, finite).replace(step=state.step + 1)
-        weights = stages.weights_at(model, state.step)
         return ended, {
             **{f"loss/{name}": value for name, value in losses.items()},
-            **{f"weighted/{name}": weight * losses[name] for name, weight in weights.items()},
+            **{f"weighted/{name}": weight * losses[name] for name, weight in model.weights.items()},
             **{f"discriminator_accuracy/{name}": value for name, value in accuracy.items()},
             **{f"gradient_norm/{name}": norm for name, norm in norms.items()},
             "learning_rate": schedule(state.step),
