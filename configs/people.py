@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 from scrn_jax import settings
 from scrn_jax.models.scrn import settings as scrn_settings
 
-VARIANTS = ("full", "smoke")
+VARIANTS = ("full", "large", "smoke")
 
 
 def get_config(variant: str = "full") -> ConfigDict:
@@ -51,6 +51,13 @@ def get_config(variant: str = "full") -> ConfigDict:
         "annotation_noise": 1.0,
     })  # fmt: skip
     config.eval.update({"batch_size": 8, "limit": 480})
+    if variant == "large":
+        config.size = (256, 176)
+        config.data.update({"dir": "data/people_large", "height": 256, "width": 176})
+        # As many pixels more need a scale more below them; noise keeps its share of the frame, AlexNet its pixels.
+        config.model.update({"width": 24, "parsing_multiples": (1, 2, 4, 4)})
+        config.features.perceptual_scale = 1
+        config.train.annotation_noise = 2.0
     if variant == "smoke":
         config.data.update({"dir": "data/people_smoke", "train_identities": 3, "test_identities": 1, "views": 2})
         config.train.update({"steps": 4, "batch_size": 2, "log_every": 2, "sheet_every": 4, "checkpoint_every": 4})

@@ -5,7 +5,10 @@ import numpy as np
 from scrn_jax.person import joints
 from scrn_jax.person.resizing import resize_maps
 
-CELL = 8  # pixels over which an outline is off the same way
+
+def cell(height: int) -> int:
+    """The pixels over which an outline is off the same way, in a frame of this height: a sixteenth of it."""
+    return max(2, height // 16)
 
 
 def displaced(
@@ -22,7 +25,8 @@ def displaced(
     """
     height, width = labels_HxW.shape
     amount = spread * rng.uniform(0, 2)
-    field = rng.standard_normal((height // CELL + 2, width // CELL + 2, 2))
+    size = cell(height)
+    field = rng.standard_normal((height // size + 2, width // size + 2, 2))
     field = np.rint(amount * resize_maps(field, (height, width))).astype(int)
     rows, columns = np.mgrid[:height, :width]
     rows, columns = (rows + field[..., 0]).clip(0, height - 1), (columns + field[..., 1]).clip(0, width - 1)

@@ -96,9 +96,10 @@ def test_the_gpu_benchmarks_load_where_there_is_no_tensorflow_clu_or_ml_collecti
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_people_are_rendered_and_disturbed_as_their_config_says():
-    config = people_config.get_config()
-    data = gpu_training.DATA["people"]
+@pytest.mark.parametrize(("preset", "variant"), [("people", "full"), ("people_large", "large")])
+def test_people_are_rendered_and_disturbed_as_their_config_says(preset, variant):
+    config = people_config.get_config(variant)
+    data = gpu_training.DATA[preset]
     assert data == {
         "seed": config.data.seed, "varied": config.data.varied, "flip": config.train.flip,
         "noise": config.train.annotation_noise,
@@ -155,8 +156,16 @@ def _place_of(people, picture):
     raise AssertionError("a picture of nobody")
 
 
+def _draw(people, key, size: int, **options):
+    return rendered_people.draw(rendered_people.OnDevice(people).update().arrays, key, size, **options)
+
+
 def test_pairs_drawn_on_the_device_are_two_views_of_one_person_with_their_annotation(people):
-    drawn = jax.device_get(rendered_people.draw(people.on_device(), jax.random.key(0), 32, flip=True, noise=0.0))
+    drawn = jax.device_get(
+        rendered_people.draw(
+            rendered_people.OnDevice(people).update().arrays, jax.random.key(0), 32, flip=True, noise=0.0
+        )
+    )
     coins = []
     for index in range(32):
         who, source, mirrored = _place_of(people, drawn["source_image"][index])
@@ -175,15 +184,31 @@ def test_pairs_drawn_on_the_device_are_two_views_of_one_person_with_their_annota
 
 def test_people_who_are_not_there_yet_are_not_drawn(people):
     some = rendered_people.People(people.arrays, 1)
-    drawn = jax.device_get(rendered_people.draw(some.on_device(), jax.random.key(0), 16, flip=True, noise=0.0))
+    there = rendered_people.OnDevice(some, piece=1).update()
+    drawn = jax.device_get(rendered_people.draw(there.arrays, jax.random.key(0), 16, flip=True, noise=0.0))
     assert {int(_place_of(people, picture)[0]) for picture in drawn["source_image"]} == {0}
+
+
+def test_all_people_reach_the_device_whatever_the_pieces(people):
+    some = rendered_people.People(people.arrays, 1)
+    there = rendered_people.OnDevice(some, piece=2)
+    assert there.update().count == 0  # a piece is two
+    some.count = 3
+    assert there.update().count == 3
+    for name in ("image", "parsing"):
+        np.testing.assert_array_equal(there.arrays[name], people.arrays[name])
+    np.testing.assert_array_equal(there.arrays["pose"][:, :, 0], people.arrays["pose"])
 
 
 @pytest.mark.slow
 def test_noise_moves_the_sources_annotation_only(people):
     options = {"size": 8, "flip": True}
     exact, noisy = (
-        jax.device_get(rendered_people.draw(people.on_device(), jax.random.key(1), noise=noise, **options))
+        jax.device_get(
+            rendered_people.draw(
+                rendered_people.OnDevice(people).update().arrays, jax.random.key(1), noise=noise, **options
+            )
+        )
         for noise in (0.0, 2.0)
     )
     for name in exact:

@@ -40,6 +40,7 @@ def test_growth_is_the_exponent():
 @pytest.mark.parametrize("preset", workload.PRESETS)
 def test_a_preset_is_the_config_but_for_its_sources_and_cadences(preset):
     makers = {"demo": lambda: demo.get_config("people_v1"), "people": people.get_config}
+    makers["people_large"] = lambda: people.get_config("large")
     theirs = settings_lib.from_config(makers.get(preset, lambda: deepfashion.get_config(preset))())
     ours = workload.settings_of(preset)
     for name in ("model", "size", "parsing", "adversarial", "loss", "optim"):
