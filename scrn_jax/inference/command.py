@@ -44,7 +44,7 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "enlarge", None,
         "How many times as large as the model's frame pictures are, with the photo's own detail; 1 leaves them as they "
-        "are painted. 4 for pictures and 2 for films by default.",
+        "are painted. By default pictures have 512 rows, and films twice the model's frame.",
         lower_bound=1, upper_bound=8,
     )  # fmt: skip
     flags.DEFINE_boolean("whole", False, "Put the person back into the photo, with its size.")
@@ -90,14 +90,13 @@ def run() -> None:
         raise UserError(f"--output {output}: pictures are written as PNG; name it so")
     if not is_single and output.suffix:
         raise UserError(f"--output {output}: several pictures need a folder; or give --sheet for one picture of all")
-    from scrn_jax.inference import detail
     from scrn_jax.inference.photo import PhotoTransfer
     from scrn_jax.inference.transfer import SINGLES
     from scrn_jax.runtime import devices
 
     _look_first(images, styles)
     devices.keep_programs(devices.AUTO, least_seconds=0.3)
-    transfer = PhotoTransfer.load(_FLAGS.model, times=_FLAGS.enlarge or detail.TIMES)
+    transfer = PhotoTransfer.load(_FLAGS.model, times=_FLAGS.enlarge)
     if not styles and len(_FLAGS.pose) <= SINGLES:
         transfer.begin()
     written = sheets(transfer, images, styles, output) if _FLAGS.sheet else pictures(transfer, images, styles, output)

@@ -1,13 +1,12 @@
 """The photo's own detail in a larger copy of what the model paints.
 
-A model of 128x88 paints blurred faces and prints; the photo has them sharp. The body's parts take the source's pixels
+A model of 256x176 paints blurred faces and prints; the photo has them sharp. The body's parts take the source's pixels
 to the target pose (`person.paint`) in any size: what the enlarged picture lacks of them, their finer structure, is
 added to it, where the source shows what the model paints. A head that looks the same way in both poses is moved as a
 whole, hair and all.
 """
 
 import dataclasses
-import functools
 
 import jax
 import numpy as np
@@ -17,7 +16,7 @@ from scrn_jax.person import joints, paint, regions
 from scrn_jax.person.guided import along_edges
 from scrn_jax.person.resizing import resize_maps
 
-TIMES = 4  # the model's frame, by default
+_ROWS, _MOST_TIMES = 512, 4  # of pictures by default; and how many times as large as the model's frame they are at most
 _SOFTNESS, _REACH = 0.7, 3  # pixels of the model's frame: outlines of its regions are rounded by such a Gaussian
 _SEEN, _CERTAINTY = 256, 4  # rows of the source by which its outlines are drawn; a power of the shares found
 _SURE = 0.9  # how sure a pixel's region has to be for its detail: at outlines, others' pixels would come along
@@ -44,18 +43,24 @@ class Source:
     """The frame in a larger size, whose detail is to be had.
 
     large: uint8 (kH, kW, 3), k whole. regions: its regions (H, W). joints: (18, 2) in pixels of (H, W).
+    masks: the regions in the larger size with outlines along the picture's edges: float32 (kH, kW, 8), shares of 1.
     """
 
     large: np.ndarray
     regions: np.ndarray
     joints: np.ndarray
+    masks: np.ndarray = dataclasses.field(init=False)
 
-    @functools.cached_property
-    def masks(self) -> np.ndarray:
-        """The regions in the larger size with outlines along the picture's edges: float32 (kH, kW, 8), shares of 1."""
+    def __post_init__(self):
         soft = _soft_regions(self.regions, self.large.shape[:2])
         # To a power, because prints make the filter unsure inside a region.
-        return _shares(along_edges(soft, self.large, _SEEN).clip(0) ** _CERTAINTY)
+        masks = _shares(along_edges(soft, self.large, _SEEN).clip(0) ** _CERTAINTY)
+        object.__setattr__(self, "masks", masks)
+
+
+def times_of(height: int) -> int:
+    """How many times as large as a model's frame of so many rows pictures are by default: a whole number up to 4."""
+    return min(_MOST_TIMES, max(1, _ROWS // height))
 
 
 def enlarge(
@@ -83,11 +88,12 @@ def enlarge(
     carried, weight = (np.asarray(part)[0] for part in found)
     weight = (weight[..., 0] * (there @ own))[..., None]
     carried = 255 * carried
-    known = resize_maps(weight, small, Image.Resampling.BOX)
-    mean = resize_maps(carried * weight, small, Image.Resampling.BOX) / np.maximum(known, 1e-3)
-    apart = np.abs(mean - picture).mean(-1, keepdims=True)
+    known, total = (resize_maps(part, small, Image.Resampling.BOX) for part in (weight, carried * weight))
+    apart = np.abs(total / np.maximum(known, 1e-3) - picture).mean(-1, keepdims=True)
     trusted = weight * resize_maps(np.where(known > 0.1, 1 / (1 + (apart / _TRUST) ** 4), 0), large)
-    change = trusted * (carried - resize_maps(mean, large))
+    # The mean of what is known only: beside what is not, it would be too dark, and the detail a bright line.
+    mean = resize_maps(total, large) / np.maximum(resize_maps(known, large), 1e-3)
+    change = trusted * (carried - mean)
     enlarged, person = resize_maps(picture, large) + change, np.clip(2 * (1 - there[..., 0]) - 0.5, 0, 1)
     head = None if share is not None and share[list(_HEAD)].any() else _head(source.large, here, *poses)
     if head is None:

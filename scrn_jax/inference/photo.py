@@ -6,8 +6,10 @@ pictures = PhotoTransfer.load()("me.jpg", ["walking", "arms-up"])
 import contextlib
 import dataclasses
 import io
+import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -48,18 +50,18 @@ class PhotoTransfer:
 
     Attributes:
       size: (height, width) of the model's frame.
-      times: how many times as large pictures are, with the photo's own detail (`inference.detail`); 1: as the model
-        paints them.
+      times: how many times as large pictures are, with the photo's own detail (`inference.detail`, which says how many
+        by default); 1: as the model paints them.
     """
 
-    def __init__(self, transfer: PoseTransfer, estimator: Estimator | None = None, times: int = detail.TIMES):
+    def __init__(self, transfer: PoseTransfer, estimator: Estimator | None = None, times: int | None = None):
         self._transfer, self._estimator = transfer, estimator
-        self.size, self.times = transfer.size, times
+        self.size, self.times = transfer.size, times or detail.times_of(transfer.size[0])
         self._beginning: threading.Thread | None = None
 
     @classmethod
     def load(
-        cls, folder: str | Path | None = None, estimator: Estimator | None = None, times: int = detail.TIMES
+        cls, folder: str | Path | None = None, estimator: Estimator | None = None, times: int | None = None
     ) -> "PhotoTransfer":
         """The model of an exported folder, or the one that comes with the package. UserError as `PoseTransfer.load`."""
         return cls(PoseTransfer.load(folder) if folder else PoseTransfer.load(), estimator, times)
@@ -103,7 +105,7 @@ class PhotoTransfer:
         The background stays the source's own, see `compositing`; where the source hid it, it is the model's, if that
         fills it, or else spanned from what lies around.
         """
-        people = list(self._people(image, regions, joints, targets, style, large))
+        people = self._people(image, regions, joints, targets, style, large)
         background, hole = compositing.without_person(image, regions)
         if large is not None:
             background = compositing.enlarged(background, hole, large)
@@ -123,7 +125,7 @@ class PhotoTransfer:
     def _large(self, framed: Framed) -> np.ndarray | None:
         return framed.large if self.times > 1 else None
 
-    def _people(self, image, regions, joints, targets, style, large) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _people(self, image, regions, joints, targets, style, large) -> list[tuple[np.ndarray, np.ndarray]]:
         """For each target what the model paints, (H, W, 3) up to 255, and how far each pixel is taken, (H, W).
 
         Both in the size of `large`, if it is given. Taken is the person and what the source hid, if the model fills it.
@@ -137,13 +139,17 @@ class PhotoTransfer:
         painted = self._transfer.paint(image[None], regions[None], joints[None], targets, style)
         source = None if large is None else detail.Source(large, regions, joints)
         hole = compositing.hidden_by(regions) & self._transfer.fills_background
-        for picture, labels, target in zip(*painted, targets, strict=True):
+        dressed = None if style is None else style["share"]
+
+        def finished(picture, labels, target):
             if source is None:
                 share = compositing.share_of(labels)
             else:
-                dressed = None if style is None else style["share"]
                 picture, share = detail.enlarge(source, picture, labels, target, dressed)
-            yield picture, compositing.with_hidden(share, hole, labels)
+            return picture, compositing.with_hidden(share, hole, labels)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy and Pillow let go of Python's lock
+            return list(pool.map(finished, *painted, targets))
 
     def style(self, framed: Framed, styles: Mapping[str, tuple[Photo, float]]) -> Mapping[str, np.ndarray] | None:
         """What `paint` takes, of regions by name, each with a photo and how far it is taken from there, 0 to 1.

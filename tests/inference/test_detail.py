@@ -150,6 +150,17 @@ def test_what_a_region_wrongly_covers_of_the_background_is_no_detail(person):
     assert np.abs(found - 90)[rim].mean() < 8 and (source.masks[..., 2] > 0.5)[rim].mean() < 0.6
 
 
+def test_where_the_source_ends_there_is_no_line(person):
+    """All is grey; of the clothes the source shows a half, and the model paints the whole."""
+    _, labels, joints = person
+    columns = np.arange(labels.shape[1])
+    half = np.where((labels == 2) & (columns < np.median(np.nonzero(labels == 2)[1])), 0, labels)
+    grey = np.full((256, 176, 3), 90, np.uint8)
+    source, not_the_head = detail.Source(grey, half, joints), np.eye(8, dtype=np.float32)[1]
+    found, _ = detail.enlarge(source, grey[::TIMES, ::TIMES], labels, joints, not_the_head)
+    np.testing.assert_allclose(found, 90, atol=1)
+
+
 def test_a_pixel_of_another_colour_goes_and_edges_and_brightness_stay():
     picture = np.full((12, 12, 3), (60, 90, 160), np.uint8)
     picture[:, 6:] = (160, 90, 60)

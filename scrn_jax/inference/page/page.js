@@ -228,7 +228,7 @@ function wire() {
   wireDrop();
   $("edit-joints").onclick = () => editRegions(false);
   $("edit-regions").onclick = () => editRegions(true);
-  $("brush").oninput = () => { painter.radius = Number($("brush").value); };
+  $("brush").oninput = () => { painter.brush = Number($("brush").value); };
   $("undo").onclick = () => painter.undo();
   addMissing("source-missing", source);
   addMissing("target-missing", target);

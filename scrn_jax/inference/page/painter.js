@@ -9,7 +9,7 @@ export class Painter {
     Object.assign(this, { canvas, changed, done, say });
     this.person = null;
     this.region = 2;
-    this.radius = 4;
+    this.brush = 4;
     this.enabled = false;
     this.last = null;
     this.cursor = null;
@@ -18,6 +18,11 @@ export class Painter {
     canvas.addEventListener("pointermove", (event) => this.last && this.strokeTo(this.place(event)));
     for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => this.release());
     canvas.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  // The brush in pixels of the frame; its setting is in 128ths of the frame's height.
+  get radius() {
+    return Math.max(1, Math.round((this.brush * this.person.height) / 128));
   }
 
   setPerson(person) {
@@ -106,7 +111,7 @@ export class Painter {
     this.cursor ||= [Math.floor(height / 2), Math.floor(width / 2)];
     if (STEPS[event.key]) {
       event.preventDefault();
-      const far = event.shiftKey ? 5 : 1;
+      const far = Math.max(1, Math.round(((event.shiftKey ? 5 : 1) * height) / 128));
       const [dy, dx] = STEPS[event.key];
       const [y, x] = this.cursor;
       this.cursor = [Math.min(height - 1, Math.max(0, y + dy * far)), Math.min(width - 1, Math.max(0, x + dx * far))];

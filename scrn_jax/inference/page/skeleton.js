@@ -119,7 +119,7 @@ export class Skeleton {
     const limb = this.limbs.find((each) => each.includes(index) && each.some((joint) => isThere(this.joints[joint])));
     const anchor = limb && this.joints[limb.find((joint) => isThere(this.joints[joint]))];
     const [height, width] = this.size;
-    this.move(index, anchor ? [anchor[0] + height / 14, anchor[1] + (index % 2 ? 5 : -5)] : [height / 2, width / 2]);
+    this.move(index, anchor ? [anchor[0] + height / 14, anchor[1] + ((index % 2 ? 1 : -1) * height) / 26] : [height / 2, width / 2]);
     this.choose(index);
   }
 
@@ -186,7 +186,7 @@ export class Skeleton {
     const keys = { n: () => this.go(1), p: () => this.go(-1), Delete: () => this.remove(index), Backspace: () => this.remove(index) };
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (STEPS[event.key]) {
-      const far = event.shiftKey ? 5 : 1;
+      const far = Math.max(1, ((event.shiftKey ? 5 : 1) * this.size[0]) / 128);
       const [y, x] = this.joints[index];
       this.move(index, [y + STEPS[event.key][0] * far, x + STEPS[event.key][1] * far]);
       this.say(`${this.names[index]}: column ${Math.round(this.joints[index][1])}, row ${Math.round(this.joints[index][0])}`);
