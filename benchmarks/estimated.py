@@ -1,12 +1,14 @@
 """What does it cost that joints and regions are found in a photo instead of given?
 
     python -m benchmarks.estimated                  # the model that comes with the package
-    python -m benchmarks.estimated --model DIR --people 40 --pairs 3
+    python -m benchmarks.estimated --model DIR --people 40 --pairs 3 --rows 256
 
 Pairs of rendered people of configs/people.py's test split. Each source is painted in its target's pose once with exact
-joints and regions, once with what the estimators find in both pictures, drawn four times as large as the model's frame,
-and once as a photo is used: the found person in front of the source's own background. Pairs in which nobody is found
-are left out of every row, and counted. LPIPS is VGG16's; the model's own losses look through another network.
+joints and regions, once with what the estimators find in both pictures, drawn with 512 rows, and once as a photo is
+used: the found person in front of the source's own background. Pairs in which nobody is found are left out of every
+row, and counted. With --rows the pictures are judged in a frame of that height, a multiple of the model's: the first
+two enlarged, the last with the photo's own detail. LPIPS is VGG16's; the model's own losses look through another
+network.
 """
 
 import argparse
@@ -16,6 +18,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image
 
 from benchmarks import machine
 from configs import people as people_config
@@ -27,25 +30,34 @@ from scrn_jax.metrics import lpips, psnr, ssim
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.runtime import devices
 
-LARGER = 4  # what the estimators see, in frames of the model
+SEEN_ROWS = 512  # of what the estimators see
 
 
 def shown(person: Person, index: int, size: tuple[int, int], find) -> tuple:
     """A view in the model's frame, and (joints, regions) as they are found in a larger one; None where nobody is."""
     height, width = size
-    view, large = person.view(index, height, width), person.view(index, LARGER * height, LARGER * width)
+    times = max(1, SEEN_ROWS // height)
+    view, large = person.view(index, height, width), person.view(index, times * height, times * width)
     try:
         found = find(large.image)
     except UserError:
         return view, None
-    middle = slice(LARGER // 2, None, LARGER)
-    return view, (joints_lib.move(found.joints_Jx2, (1 / LARGER, 1 / LARGER)), found.regions_HxW[middle, middle])
+    middle = slice(times // 2, None, times)
+    return view, (joints_lib.move(found.joints_Jx2, (1 / times, 1 / times)), found.regions_HxW[middle, middle])
 
 
-def pictures(transfer: PoseTransfer, people: int, pairs: int):
-    """For each pair its rows of pictures, uint8 (H, W, 3), the target last; None where nobody is found."""
+def pictures(transfer: PoseTransfer, people: int, pairs: int, times: int):
+    """For each pair its rows of pictures, uint8 (H, W, 3), the target last; None where nobody is found.
+
+    They are `times` as large as the model's frame.
+    """
     photos, find = PhotoTransfer(transfer), estimators.load()
     data = people_config.get_config().data
+    large = tuple(times * side for side in transfer.size)
+
+    def enlarged(picture):
+        return np.asarray(Image.fromarray(picture).resize(large[::-1], Image.Resampling.BICUBIC))
+
     for identity in range(data.train_identities, data.train_identities + people):
         person = Person.sample(data.seed, identity, varied=True)
         views = [shown(person, index, transfer.size, find) for index in range(data.views)]
@@ -56,12 +68,13 @@ def pictures(transfer: PoseTransfer, people: int, pairs: int):
             if found is None or pose is None:
                 yield None
                 continue
+            seen, true = (person.view(index, *large).image for index in (source, target))
             yield {
-                "given": transfer(view.image, view.labels, view.joints, wanted.joints),
-                "estimated": transfer(view.image, found[1], found[0], pose[0]),
-                "as a photo": photos.paint(view.image, found[1], found[0], pose[0][None])[0],
-                "copy the source": view.image,
-                "target": wanted.image,
+                "given": enlarged(transfer(view.image, view.labels, view.joints, wanted.joints)),
+                "estimated": enlarged(transfer(view.image, found[1], found[0], pose[0])),
+                "as a photo": photos.paint(view.image, found[1], found[0], pose[0][None], large=seen)[0],
+                "copy the source": seen,
+                "target": true,
             }
 
 
@@ -71,6 +84,7 @@ def main() -> None:
     parser.add_argument("--model", help="an exported model; the package's own by default")
     parser.add_argument("--people", type=int, default=40)
     parser.add_argument("--pairs", type=int, default=3, help="of every person")
+    parser.add_argument("--rows", type=int, help="of the frame in which pictures are judged; the model's by default")
     args = parser.parse_args()
     devices.keep_programs(devices.AUTO, least_seconds=0.3)
     transfer, params = PoseTransfer.load(args.model), lpips.load_params("vgg")
@@ -83,7 +97,7 @@ def main() -> None:
         return dict(zip(("lpips_vgg", "ssim", "psnr"), (far[:, 0], *figures), strict=True))
 
     found, missed = [], 0
-    for rows in pictures(transfer, args.people, args.pairs):
+    for rows in pictures(transfer, args.people, args.pairs, (args.rows or transfer.size[0]) // transfer.size[0]):
         if rows is None:
             missed += 1
             continue
@@ -96,7 +110,7 @@ def main() -> None:
     }
     machine.print_table([{"row": name, **{k: f"{v:.4f}" for k, v in means[name].items()}} for name in means])
     print(f"{len(found)} pairs; {missed} left out, in which nobody was found")
-    results = {"pairs": len(found), "missed": missed, "rows": means}
+    results = {"pairs": len(found), "missed": missed, "frame": list(target.shape[:2]), "rows": means}
     print(json.dumps(results["rows"]["given"]), machine.save("estimated", results))
 
 
