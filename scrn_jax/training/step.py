@@ -11,7 +11,7 @@ import optax
 
 from scrn_jax import settings as settings_lib
 from scrn_jax.models import base
-from scrn_jax.runtime import devices
+from scrn_jax.runtime import devices, workers
 from scrn_jax.settings import Settings
 from scrn_jax.training import monitor, stages
 from scrn_jax.training import state as state_lib
@@ -197,6 +197,7 @@ def compile_steps(settings: Settings, mesh, state, frozen, batch) -> Callable[[i
     def compiled(first: bool):
         program = jit_step(settings, mesh, first=first).lower(state, frozen, batch).compile()
         monitor.describe_memory(program)
+        workers.return_memory()
         return program
 
     log.info("compiling the training step, once; then the first lines appear")

@@ -71,3 +71,26 @@ def test_a_program_asks_for_large_pages_where_the_kernel_waits_to_be_asked(tmp_p
 
 def test_without_the_kernels_word_nothing_is_asked(tmp_path):
     workers.ask_for_large_pages(tmp_path / "absent")
+
+
+FREES = """
+from scrn_jax.runtime import workers
+
+def resident():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS"))
+
+kept = [bytes(2000) for _ in range(100_000)]
+last = bytes(2000)  # above all others, so that what is below it stays with the C library
+held = resident()
+del kept
+freed = resident()
+workers.return_memory()
+print(held, freed, resident())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_what_is_free_goes_back_to_the_system():
+    said = subprocess.run([sys.executable, "-c", FREES], check=True, stdout=subprocess.PIPE, text=True, timeout=120)
+    held, freed, returned = map(int, said.stdout.split())
+    assert held - freed < 100_000 < held - returned, said.stdout  # kB of 200,000
