@@ -57,7 +57,8 @@ def get_config(variant: str = "full") -> ConfigDict:
         # As many pixels more need a scale more below them; noise keeps its share of the frame, AlexNet its pixels.
         config.model.update({"width": 24, "parsing_multiples": (1, 2, 4, 4)})
         config.features.perceptual_scale = 1
-        config.train.annotation_noise = 2.0
+        config.train.update({"annotation_noise": 2.0, "batch_size": 16, "parsing_steps": 2200, "steps": 7700})
+        config.optim.constant_steps = 2200
     if variant == "smoke":
         config.data.update({"dir": "data/people_smoke", "train_identities": 3, "test_identities": 1, "views": 2})
         config.train.update({"steps": 4, "batch_size": 2, "log_every": 2, "sheet_every": 4, "checkpoint_every": 4})
