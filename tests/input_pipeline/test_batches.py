@@ -5,9 +5,11 @@ import itertools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from input_pipeline import batches as batches_lib
+from input_pipeline import decoding
 
 SIZE = (16, 12)
 
@@ -176,3 +178,9 @@ def test_noise_is_on_the_sources_only_and_a_step_has_its_own_however_a_run_began
     assert_equal({key: np.concatenate([share[key] for share in shares]) for key in noisy}, noisy)
     changed = {key for key in plain if not np.array_equal(plain[key], noisy[key])}
     assert changed == {"source_pose", "source_parsing"}
+
+
+def test_no_thread_tunes_a_data_set():
+    """Its end would wait for that thread, which sleeps for up to a minute."""
+    options = decoding.with_options(tf.data.Dataset.range(3)).options()
+    assert options.autotune.enabled is False and options.deterministic is True
