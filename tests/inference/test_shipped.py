@@ -31,7 +31,8 @@ def test_parameters_of_another_model_than_the_config_says_are_one_line_when_they
     model = json.loads((folder / "model.json").read_text("utf-8"))
     model["config"]["model"]["width"] = 8
     (folder / "model.json").write_text(json.dumps(model), "utf-8")
-    transfer, (height, width) = PoseTransfer.load(folder), (128, 88)
+    transfer = PoseTransfer.load(folder)
+    height, width = transfer.size
     joints = np.stack([np.linspace(10, 110, 18), np.linspace(20, 60, 18)], axis=1)
     with pytest.raises(UserError, match=r"of another model than model\.json's .*export the run anew"):
         transfer(np.zeros((height, width, 3), np.uint8), np.ones((height, width), np.uint8), joints, joints)
