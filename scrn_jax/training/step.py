@@ -195,6 +195,8 @@ def compile_steps(settings: Settings, mesh, state, frozen, batch) -> Callable[[i
     """
 
     def compiled(first: bool):
+        # Compiling takes more memory than training: what is free before and after it goes back to the system.
+        workers.return_memory()
         program = jit_step(settings, mesh, first=first).lower(state, frozen, batch).compile()
         monitor.describe_memory(program)
         workers.return_memory()
