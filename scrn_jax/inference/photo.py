@@ -6,7 +6,6 @@ pictures = PhotoTransfer.load()("me.jpg", ["walking", "arms-up"])
 import contextlib
 import dataclasses
 import io
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from scrn_jax.inference.transfer import PoseTransfer
 from scrn_jax.person import face
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person import regions as regions_lib
+from scrn_jax.runtime import workers
 
 # Estimators see photos of at most so many pixels a side.
 SEEN_SIDE = 1024
@@ -148,7 +148,7 @@ class PhotoTransfer:
                 picture, share = detail.enlarge(source, picture, labels, target, dressed)
             return picture, compositing.with_hidden(share, hole, labels)
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy and Pillow let go of Python's lock
+        with ThreadPoolExecutor(workers.cores()) as pool:  # NumPy and Pillow let go of Python's lock
             return list(pool.map(finished, *painted, targets))
 
     def style(self, framed: Framed, styles: Mapping[str, tuple[Photo, float]]) -> Mapping[str, np.ndarray] | None:

@@ -34,6 +34,11 @@ def _clothes(person):
     return np.pad(inner, 1).repeat(TIMES, 0).repeat(TIMES, 1)
 
 
+@pytest.mark.parametrize(("height", "times"), [(64, 4), (128, 4), (256, 2), (300, 1), (1024, 1)])
+def test_pictures_have_512_rows_where_a_whole_number_up_to_four_gives_them(height, times):
+    assert detail.times_of(height) == times
+
+
 def test_in_the_same_pose_the_source_comes_back(person, picture):
     """Stripes of two pixels, of which a frame of a quarter shows nothing."""
     where = _clothes(person)
