@@ -43,6 +43,7 @@ from scrn_jax.training import step as step_lib
 SHEET_PAIRS = 8
 AHEAD = 4  # steps that may wait on the device
 LOOK, FIRST_LOOKS = 100, (1, 10, 30)  # steps between two lines of losses and speed, and the first of them
+PIECE = 100  # people who reach the device together
 TRACED = 3  # steps in the profile
 SCHEDULE = 100_000  # steps in which the settings count the way from the first learning rate to 0
 # As configs/people.py.
@@ -97,27 +98,57 @@ def compile_steps(settings, state, frozen, search: str):
     return programs, time.monotonic() - start
 
 
+class Clock:
+    """Which of the settings' steps it is, by how much of `seconds` has gone.
+
+    in_first: whether the step told last is one of the first stage's `first_stage` steps.
+    """
+
+    def __init__(self, seconds: float, steps: int, first_stage: int):
+        self._seconds, self._steps, self._first_stage = seconds, steps, first_stage
+        self._start, self.in_first = time.monotonic(), first_stage > 0
+
+    def step(self) -> int | None:
+        """Its number, from 0; None when the time is over. The one that begins the last stage is never passed by."""
+        gone = (time.monotonic() - self._start) / self._seconds
+        if gone >= 1:
+            return None
+        number = int(gone * self._steps)
+        if self.in_first and number >= self._first_stage:
+            self.in_first = False
+            return self._first_stage
+        return number
+
+
+def tell(steps: int, metrics, rate: float, known: int) -> None:
+    """Prints a line of losses and speed; waits for the step that they are of."""
+    told = {name: float(metrics[name]) for name in ("loss/l1", "loss/per", "loss/par", "learning_rate")}
+    words = ", ".join(f"{name.removeprefix('loss/')} {value:.4g}" for name, value in told.items())
+    skipped = int(metrics["skipped"])
+    print(f"step {steps}: {words}, {rate:.0f} pairs/s, skipped {skipped}, {known} people", flush=True)
+
+
 def train(settings, programs, state, frozen, people: People, data: dict, seconds: float, keep=None):
     """(state, steps of each stage, pairs/s in the last) after `seconds`, in which the learning rate falls to 0.
 
     Begins with the people that are there; others join as they are rendered. `keep(state, steps)` is called every minute
     and at the end.
     """
-    there, size, first_stage = OnDevice(people).update(), settings.train.batch_size, settings.train.parsing_steps
+    there, size = OnDevice(people, min(PIECE, people.count)).update(), settings.train.batch_size
     options = {"size": size, "flip": data["flip"], "noise": data["noise"]}
     next_batch = jax.jit(lambda arrays, key: draw(arrays, key, **options))
     keys = jax.random.key(settings.seed + 1)
     batch = next_batch(there.arrays, jax.random.fold_in(keys, 0))
-    start, steps, first_steps, waiting, last_kept = time.monotonic(), 0, 0, [], time.monotonic()
-    looked, looked_at, told_of_failure, begun, last_began = start, 0, False, False, start
-    while (gone := (time.monotonic() - start) / seconds) < 1:
-        number = int(gone * settings.train.steps)
-        if number >= first_stage and not begun:
+    clock, made, waiting = Clock(seconds, settings.train.steps, settings.train.parsing_steps), {True: 0, False: 0}, []
+    began = last_kept = looked = time.monotonic()
+    steps, looked_at, told_of_failure = 0, 0, False
+    while (number := clock.step()) is not None:
+        if not clock.in_first and not made[False]:
             jax.block_until_ready(state)
-            # The step of this number begins the last stage; the clock might pass it by.
-            number, begun, first_steps, last_began = first_stage, True, steps, time.monotonic()
+            began = time.monotonic()
         state = state.replace(step=jnp.asarray(number, state.step.dtype))
-        state, metrics = programs[not begun](state, frozen, batch)
+        state, metrics = programs[clock.in_first](state, frozen, batch)
+        made[clock.in_first] += 1
         steps += 1
         batch = next_batch(there.arrays, jax.random.fold_in(keys, steps))
         waiting.append(metrics["loss/generator"])
@@ -125,13 +156,7 @@ def train(settings, programs, state, frozen, people: People, data: dict, seconds
             jax.block_until_ready(waiting.pop(0))
         if steps not in FIRST_LOOKS and steps % LOOK:
             continue
-        told = {name: float(metrics[name]) for name in ("loss/l1", "loss/per", "loss/par", "learning_rate")}
-        rate = (steps - looked_at) * size / (time.monotonic() - looked)
-        words = ", ".join(f"{name.removeprefix('loss/')} {value:.4g}" for name, value in told.items())
-        print(
-            f"step {steps}: {words}, {rate:.0f} pairs/s, skipped {int(metrics['skipped'])}, {there.count} people",
-            flush=True,
-        )
+        tell(steps, metrics, (steps - looked_at) * size / (time.monotonic() - looked), there.count)
         if people.failure and not told_of_failure:
             print(f"no more people: {people.failure!r}", flush=True)
             told_of_failure = True
@@ -141,11 +166,10 @@ def train(settings, programs, state, frozen, people: People, data: dict, seconds
             last_kept = time.monotonic()
         looked, looked_at = time.monotonic(), steps
     jax.block_until_ready(state)
-    last_steps = steps - first_steps
-    rate = last_steps * size / (time.monotonic() - last_began)
+    rate = made[False] * size / (time.monotonic() - began)
     if keep:
         keep(state, steps)
-    return state, (first_steps, last_steps), rate
+    return state, (made[True], made[False]), rate
 
 
 def trace(step, state, frozen, settings, folder: Path) -> None:
@@ -229,6 +253,8 @@ def main(arguments=None) -> None:
     parser.add_argument("--start", type=Path, help="folder of a model that --output made, to go on from")
     parser.add_argument("--profile", type=Path, help="folder for JAX's profile of three steps after the training")
     flags, entered = parser.parse_args(arguments), time.monotonic()
+    if not 0 <= flags.first < 1:
+        parser.error(f"--first {flags.first:g} is no share below 1")
     minutes, (training, held_out) = (0.05, (2, 2)) if flags.smoke else (flags.minutes, flags.people)
     data = DATA.get(flags.preset, PLAIN)
     if flags.smoke:
@@ -254,6 +280,8 @@ def main(arguments=None) -> None:
     print(f"{people.count} people after {time.monotonic() - began:.0f} s", flush=True)
     keep = (lambda state, steps: write_model(flags.output, settings, state, steps)) if flags.output else None
     seconds = 60 * minutes if flags.until is None else 60 * flags.until - (time.monotonic() - entered)
+    if seconds <= 0:
+        raise SystemExit(f"error: --until {flags.until:g}: compiling took longer; give more minutes")
     state, steps, rate = train(settings, programs, state, frozen, people, data, seconds, keep)
     results = {
         "what": workload.describe(settings), "loss": dataclasses.asdict(settings.loss), "parsing": settings.parsing,

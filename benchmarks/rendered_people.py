@@ -75,10 +75,11 @@ class People:
 class OnDevice:
     """The people's arrays on a device, as `draw` takes them; room for all, filled in pieces as they are rendered.
 
+    `piece` people are taken over at a time, so that one program serves all; before the first nobody is there.
     Joints and boxes are also those of mirrored pictures, last: (person, view, 2, ...).
     """
 
-    def __init__(self, people: People, piece: int = 100):
+    def __init__(self, people: People, piece: int):
         self._people, everybody = people, len(people.arrays["image"])
         self._piece = min(piece, everybody)
         shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((everybody, *x.shape[1:]), x.dtype), self._slice(0))

@@ -141,7 +141,8 @@ class PhotoTransfer:
         hole = compositing.hidden_by(regions) & self._transfer.fills_background
         dressed = None if style is None else style["share"]
 
-        def finished(picture, labels, target):
+        def finished(found):
+            picture, labels, target = found
             if source is None:
                 share = compositing.share_of(labels)
             else:
@@ -149,7 +150,7 @@ class PhotoTransfer:
             return picture, compositing.with_hidden(share, hole, labels)
 
         with ThreadPoolExecutor(workers.cores()) as pool:  # NumPy and Pillow let go of Python's lock
-            return list(pool.map(finished, *painted, targets))
+            return list(pool.map(finished, zip(*painted, targets, strict=True)))
 
     def style(self, framed: Framed, styles: Mapping[str, tuple[Photo, float]]) -> Mapping[str, np.ndarray] | None:
         """What `paint` takes, of regions by name, each with a photo and how far it is taken from there, 0 to 1.

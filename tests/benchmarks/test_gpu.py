@@ -157,13 +157,13 @@ def _place_of(people, picture):
 
 
 def _draw(people, key, size: int, **options):
-    return rendered_people.draw(rendered_people.OnDevice(people).update().arrays, key, size, **options)
+    return rendered_people.draw(rendered_people.OnDevice(people, piece=3).update().arrays, key, size, **options)
 
 
 def test_pairs_drawn_on_the_device_are_two_views_of_one_person_with_their_annotation(people):
     drawn = jax.device_get(
         rendered_people.draw(
-            rendered_people.OnDevice(people).update().arrays, jax.random.key(0), 32, flip=True, noise=0.0
+            rendered_people.OnDevice(people, piece=3).update().arrays, jax.random.key(0), 32, flip=True, noise=0.0
         )
     )
     coins = []
@@ -206,7 +206,7 @@ def test_noise_moves_the_sources_annotation_only(people):
     exact, noisy = (
         jax.device_get(
             rendered_people.draw(
-                rendered_people.OnDevice(people).update().arrays, jax.random.key(1), noise=noise, **options
+                rendered_people.OnDevice(people, piece=3).update().arrays, jax.random.key(1), noise=noise, **options
             )
         )
         for noise in (0.0, 2.0)
@@ -216,3 +216,27 @@ def test_noise_moves_the_sources_annotation_only(people):
     assert np.abs(noisy["source_pose"] - exact["source_pose"]).max() < 12  # 6 deviations of at most 2 pixels
     missing = (exact["source_pose"] < 0).all(-1)
     assert np.array_equal(missing, (noisy["source_pose"] < 0).all(-1))
+
+
+def test_the_clock_does_not_pass_by_the_step_that_begins_the_last_stage(monkeypatch):
+    now = iter([0.0, 0.0, 1.5, 2.5, 3.0, 7.0, 8.0])  # the first when it starts
+    monkeypatch.setattr(gpu_training.time, "monotonic", lambda: next(now))
+    clock = gpu_training.Clock(seconds=8, steps=800, first_stage=200)
+    told = [(clock.step(), clock.in_first) for _ in range(6)]
+    assert told == [(0, True), (150, True), (200, False), (300, False), (700, False), (None, False)]
+
+
+def test_a_start_gives_what_fits_and_the_rest_is_fresh(tmp_path):
+    """A model whose parsing block ends in another width; all else is alike."""
+    settings = gpu_training.workload.settings_of("demo", width=4, blocks=1)
+    fresh = gpu_training.workload.fresh_state(settings).generator
+    other = jax.tree.map(lambda leaf: np.full_like(leaf, 0.5), fresh)
+    other["parsing_block"]["logits"] = {"kernel": np.zeros((3, 3, 1, 8), np.float32)}
+    (tmp_path / "params.npz").write_bytes(gpu_training.packing.pack(other))
+    begun = gpu_training.begin(settings, tmp_path)
+    kept = dict(jax.tree_util.tree_leaves_with_path(begun.generator))
+    for path, leaf in jax.tree_util.tree_leaves_with_path(fresh):
+        is_fresh = [key.key for key in path[:2]] == ["parsing_block", "logits"]
+        np.testing.assert_array_equal(kept[path], leaf if is_fresh else 0.5)
+    for ours, averaged in zip(jax.tree.leaves(begun.generator), jax.tree.leaves(begun.ema), strict=True):
+        np.testing.assert_array_equal(ours, averaged)
