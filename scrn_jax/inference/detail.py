@@ -1,9 +1,9 @@
 """The photo's own detail in a larger copy of what the model paints.
 
-A model of 256x176 paints blurred faces and prints; the photo has them sharp. The body's parts take the source's pixels
-to the target pose (`person.paint`) in any size: what the enlarged picture lacks of them, their finer structure, is
-added to it, where the source shows what the model paints. A head that looks the same way in both poses is moved as a
-whole, hair and all.
+A model of 256x176 paints blurred faces and prints; the photo has them sharp. What its own frame shrunk to the model's
+lacks, its finer structure, the body's parts take to the target pose (`person.paint`), where it is added to the enlarged
+picture, if the source shows there what the model paints. Only the structure is moved: where two parts meet whose
+colours differ, no edge comes along. A head that looks the same way in both poses is moved as a whole, hair and all.
 """
 
 import dataclasses
@@ -11,6 +11,7 @@ import dataclasses
 import jax
 import numpy as np
 from PIL import Image, ImageFilter
+from scipy import ndimage
 
 from scrn_jax.person import joints, paint, regions
 from scrn_jax.person.guided import along_edges
@@ -20,6 +21,7 @@ _ROWS, _MOST_TIMES = 512, 4  # of pictures by default; and how many times as lar
 _SOFTNESS, _REACH = 0.7, 3  # pixels of the model's frame: outlines of its regions are rounded by such a Gaussian
 _SEEN, _CERTAINTY = 256, 4  # rows of the source by which its outlines are drawn; a power of the shares found
 _SURE = 0.9  # how sure a pixel's region has to be for its detail: at outlines, others' pixels would come along
+_BESIDE, _LEAST = 5, 1e-6  # pixels of the model's frame; the least share to divide by
 _SPECKLES = 3  # pixels of the model's frame: its colours fringe at outlines
 # Grey levels between the model's and the carried pixels at which half of the detail is left out: there the model says
 # that something else is to be seen.
@@ -44,18 +46,27 @@ class Source:
 
     large: uint8 (kH, kW, 3), k whole. regions: its regions (H, W). joints: (18, 2) in pixels of (H, W).
     masks: the regions in the larger size with outlines along the picture's edges: float32 (kH, kW, 8), shares of 1.
+    sure: the same where they are sure of one region, all background elsewhere.
+    layers: the picture and its finer structure, 0 where its region is not sure, in grey levels: float32 (kH, kW, 6).
     """
 
     large: np.ndarray
     regions: np.ndarray
     joints: np.ndarray
     masks: np.ndarray = dataclasses.field(init=False)
+    sure: np.ndarray = dataclasses.field(init=False)
+    layers: np.ndarray = dataclasses.field(init=False)
 
     def __post_init__(self):
         soft = _soft_regions(self.regions, self.large.shape[:2])
         # To a power, because prints make the filter unsure inside a region.
         masks = _shares(along_edges(soft, self.large, _SEEN).clip(0) ** _CERTAINTY)
-        object.__setattr__(self, "masks", masks)
+        sure = masks * (masks.max(-1, keepdims=True) > _SURE)
+        structure = _structure(self.large, sure, self.regions.shape)
+        layers = np.concatenate([self.large, structure], axis=-1, dtype=np.float32)
+        sure[..., 0] += 1 - sure.sum(-1)  # counts as background, which is not carried
+        for name, value in (("masks", masks), ("sure", sure), ("layers", layers)):
+            object.__setattr__(self, name, value)
 
 
 def times_of(height: int) -> int:
@@ -82,18 +93,13 @@ def enlarge(
     here, there = source.masks, _soft_regions(labels, large)
     poses = [joints.move(np.asarray(pose), (times, times)) for pose in (source.joints, target_joints)]
     own = np.ones(regions.NUM_REGIONS, np.float32) if share is None else np.float32(1) - share
-    sure = here * (here.max(-1, keepdims=True) > _SURE)
-    sure[..., 0] += 1 - sure.sum(-1)  # counts as background, which is not carried
-    found = _carry(source.large[None] / np.float32(255), sure[None], *(pose[None] for pose in poses), there[None])
+    found = _carry(source.layers[None], source.sure[None], *(pose[None] for pose in poses), there[None])
     carried, weight = (np.asarray(part)[0] for part in found)
     weight = (weight[..., 0] * (there @ own))[..., None]
-    carried = 255 * carried
-    known, total = (resize_maps(part, small, Image.Resampling.BOX) for part in (weight, carried * weight))
+    known, total = (resize_maps(part, small, Image.Resampling.BOX) for part in (weight, carried[..., :3] * weight))
     apart = np.abs(total / np.maximum(known, 1e-3) - picture).mean(-1, keepdims=True)
     trusted = weight * resize_maps(np.where(known > 0.1, 1 / (1 + (apart / _TRUST) ** 4), 0), large)
-    # The mean of what is known only: beside what is not, it would be too dark, and the detail a bright line.
-    mean = resize_maps(total, large) / np.maximum(resize_maps(known, large), 1e-3)
-    change = trusted * (carried - mean)
+    change = trusted * carried[..., 3:]
     enlarged, person = resize_maps(picture, large) + change, np.clip(2 * (1 - there[..., 0]) - 0.5, 0, 1)
     head = None if share is not None and share[list(_HEAD)].any() else _head(source.large, here, *poses)
     if head is None:
@@ -109,6 +115,21 @@ def without_speckles(picture: np.ndarray) -> np.ndarray:
     brightness, *colours = Image.fromarray(picture).convert("YCbCr").split()
     calm = [colour.filter(ImageFilter.MedianFilter(_SPECKLES)) for colour in colours]
     return np.asarray(Image.merge("YCbCr", [brightness, *calm]).convert("RGB"))
+
+
+def _structure(large: np.ndarray, masks: np.ndarray, small: tuple[int, int]) -> np.ndarray:
+    """What a picture (kH, kW, 3) loses at the size `small`, region by region: in a mean over others, outlines would be
+    structure, too."""
+    structure = np.zeros(large.shape, np.float32)
+    for region in range(1, regions.NUM_REGIONS):
+        mask = masks[..., region, None]
+        if mask.any():
+            known = resize_maps(np.concatenate([large * mask, mask], -1), small, Image.Resampling.BOX)
+            around = ndimage.uniform_filter(known, (_BESIDE, _BESIDE, 1))
+            # Beside the region its colours go on, so that enlarging finds no hole there.
+            colour, share = np.split(np.where(known[..., 3:] > 0, known, around), [3], axis=-1)
+            structure += mask * (large - resize_maps(colour / np.maximum(share, _LEAST), large.shape[:2]))
+    return structure
 
 
 def _head(source, masks, source_pose, target_pose) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:

@@ -166,6 +166,18 @@ def test_where_the_source_ends_there_is_no_line(person):
     np.testing.assert_allclose(found, 90, atol=1)
 
 
+def test_where_two_parts_meet_there_is_no_line(person):
+    """A picture that brightens evenly to the right has no structure; an arm that moved takes its brightness along."""
+    _, labels, joints = person
+    clothed, target = np.where(labels > 0, 2, 0).astype(np.uint8), joints.copy()
+    target[[3, 4]] += [0, 6]
+    ramp = np.linspace(50, 130, 176).astype(np.uint8)[None, :, None].repeat(256, 0).repeat(3, 2)
+    even = np.full((*labels.shape, 3), 90, np.uint8)
+    source, not_the_head = detail.Source(ramp, clothed, joints), np.eye(8, dtype=np.float32)[1]
+    found, _ = detail.enlarge(source, even, clothed, target, not_the_head)
+    np.testing.assert_allclose(found, 90, atol=1.5)
+
+
 def test_a_pixel_of_another_colour_goes_and_edges_and_brightness_stay():
     picture = np.full((12, 12, 3), (60, 90, 160), np.uint8)
     picture[:, 6:] = (160, 90, 60)
