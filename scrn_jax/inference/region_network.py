@@ -14,6 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy import ndimage
 
 from scrn_jax.errors import UserError
 from scrn_jax.inference import framing, packing
@@ -41,6 +42,9 @@ _CLOTHES = [UPPER, DRESS, PANTS]
 _ABOVE, _BELOW = (0.25, 0.15), (0.3, 1.2)
 _NECK, _HIPS = 1, (8, 11)
 _LEAST_PIXELS = 20.0  # of cloth in either place; with less, cloth tells nothing
+# Histograms of cloth's colours: brightness, and red and blue beside it, of logarithms above that of _DARK.
+_DARK, _BINS, _SPAN, _SMOOTH = 0.15, (8, 12, 12), ((-1.9, -0.6, -0.6), (0.14, 0.6, 0.6)), 0.8
+_LEAST_LIKENESS = 1e-3
 _RULED_OUT = 50.0  # taken from the logits of what somebody does not wear
 
 
@@ -120,7 +124,7 @@ class RegionNetwork:
     """A trained network as a function: `RegionNetwork.load()(photo, joints, mask)` gives mask and regions."""
 
     def __init__(self, params, dress=None):
-        """dress: `kernel` (4,) and `bias` () of the logistic rule over `dress_cues`; None: each pixel by itself."""
+        """dress: `kernel` (2,) and `bias` () of the logistic rule over `dress_cues`; None: each pixel by itself."""
         self._params, self._dress = params, dress
 
     @classmethod
@@ -168,10 +172,10 @@ class RegionNetwork:
 
 
 def dress_cues(image_HxWx3: np.ndarray, logits_HxWx8: np.ndarray, joints_Jx2: np.ndarray) -> np.ndarray | None:
-    """What tells a dress from a top and a skirt or trousers, float32 (4,), of a frame with a picture in [-1, 1].
+    """What tells a dress from a top and a skirt or trousers, float32 (2,), of a frame with a picture in [-1, 1].
 
-    The logarithm of how much of the frame is dress by the network over how much is the others; and of the cloth above
-    and below the hips how far apart are brightness, colour and spread of the logarithms of red, green and blue. None
+    The logarithm of how much of the frame is dress by the network over how much is the others; and the Bhattacharyya
+    distance of the colours of the cloth above the hips from those below them, 0 for one cloth, whatever its print. None
     where the joints do not say where that is, or where there is little cloth: the network's leaning has to do then.
     """
     there = joints_lib.present(joints_Jx2)
@@ -186,23 +190,28 @@ def dress_cues(image_HxWx3: np.ndarray, logits_HxWx8: np.ndarray, joints_Jx2: np
     below = cloth * ((row > hip + _BELOW[0] * trunk) & (row < hip + _BELOW[1] * trunk))
     if min(above.sum(), below.sum()) < _LEAST_PIXELS:
         return None
-    tone = np.log((image_HxWx3 + 1) / 2 + 0.05)
-    (mean, spread), (mean_below, spread_below) = (_mean_and_spread(tone, place) for place in (above, below))
-    apart = mean - mean_below
-    return np.float32([
-        _leaning(shares), abs(apart.mean()), abs(apart - apart.mean()).mean(), abs(spread - spread_below).mean(),
-    ])  # fmt: skip
+    likeness = np.sqrt(_colours(image_HxWx3, above) * _colours(image_HxWx3, below)).sum()
+    return np.float32([_leaning(shares), -np.log(likeness + _LEAST_LIKENESS)])
+
+
+def _colours(image_HxWx3, weights_HxW):
+    """How the colours of a picture in [-1, 1] are spread, a smoothed histogram of sum 1.
+
+    Of the logarithms' mean, and of how far red and blue are from it: light and shade move the first alone.
+    """
+    tone = np.log((image_HxWx3 + 1) / 2 + _DARK)
+    brightness = tone.mean(-1)
+    values = np.stack([brightness, tone[..., 0] - brightness, tone[..., 2] - brightness], -1)
+    counts, _ = np.histogramdd(
+        values.clip(*_SPAN).reshape(-1, 3), _BINS, list(np.transpose(_SPAN)), weights=weights_HxW.ravel()
+    )
+    smooth = ndimage.gaussian_filter(counts, _SMOOTH)
+    return smooth / smooth.sum()
 
 
 def _leaning(shares_HxWx8):
     """The logarithm of how many pixels are dress over how many are another garment."""
     return np.log((shares_HxWx8[..., DRESS].sum() + 1) / (shares_HxWx8[..., [UPPER, PANTS]].sum() + 1))
-
-
-def _mean_and_spread(values_HxWx3, weights_HxW):
-    weights = weights_HxW[..., None] / weights_HxW.sum()
-    mean = (values_HxWx3 * weights).sum((0, 1))
-    return mean, np.sqrt((np.square(values_HxWx3 - mean) * weights).sum((0, 1)))
 
 
 def _softmax(logits):

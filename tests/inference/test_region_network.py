@@ -95,6 +95,7 @@ def test_a_damaged_file_of_weights_is_one_line(monkeypatch, tmp_path):
         RegionNetwork.load()
 
 
+DARK, RED = [0.1, 0.1, 0.1], [0.8, 0.2, 0.2]
 DRESS, UPPER, PANTS = region_network.DRESS, region_network.UPPER, region_network.PANTS
 # Somebody upright, of whom the cues need the neck and the hips only.
 JOINTS = np.full((18, 2), -1, np.float32)
@@ -111,15 +112,32 @@ def _clothed(above, below):
     return image, logits
 
 
-def test_cues_are_the_distance_of_cloth_above_the_hips_from_that_below_them():
-    image, logits = _clothed([0.5, 0.5, 0.5], [0.2, 0.2, 0.2])
-    leaning, brightness, colour, spread = region_network.dress_cues(image, logits, JOINTS)
+@pytest.mark.parametrize(
+    ("above", "below", "distance"),
+    [
+        ((DARK, DARK), (DARK, DARK), 0.0),
+        ((DARK, RED), (RED, DARK), 0.0),  # one print, whatever lies where
+        ((DARK, RED), (RED, RED), -np.log(np.sqrt(0.5))),  # half of what is above is below, too
+    ],
+)
+def test_cloth_is_compared_by_the_bhattacharyya_distance_of_its_colours(above, below, distance):
+    image, logits = _clothed(above[0], below[0])
+    image[24:56, 44:58], image[56:100, 44:58] = 2 * np.float32(above[1]) - 1, 2 * np.float32(below[1]) - 1
+    leaning, apart = region_network.dress_cues(image, logits, JOINTS)
     assert leaning == pytest.approx(-np.log(2), abs=0.01)  # a third of the clothes is dress, two are others
-    assert brightness == pytest.approx(np.log(0.55 / 0.25), rel=1e-3)
-    assert colour < 1e-3 and spread < 0.05  # a hundredth of what is beside the cloth counts, too
-    image, logits = _clothed([0.6, 0.2, 0.2], [0.2, 0.2, 0.6])
-    tinted = region_network.dress_cues(image, logits, JOINTS)
-    assert tinted[2] == pytest.approx(2 / 3 * np.log(0.65 / 0.25), rel=1e-3) and tinted[1] < 1e-3
+    assert apart == pytest.approx(distance, abs=0.03)  # a hundredth of what is beside the cloth counts, too
+
+
+def test_cloths_without_a_colour_in_common_are_far_apart():
+    """Less than five hundredths of likeness, which come from what is beside the cloth."""
+    assert region_network.dress_cues(*_clothed(DARK, RED), JOINTS)[1] > 3
+
+
+def test_light_and_shade_move_no_colour():
+    colours = [region_network._colours(np.float32([[[x, x, x]]]), np.ones((1, 1))) for x in (-0.9, 0.9)]
+    # The axes of red and blue beside brightness: the same in the dark and in the light.
+    np.testing.assert_allclose(*(histogram.sum(0) for histogram in colours), atol=1e-6)
+    assert abs(colours[0].sum((1, 2)) - colours[1].sum((1, 2))).max() > 0.3
 
 
 @pytest.mark.parametrize("missing", [[1], [8, 11]], ids=["the neck", "the hips"])
@@ -135,7 +153,7 @@ def test_one_cloth_is_a_dress_and_two_are_none_whatever_single_pixels_lean_to(be
     logits[30:50, 40:50, DRESS] += 1  # and in other places to the others
     logits[24:30, 30:58, UPPER] += 1
     logits[60:99, 30:58, PANTS] += 1
-    network = RegionNetwork(None, {"kernel": np.float32([1, -8, -33, -9]), "bias": np.float32(4.5)})
+    network = RegionNetwork(None, {"kernel": np.float32([0.4, -16]), "bias": np.float32(2.7)})
     window = Window(0.0, 0.0, 128.0, 88.0)
     monkeypatch.setattr(network, "_look", lambda *_: (window, (image, logits, JOINTS)))
     _, labels = network(((image + 1) * 127.5).astype(np.uint8), JOINTS, (logits[..., UPPER] > 0).astype(np.float32))
