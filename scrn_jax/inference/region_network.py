@@ -2,8 +2,9 @@
 
 A U-Net over a frame of 128x88, most of it at half that size, trained on rendered people (tools/train_regions.py). By
 itself it may call one half of a dress a top and the other a skirt. So whether somebody wears a dress is decided once
-for the whole person: by what the network leans to, and by whether the cloth above the hips is that below them. Where
-the person is it says after a second look, with the mask that it found at first.
+for the whole person: by what the network leans to, and by whether the cloth above the hips is that below them. Colours
+have a say in what is cloth, skin and hair, by those of the pixels that it is sure of. Where the person is it says after
+a second look, with the mask that it found at first.
 """
 
 import functools
@@ -36,14 +37,18 @@ CHANNELS = 4 + len(_SPOTS) + len(_PARTS)
 _SMALL = 1e-6
 TRUST = 0.85  # in the network's mask after its first look, the rest in the one it was given
 BOLD = 0.05  # a pixel is the person's from half and a little more: outlines lie on the person's side of an edge
-UPPER, DRESS, PANTS = (regions.NAMES.index(name) for name in ("upper clothes", "dress", "pants"))
+HAIR, UPPER, DRESS, PANTS, FACE, SKIN, LEG = range(1, regions.NUM_REGIONS)
 _CLOTHES = [UPPER, DRESS, PANTS]
+# Regions that have one model of colour, and which of them it is taken from: of skin a face is the surest.
+_ALIKE = (([HAIR], [HAIR]), ([UPPER, DRESS], [UPPER, DRESS]), ([PANTS], [PANTS]), ([FACE, SKIN, LEG], [FACE]))
+_SURE, _LEAST_SURE = 0.8, 30.0  # from which share on the network is sure of a pixel; how many of them make a model
+_SAY, _MOST, _FLOOR = 0.5, 5.0, 1e-4  # of colours in logits, how far one may pull, and of the most frequent colour
 # Where cloth is looked at, in trunk lengths: above the hips, from the neck and from the hips; and below them.
 _ABOVE, _BELOW = (0.25, 0.15), (0.3, 1.2)
 _NECK, _HIPS = 1, (8, 11)
 _LEAST_PIXELS = 20.0  # of cloth in either place; with less, cloth tells nothing
-# Histograms of cloth's colours: brightness, and red and blue beside it, of logarithms above that of _DARK.
-_DARK, _BINS, _SPAN, _SMOOTH = 0.15, (8, 12, 12), ((-1.9, -0.6, -0.6), (0.14, 0.6, 0.6)), 0.8
+# Histograms of colours: brightness, and red and blue beside it, of logarithms above that of _DARK.
+_DARK, _BINS, _SPAN, _SMOOTH = 0.15, (8, 20, 20), np.array([(-1.9, -0.6, -0.6), (0.14, 0.6, 0.6)]), 0.8
 _LEAST_LIKENESS = 1e-3
 _RULED_OUT = 50.0  # taken from the logits of what somebody does not wear
 
@@ -147,6 +152,7 @@ class RegionNetwork:
             cues = dress_cues(image, logits, joints)
             leaning = _leaning(_softmax(logits)) if cues is None else cues @ self._dress["kernel"] + self._dress["bias"]
             logits[..., [UPPER, PANTS] if leaning > 0 else DRESS] -= _RULED_OUT
+            logits += by_colours(image, logits)
         return paint_back(logits, window, person, photo_HxWx3)
 
     def cues(self, photo_HxWx3: np.ndarray, joints_Jx2: np.ndarray, mask_HxW: np.ndarray) -> np.ndarray | None:
@@ -190,21 +196,47 @@ def dress_cues(image_HxWx3: np.ndarray, logits_HxWx8: np.ndarray, joints_Jx2: np
     below = cloth * ((row > hip + _BELOW[0] * trunk) & (row < hip + _BELOW[1] * trunk))
     if min(above.sum(), below.sum()) < _LEAST_PIXELS:
         return None
-    likeness = np.sqrt(_colours(image_HxWx3, above) * _colours(image_HxWx3, below)).sum()
+    tones = _tones(image_HxWx3)
+    likeness = np.sqrt(_histogram(tones, above) * _histogram(tones, below)).sum()
     return np.float32([_leaning(shares), -np.log(likeness + _LEAST_LIKENESS)])
 
 
-def _colours(image_HxWx3, weights_HxW):
-    """How the colours of a picture in [-1, 1] are spread, a smoothed histogram of sum 1.
+def by_colours(image_HxWx3: np.ndarray, logits_HxWx8: np.ndarray) -> np.ndarray:
+    """What is to be added to logits for the colours of a picture in [-1, 1], float32 (H, W, 8).
 
-    Of the logarithms' mean, and of how far red and blue are from it: light and shade move the first alone.
+    A histogram of the pixels that the network is sure of says how likely each pixel's colour is for hair, clothes,
+    pants and skin of this person, as colour models do in GrabCut (Rother et al., 2004). A region gets so much of the
+    logarithm as is above the mean over those that the person shows; a region without a model, and the background, none.
     """
+    shares = _softmax(logits_HxWx8)
+    sure, tones = shares * (shares > _SURE), _tones(image_HxWx3)
+    low, high = _SPAN
+    place = tuple(np.moveaxis(((tones - low) / (high - low) * _BINS).astype(int).clip(0, np.subtract(_BINS, 1)), -1, 0))
+    likely = {}
+    for number, (_, models) in enumerate(_ALIKE):
+        weights = sure[..., models].sum(-1)
+        if weights.sum() >= _LEAST_SURE:
+            histogram = _histogram(tones, weights)
+            likely[number] = np.log(histogram + _FLOOR * histogram.max())[place]
+    added = np.zeros_like(logits_HxWx8, dtype=np.float32)
+    if likely:
+        mean = sum(likely.values()) / len(likely)
+        for number, logarithm in likely.items():
+            added[..., _ALIKE[number][0]] = _SAY * (logarithm - mean).clip(-_MOST, _MOST)[..., None]
+    return added
+
+
+def _tones(image_HxWx3):
+    """Brightness, and red and blue beside it, of a picture in [-1, 1]: light and shade move the first alone."""
     tone = np.log((image_HxWx3 + 1) / 2 + _DARK)
     brightness = tone.mean(-1)
-    values = np.stack([brightness, tone[..., 0] - brightness, tone[..., 2] - brightness], -1)
-    counts, _ = np.histogramdd(
-        values.clip(*_SPAN).reshape(-1, 3), _BINS, list(np.transpose(_SPAN)), weights=weights_HxW.ravel()
-    )
+    return np.stack([brightness, tone[..., 0] - brightness, tone[..., 2] - brightness], -1).clip(*_SPAN)
+
+
+def _histogram(tones_HxWx3, weights_HxW):
+    """Of `_tones`, smoothed, of sum 1."""
+    edges = list(_SPAN.T)
+    counts, _ = np.histogramdd(tones_HxWx3.reshape(-1, 3), _BINS, edges, weights=weights_HxW.ravel())
     smooth = ndimage.gaussian_filter(counts, _SMOOTH)
     return smooth / smooth.sum()
 

@@ -133,11 +133,38 @@ def test_cloths_without_a_colour_in_common_are_far_apart():
     assert region_network.dress_cues(*_clothed(DARK, RED), JOINTS)[1] > 3
 
 
-def test_light_and_shade_move_no_colour():
-    colours = [region_network._colours(np.float32([[[x, x, x]]]), np.ones((1, 1))) for x in (-0.9, 0.9)]
-    # The axes of red and blue beside brightness: the same in the dark and in the light.
-    np.testing.assert_allclose(*(histogram.sum(0) for histogram in colours), atol=1e-6)
-    assert abs(colours[0].sum((1, 2)) - colours[1].sum((1, 2))).max() > 0.3
+def test_light_and_shade_move_brightness_alone():
+    dark, light = (region_network._tones(np.float32([x, x, x])) for x in (-0.9, 0.9))
+    np.testing.assert_allclose(dark[1:], light[1:], atol=1e-6)
+    assert light[0] - dark[0] > 1
+
+
+def _sure_of(places):
+    """Logits that are sure of a region, 5 above the others, in some rows of a frame, and undecided elsewhere."""
+    logits = np.zeros((128, 88, 8), np.float32)
+    for region, rows in places.items():
+        logits[rows, :, region] = 5
+    return logits
+
+
+def test_a_sleeve_of_the_colour_of_the_cloth_is_no_skin():
+    """Rows of hair, face and cloth that are sure; below, in doubt, cloth's colour, skin's and one of nobody's."""
+    hair, face, cloth = slice(0, 20), slice(20, 40), slice(40, 60)
+    image = np.zeros((128, 88, 3), np.float32)
+    image[hair], image[face], image[cloth] = [-0.8] * 3, [0.5, 0.1, -0.1], [-0.6, -0.4, 0.4]
+    image[60:80], image[80:100], image[100:] = image[50, 0], image[30, 0], [-0.9, 0.9, -0.9]
+    logits = _sure_of({region_network.HAIR: hair, region_network.FACE: face, UPPER: cloth})
+    added = region_network.by_colours(image, logits)
+    of_cloth, of_skin, of_nobody = (added[row, 0] for row in (70, 90, 110))
+    assert of_cloth[UPPER] == of_cloth[DRESS] > 1 and of_cloth[region_network.SKIN] < -0.5
+    assert of_skin[region_network.SKIN] == of_skin[region_network.LEG] > 1 and of_skin[UPPER] < -0.5
+    np.testing.assert_allclose(of_nobody, 0, atol=0.5)
+    # Trousers are not to be seen: nothing is said of them, nor of the background.
+    assert not added[..., [0, PANTS]].any()
+
+
+def test_without_pixels_to_be_sure_of_colours_say_nothing():
+    assert not region_network.by_colours(np.zeros((128, 88, 3), np.float32), _sure_of({})).any()
 
 
 @pytest.mark.parametrize("missing", [[1], [8, 11]], ids=["the neck", "the hips"])
