@@ -93,7 +93,7 @@ def run_steps(run: Run, current: state.TrainState, checkpoints: Checkpoints) -> 
     size, seed = run.settings.size, run.settings.seed
     batches = data.open_batches(run.train_source, first, options, size=size, seed=seed)
     program_of, batches = compile_for_batches(run, current, batches)
-    term_norms = step_lib.jit_term_norms(run.settings, run.mesh)
+    term_norms = step_lib.make_term_norms(run.settings, run.mesh)
     shown = data.spread_batch(run.test_source, options.sheet_pairs, run.settings.size)
     samples = Samples(base.make(run.settings), run.mesh, shown)
     with (

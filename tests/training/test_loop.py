@@ -101,7 +101,7 @@ def finished(tmp_path_factory, patch, watch, tiny_settings, make_batch, first_st
     settings = tiny_settings(train={**CADENCES, "steps": STEPS})
     folder, mesh = tmp_path_factory.mktemp("loop"), devices.make_mesh(jax.devices()[:2])
     patch.setattr(step_lib, "jit_step", jit_step)
-    patch.setattr(step_lib, "jit_term_norms", lambda *_: jax.jit(norms))
+    patch.setattr(step_lib, "make_term_norms", lambda *_: jax.jit(norms))
     patch.setattr(data, "open_batches", lambda source, first, *_, **__: iter(map(make_batch, range(first, STEPS))))
     patch.setattr(data, "spread_batch", lambda *_: make_batch(0))
     run = loop.Run(settings, folder, mesh, {}, [], [0])
