@@ -152,7 +152,7 @@ class RegionNetwork:
             cues = dress_cues(image, logits, joints)
             leaning = _leaning(_softmax(logits)) if cues is None else cues @ self._dress["kernel"] + self._dress["bias"]
             logits[..., [UPPER, PANTS] if leaning > 0 else DRESS] -= _RULED_OUT
-            logits += by_colours(image, logits)
+        logits += by_colours(image, logits)
         return paint_back(logits, window, person, photo_HxWx3)
 
     def cues(self, photo_HxWx3: np.ndarray, joints_Jx2: np.ndarray, mask_HxW: np.ndarray) -> np.ndarray | None:
