@@ -129,5 +129,6 @@ def _convert(model: str | Path | None) -> None:
 
 if __name__ == "__main__":
     workers.ask_for_large_pages()
+    workers.look_for_garbage_rarely()
     define_flags()
     console.run(main)

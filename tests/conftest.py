@@ -32,9 +32,12 @@ from scrn_jax.models.pretrained import weights  # noqa: E402
 # Before `double_precision`: a module imported in it keeps float64 as the default of its functions for good.
 from scrn_jax.models.scrn import model as scrn_model  # noqa: E402, F401
 from scrn_jax.runtime import devices as devices_lib  # noqa: E402
+from scrn_jax.runtime import workers  # noqa: E402
 from scrn_jax.training import stages, state  # noqa: E402
 from scrn_jax.training import step as step_lib  # noqa: E402
 from scrn_jax.training.checkpoints import QUICK_COMPILE  # noqa: E402
+
+workers.look_for_garbage_rarely()  # as the program does: a tenth of the tests' time
 
 HEIGHT, WIDTH, BATCH, STEPS = 32, 36, 4, 8
 # Two levels in each encoder are as good a test as the paper's four and five, and a step compiles in four fifths.
