@@ -48,7 +48,7 @@ PRESETS: dict[str, dict[str, Any]] = {
              "steps": 120_000, "optim": PAPERS_OPTIM},
     "best": {"size": (256, 176), "batch_size": 2, "loss": BEST_LOSSES, "parsing": "cross_entropy",
              "model": {**PAPERS_SIZE, **scrn_settings.BETTER_PICTURES}, "features": {}, "steps": 120_000,
-             "optim": {**PAPERS_OPTIM, "muon_learning_rate": 0.02}},
+             "optim": {**PAPERS_OPTIM, "muon_learning_rate": 0.02, "constant_steps": 20_000}},
 }  # fmt: skip
 
 # What XLA tries on the GPU while it compiles (a CPU ignores all of it): the algorithms of cuDNN and cuBLAS, kernels of
