@@ -3,7 +3,7 @@
     python -m scrn_jax.main --config configs/demo.py --workdir runs/demo
 
 Reached on 480 pairs of unseen people, the mean of three seeds: LPIPS on VGG16 0.118, SSIM 0.824, PSNR 22.63 dB (flat
-paint, seed 0: 0.228, 0.775, 21.26), in 9.8 minutes and 3.1 GB on two idle cores of an AMD EPYC.
+paint, seed 0: 0.228, 0.775, 21.26), in 8.9 minutes and 3.1 GB on two idle cores of an AMD EPYC.
 `configs/demo.py:people_v1` is what docs/methods.md compares: 300 people, 2,400 steps, all of it from the start.
 `configs/demo.py:smoke` runs all of it in about a minute, without learning anything, for tests.
 """
