@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks import machine, timing, workload
 from scrn_jax.models import base, upsampling
 from scrn_jax.models.scrn import coarse, refine
-from scrn_jax.person import heatmaps, paint
+from scrn_jax.person import body, heatmaps, paint
 
 STEP = "whole step"
 
@@ -38,7 +38,7 @@ def _inputs(settings) -> dict[str, tuple]:
         return jax.nn.softmax(features(*sides, number))
 
     image, on_grid = jnp.tanh(features(height, width, 3)), features(*grid, channels)
-    hints, painted = 8 + paint.PARTS, 3 + 1  # channels: carried regions and nearness; the picture and its weight
+    hints, painted = 8 + body.PARTS, 3 + 1  # channels: carried regions and nearness; the picture and its weight
     seen = image if model.paint == "none" else jnp.concatenate([image, features(height, width, painted)], -1)
     return {
         "parsing block": ((*poses(2), maps(8 + hints * model.parsing_hints)),),
@@ -112,8 +112,8 @@ def _paint(settings) -> dict[str, tuple[list[workload.Compiled], tuple, int]]:
     source, target = (jax.nn.one_hot(batch[f"{side}_parsing"], 8) for side in ("source", "target"))
 
     def work(image, source, target, *poses):
-        parts = paint.part_map(*poses, *settings.size)
-        hints = paint.carry_labels(source, *parts), paint.nearness(parts[1])
+        parts = body.part_map(*poses, *settings.size)
+        hints = paint.carry_labels(source, *parts), body.nearness(parts[1])
         if model.paint == "none":
             return hints
         return hints, paint.Paint.of(image, source, parts, target, **model.paint_options)

@@ -12,7 +12,7 @@ import numpy as np
 from scrn_jax.metrics import by_region, face, groups, lpips, mesh, psnr, ssim
 from scrn_jax.models.base import INPUTS, TrainableModel, to_eight_bits
 from scrn_jax.models.ops.convolutions import CORE
-from scrn_jax.person import paint, regions
+from scrn_jax.person import body, paint, regions
 from scrn_jax.runtime import devices as devices_lib
 
 BASELINES = ("flat_paint_true", "carried_true", "copy_source", "mean_image")
@@ -70,7 +70,7 @@ def pictures(
     )
     colours = paint.region_colours(source, source_regions)
     flat_true = paint.flat_paint(colours, true_regions)
-    parts = paint.part_map(batch["source_pose"], batch["target_pose"], *source.shape[1:3])
+    parts = body.part_map(batch["source_pose"], batch["target_pose"], *source.shape[1:3])
     carried = paint.Paint.of(source, source_regions, parts, true_regions, carried=True, background_kept=True)
     results = {"generated": "image", **model.scored}
     rows = {row: (outputs[name] + 1) / 2 for row, name in results.items()}

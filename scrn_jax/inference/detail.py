@@ -1,9 +1,10 @@
-"""The photo's own detail in a larger copy of what the model paints.
+"""The photo's own pattern in a larger copy of what the model paints.
 
-A model of 256x176 paints blurred faces and prints; the photo has them sharp. What its own frame shrunk to the model's
-lacks, its finer structure, the body's parts take to the target pose (`person.paint`), where it is added to the enlarged
-picture, if the source shows there what the model paints. Only the structure is moved: where two parts meet whose
-colours differ, no edge comes along. A head that looks the same way in both poses is moved as a whole, hair and all.
+A model of 256x176 paints faces, prints and folds blurred, or makes prints up; the photo has them sharp. Its pattern,
+what its pixels differ by from the mean around them, is taken along by the body (`person.moving`) and takes the place of
+the model's own, if the source shows there what the model paints. Colours and light at large stay the model's. Means are
+taken region by region, in the photo and in the picture: where two parts or regions meet whose colours differ, no edge
+comes along. A head that looks the same way in both poses is moved as a whole, hair and all.
 """
 
 import dataclasses
@@ -13,7 +14,8 @@ import numpy as np
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
-from scrn_jax.person import joints, paint, regions
+from scrn_jax.inference import pattern
+from scrn_jax.person import joints, moving, paint, regions
 from scrn_jax.person.guided import along_edges
 from scrn_jax.person.resizing import resize_maps
 
@@ -21,11 +23,11 @@ _ROWS, _MOST_TIMES = 512, 4  # of pictures by default; and how many times as lar
 _SOFTNESS, _REACH = 0.7, 3  # pixels of the model's frame: outlines of its regions are rounded by such a Gaussian
 _SEEN, _CERTAINTY = 256, 4  # rows of the source by which its outlines are drawn; a power of the shares found
 _SURE = 0.9  # how sure a pixel's region has to be for its detail: at outlines, others' pixels would come along
-_BESIDE, _LEAST = 5, 1e-6  # pixels of the model's frame; the least share to divide by
 _SPECKLES = 3  # pixels of the model's frame: its colours fringe at outlines
-# Grey levels between the model's and the carried pixels at which half of the detail is left out: there the model says
-# that something else is to be seen.
-_TRUST = 40.0
+_SOFT = 1 / 256  # of the frame's height: so softly a pattern begins
+# Grey levels between the mean colours of the model and of the moved pixels at which half of the pattern is left out:
+# there the model says that something else is to be seen.
+_TRUST = 60.0
 _FACE, _NECK, _EYES_AND_NOSE, _SHOULDERS = (0, 14, 15, 16, 17), 1, (0, 14, 15), (2, 5)
 _HEAD = (1, 5)  # hair and face
 # How far the face's joints may lie from where the source's head would have them, as a share of the way from neck to
@@ -47,7 +49,8 @@ class Source:
     large: uint8 (kH, kW, 3), k whole. regions: its regions (H, W). joints: (18, 2) in pixels of (H, W).
     masks: the regions in the larger size with outlines along the picture's edges: float32 (kH, kW, 8), shares of 1.
     sure: the same where they are sure of one region, all background elsewhere.
-    layers: the picture and its finer structure, 0 where its region is not sure, in grey levels: float32 (kH, kW, 6).
+    layers: the picture and its pattern, 0 where its region is not sure, in grey levels: float32 (kH, kW, 6).
+    reaches: of the mean around a pixel, by region, in pixels of (H, W).
     """
 
     large: np.ndarray
@@ -56,16 +59,18 @@ class Source:
     masks: np.ndarray = dataclasses.field(init=False)
     sure: np.ndarray = dataclasses.field(init=False)
     layers: np.ndarray = dataclasses.field(init=False)
+    reaches: np.ndarray = dataclasses.field(init=False)
 
     def __post_init__(self):
         soft = _soft_regions(self.regions, self.large.shape[:2])
         # To a power, because prints make the filter unsure inside a region.
         masks = _shares(along_edges(soft, self.large, _SEEN).clip(0) ** _CERTAINTY)
-        sure = masks * (masks.max(-1, keepdims=True) > _SURE)
-        structure = _structure(self.large, sure, self.regions.shape)
-        layers = np.concatenate([self.large, structure], axis=-1, dtype=np.float32)
+        small, reaches = self.regions.shape, pattern.reaches_of(self.joints, len(self.regions))
+        sure = masks * (masks.max(-1) > _SURE)[..., None]
+        large = pattern.with_own_colours(self.large, masks, small)
+        layers = np.concatenate([large, pattern.pattern_of(large, sure, reaches, small)], -1, dtype=np.float32)
         sure[..., 0] += 1 - sure.sum(-1)  # counts as background, which is not carried
-        for name, value in (("masks", masks), ("sure", sure), ("layers", layers)):
+        for name, value in (("masks", masks), ("sure", sure), ("layers", layers), ("reaches", reaches)):
             object.__setattr__(self, name, value)
 
 
@@ -88,19 +93,13 @@ def enlarge(
       float32 (kH, kW, 3) from 0 to 255 but for rounding, and float32 (kH, kW) in [0, 1].
     """
     picture = without_speckles(picture)
-    small, large = source.regions.shape, source.large.shape[:2]
-    times = large[0] // small[0]
+    large = source.large.shape[:2]
+    times = large[0] // source.regions.shape[0]
     here, there = source.masks, _soft_regions(labels, large)
     poses = [joints.move(np.asarray(pose), (times, times)) for pose in (source.joints, target_joints)]
     own = np.ones(regions.NUM_REGIONS, np.float32) if share is None else np.float32(1) - share
-    found = _carry(source.layers[None], source.sure[None], *(pose[None] for pose in poses), there[None])
-    carried, weight = (np.asarray(part)[0] for part in found)
-    weight = (weight[..., 0] * (there @ own))[..., None]
-    known, total = (resize_maps(part, small, Image.Resampling.BOX) for part in (weight, carried[..., :3] * weight))
-    apart = np.abs(total / np.maximum(known, 1e-3) - picture).mean(-1, keepdims=True)
-    trusted = weight * resize_maps(np.where(known > 0.1, 1 / (1 + (apart / _TRUST) ** 4), 0), large)
-    change = trusted * carried[..., 3:]
-    enlarged, person = resize_maps(picture, large) + change, np.clip(2 * (1 - there[..., 0]) - 0.5, 0, 1)
+    enlarged = resize_maps(picture, large) + _change(source, picture, labels, there, own, *poses)
+    person = np.clip(2 * (1 - there[..., 0]) - 0.5, 0, 1)
     head = None if share is not None and share[list(_HEAD)].any() else _head(source.large, here, *poses)
     if head is None:
         return enlarged, person
@@ -117,19 +116,23 @@ def without_speckles(picture: np.ndarray) -> np.ndarray:
     return np.asarray(Image.merge("YCbCr", [brightness, *calm]).convert("RGB"))
 
 
-def _structure(large: np.ndarray, masks: np.ndarray, small: tuple[int, int]) -> np.ndarray:
-    """What a picture (kH, kW, 3) loses at the size `small`, region by region: in a mean over others, outlines would be
-    structure, too."""
-    structure = np.zeros(large.shape, np.float32)
-    for region in range(1, regions.NUM_REGIONS):
-        mask = masks[..., region, None]
-        if mask.any():
-            known = resize_maps(np.concatenate([large * mask, mask], -1), small, Image.Resampling.BOX)
-            around = ndimage.uniform_filter(known, (_BESIDE, _BESIDE, 1))
-            # Beside the region its colours go on, so that enlarging finds no hole there.
-            colour, share = np.split(np.where(known[..., 3:] > 0, known, around), [3], axis=-1)
-            structure += mask * (large - resize_maps(colour / np.maximum(share, _LEAST), large.shape[:2]))
-    return structure
+def _change(source: Source, picture, labels, there, own, source_pose, target_pose) -> np.ndarray:
+    """What the source's pattern changes of the enlarged picture: float32 (kH, kW, 3) in grey levels.
+
+    Args:
+      there: the target's regions (kH, kW, 8), shares. own: (8,), how far each region is the source's.
+      source_pose, target_pose: (18, 2) in pixels of (kH, kW).
+    """
+    small, large = labels.shape, there.shape[:2]
+    found = _move(source.layers[None], source.sure[None], source_pose[None], target_pose[None], there[None])
+    moved, weight = (np.asarray(part)[0] for part in found)
+    weight = weight * (there[..., 1:] @ own[1:])[..., None]
+    masks = np.eye(regions.NUM_REGIONS, dtype=np.float32)[labels]
+    known, total = (resize_maps(part, small, Image.Resampling.BOX) for part in (weight, moved[..., :3] * weight))
+    apart = pattern.level_of(total - known * picture, known, masks, source.reaches)
+    trusted = (labels > 0)[..., None] / (1 + (np.abs(apart).mean(-1, keepdims=True) / _TRUST) ** 4)
+    taken = resize_maps(trusted, large) * ndimage.gaussian_filter(weight, (_SOFT * large[0], _SOFT * large[0], 0))
+    return taken * (moved[..., 3:] - resize_maps(pattern.pattern_of(picture, masks, source.reaches, small), large))
 
 
 def _head(source, masks, source_pose, target_pose) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
@@ -185,10 +188,8 @@ def _shoulders(pose: np.ndarray) -> float:
 
 
 @jax.jit
-def _carry(image, masks, source_pose, target_pose, parsing):
-    parsing = paint.sharpen(parsing)
-    flat = paint.flat_paint(paint.region_colours(image, masks), parsing)
-    return paint.carry(image, masks, source_pose, target_pose, parsing, flat)
+def _move(layers, masks, source_pose, target_pose, parsing):
+    return moving.move(layers, masks, source_pose, target_pose, paint.sharpen(parsing))
 
 
 def _soft_regions(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -5,26 +5,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scrn_jax.person import joints, paint
+from scrn_jax.person import body, joints, paint
 
 HEIGHT, WIDTH = 64, 48
 UPPER, FACE, SKIN, LEG = 2, 5, 6, 7
-# Somebody upright in the middle of the frame, seen from the front; (y, x).
-FRONT = np.array(
-    [[12, 24], [18, 24], [18, 18], [26, 16], [34, 15], [18, 30], [26, 32], [34, 33], [36, 20], [46, 20], [56, 20],
-     [36, 28], [46, 28], [56, 28], [11, 23], [11, 25], [12, 21], [12, 27]],
-    np.float32,
-)  # fmt: skip
 # Compiled once for each shape; operation by operation, each of their hundreds would be.
-part_map, carry = jax.jit(paint.part_map, static_argnums=(2, 3)), jax.jit(paint.carry)
+part_map, carry = jax.jit(body.part_map, static_argnums=(2, 3)), jax.jit(paint.carry)
+
+
+def _moved(pose, offset, scale=1.0):
+    return joints.move(pose, scale=(scale, scale), offset=offset)
 
 
 def _one_hot(labels):
     return jax.nn.one_hot(labels, 8)
-
-
-def _moved(offset, scale=1.0):
-    return joints.move(FRONT, scale=(scale, scale), offset=offset)
 
 
 def test_a_regions_colour_is_its_mean_under_soft_masks():
@@ -56,47 +50,6 @@ def test_sharpened_doubt_is_squared_and_still_a_distribution():
     np.testing.assert_allclose(paint.sharpen(np.array([0.75, 0.25, 0.0]), 2), [0.9, 0.1, 0], rtol=1e-6)
 
 
-def test_the_same_pose_maps_every_pixel_to_itself_by_whatever_part():
-    positions, distances = part_map(FRONT[None], FRONT[None], HEIGHT, WIDTH)
-    grid = np.stack(np.meshgrid(np.arange(HEIGHT), np.arange(WIDTH), indexing="ij"), -1)
-    expected = np.broadcast_to(grid[None, :, :, None], positions.shape)
-    np.testing.assert_allclose(positions, expected, atol=0.05)
-    assert distances.shape == (1, HEIGHT, WIDTH, paint.PARTS)
-
-
-def test_a_person_who_is_shifted_and_half_as_large_is_found_where_the_joints_say():
-    source = _moved((4, -3), 0.5)
-    positions, _ = part_map(source[None], FRONT[None], HEIGHT, WIDTH)
-    for part, (inner, _, _) in enumerate(paint.LIMBS, 1):
-        y, x = FRONT[inner].astype(int)
-        np.testing.assert_allclose(positions[0, y, x, part], source[inner], atol=0.1)
-    # A limb's width shrinks with the body: 2 pixels beside the shin are 1 in the source.
-    np.testing.assert_allclose(positions[0, 51, 22, 7] - positions[0, 51, 20, 7], [0, 1], atol=0.02)
-
-
-def test_a_raised_forearm_turns_its_pixels_with_it():
-    target = FRONT.copy()
-    target[4] = [18, 16]  # the wrist straight above the elbow, where it was 8 below it
-    positions, distances = part_map(FRONT[None], target[None], HEIGHT, WIDTH)
-    assert distances[0, 22, 16, 3] < 0.1
-    source_elbow, source_wrist = FRONT[3], FRONT[4]
-    np.testing.assert_allclose(positions[0, 22, 16, 3], (source_elbow + source_wrist) / 2, atol=0.1)
-
-
-def test_a_part_that_a_pose_lacks_is_far_from_every_pixel():
-    source = FRONT.copy()
-    source[10] = joints.MISSING
-    distances = np.asarray(part_map(source[None], FRONT[None], HEIGHT, WIDTH)[1])
-    shin = 1 + [limb[:2] for limb in paint.LIMBS].index((9, 10))
-    assert (distances[..., shin] == 1e6).all() and (np.delete(distances, shin, -1) < 1e6).all()
-
-
-def test_sampling_is_bilinear_and_goes_on_beyond_the_edge():
-    maps = jnp.array([[[[0.0], [1.0]], [[2.0], [3.0]]]])
-    at = jnp.array([[[[0.0, 0.25], [0.5, 0.5], [-3.0, 9.0]]]])
-    np.testing.assert_allclose(paint.sample(maps, at)[0, 0, :, 0], [0.25, 1.5, 1.0], rtol=1e-6)
-
-
 @pytest.fixture(scope="module")
 def striped():
     """A person of upper clothes, face and legs with horizontal stripes, on white; (image, masks)."""
@@ -107,56 +60,56 @@ def striped():
     return image[None].astype(np.float32), _one_hot(labels)
 
 
-def test_carried_to_the_same_pose_the_person_is_as_before(striped):
+def test_carried_to_the_same_pose_the_person_is_as_before(striped, front):
     image, masks = striped
     flat = jnp.zeros_like(image)
-    picture, weight = carry(image, masks, FRONT[None], FRONT[None], masks, flat)
+    picture, weight = carry(image, masks, front[None], front[None], masks, flat)
     foreground = np.asarray(masks.argmax(-1) > 0)
     np.testing.assert_allclose(weight[..., 0], foreground, atol=0.05)
     assert np.abs(picture - image)[foreground].mean() < 0.02
     np.testing.assert_allclose(picture[~foreground], 0, atol=0.05)
 
 
-def test_stripes_follow_a_person_who_moves_by_whole_pixels(striped):
+def test_stripes_follow_a_person_who_moves_by_whole_pixels(striped, front):
     image, masks = striped
     moved = [np.roll(array, (3, -5), (1, 2)) for array in (image, masks)]
-    picture, _ = carry(image, masks, FRONT[None], _moved((3, -5))[None], moved[1], jnp.zeros_like(image))
+    picture, _ = carry(image, masks, front[None], _moved(front, (3, -5))[None], moved[1], jnp.zeros_like(image))
     foreground = moved[1].argmax(-1) > 0
     assert np.abs(picture - moved[0])[foreground].mean() < 0.02
 
 
-def test_where_the_source_does_not_show_the_region_flat_paint_stays(striped):
+def test_where_the_source_does_not_show_the_region_flat_paint_stays(striped, front):
     image, masks = striped
     wanted = _one_hot(np.where(masks.argmax(-1) > 0, 3, 0))  # a dress, of which the source has nothing
     flat = jnp.full_like(image, 0.125)
-    picture, weight = carry(image, masks, FRONT[None], FRONT[None], wanted, flat)
+    picture, weight = carry(image, masks, front[None], front[None], wanted, flat)
     np.testing.assert_array_equal(weight, 0)
     np.testing.assert_array_equal(picture, flat)
 
 
-def test_without_any_joint_nothing_is_carried_and_nothing_is_undefined(striped):
+def test_without_any_joint_nothing_is_carried_and_nothing_is_undefined(striped, front):
     image, masks = striped
     nobody = np.full((1, 18, 2), joints.MISSING, np.float32)
     flat = jnp.full_like(image, 0.125)
-    for source, target in ((nobody, FRONT[None]), (FRONT[None], nobody), (nobody, nobody)):
+    for source, target in ((nobody, front[None]), (front[None], nobody), (nobody, nobody)):
         picture, weight = carry(image, masks, source, target, masks, flat)
         np.testing.assert_array_equal(weight, 0)
         np.testing.assert_array_equal(picture, flat)
         assert not paint.carry_labels(masks, *part_map(source, target, HEIGHT, WIDTH)).any()
 
 
-def test_regions_are_carried_with_the_nearest_part(striped):
+def test_regions_are_carried_with_the_nearest_part(striped, front):
     _, masks = striped
-    carried = paint.carry_labels(masks, *part_map(FRONT[None], _moved((3, -5))[None], HEIGHT, WIDTH))
+    carried = paint.carry_labels(masks, *part_map(front[None], _moved(front, (3, -5))[None], HEIGHT, WIDTH))
     expected = np.roll(masks, (3, -5), (1, 2))
     assert (carried.argmax(-1) == expected.argmax(-1))[:, 8:60, 8:36].mean() > 0.97
 
 
-def test_a_kept_background_is_the_sources_own_and_counts_as_carried(striped, quick_compile):
+def test_a_kept_background_is_the_sources_own_and_counts_as_carried(striped, quick_compile, front):
     image, masks = striped
     image = np.where(np.asarray(masks[..., :1]) > 0, np.linspace(-1, 1, WIDTH)[:, None], image).astype(np.float32)
     target = masks[:, ::-1]  # somebody else, so that both uncovered and hidden background is asked for
-    parts = part_map(FRONT[None], FRONT[None], HEIGHT, WIDTH)
+    parts = part_map(front[None], front[None], HEIGHT, WIDTH)
     paint_of = jax.jit(paint.Paint.of, static_argnames=("carried", "background_kept"), compiler_options=quick_compile)
     flat, kept = (paint_of(image, masks, parts, target, carried=True, background_kept=k) for k in (False, True))
     asked, there = np.asarray(target[..., 0] > 0), np.asarray(kept.weight[..., 0])

@@ -10,7 +10,7 @@ from scrn_jax.models import base, layers, upsampling
 from scrn_jax.models.scrn.coarse import CoarseGenerator, DetailedParsingBlock, ParsingBlock
 from scrn_jax.models.scrn.refine import InjectStyle, PaintingDecoder, RefineArea, StyleEncoder
 from scrn_jax.models.scrn.settings import Model
-from scrn_jax.person import heatmaps, paint
+from scrn_jax.person import body, heatmaps, paint
 
 GRID = 4  # pixels a cell of the feature grid
 
@@ -60,8 +60,8 @@ class SCRN(nn.Module):
 
         hints = []
         if model.parsing_hints or model.paint != "none":
-            parts = paint.part_map(source_pose, target_pose, height, width)
-            hints = [paint.carry_labels(source_parsing, *parts), paint.nearness(parts[1])]
+            parts = body.part_map(source_pose, target_pose, height, width)
+            hints = [paint.carry_labels(source_parsing, *parts), body.nearness(parts[1])]
         parsing_maps = jnp.concatenate([source_parsing, *(hints if model.parsing_hints else [])], axis=-1)
         parsing_logits = self._parsing_block()((rows, columns, parsing_maps))
         given = nn.softmax(parsing_logits)
@@ -73,7 +73,7 @@ class SCRN(nn.Module):
             paint_of = partial(paint.Paint.of, **model.paint_options)
             painted = paint_of(source_image, source_parsing, parts, parsing)
             if style is not None:
-                their_parts = paint.part_map(style["pose"], target_pose, height, width)
+                their_parts = body.part_map(style["pose"], target_pose, height, width)
                 theirs = paint_of(style["image"], other, their_parts, parsing)
                 painted = painted.towards(theirs, style["share"], parsing)
             seen = jnp.concatenate([source_image, painted.picture, painted.weight], axis=-1)

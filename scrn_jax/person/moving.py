@@ -1,0 +1,145 @@
+"""The source's pixels taken along by the body, for pictures that people look at.
+
+Models have learned with `paint.carry`, which therefore stays as it is. What is different here:
+
+- a torso seen from the other side is the source's, mirrored, and one whose hips are not shown goes by its shoulders;
+- a dress or a skirt moves as one piece, by hips and knees, not with the legs;
+- where parts take a pixel from nearly the same place, it comes from in between, so that prints go on across joints.
+
+All arrays are float32; positions and joints are (y, x) in pixels with pixel centres at integers, missing joints
+(-1, -1).
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scrn_jax.person import body, paint, regions
+
+_NECK, _RIGHT_SHOULDER, _LEFT_SHOULDER, _HIPS, _KNEES = 1, 2, 5, (8, 11), (9, 12)
+# Of the parts of `body` and the skirt, which is the last.
+_IS_LEG = np.array([0, *(limb[0] in (*_HIPS, *_KNEES) for limb in body.LIMBS), 0], np.float32)
+_IS_SKIRT = np.eye(body.PARTS + 1, dtype=np.float32)[-1]
+_DRESS, _PANTS = regions.NAMES.index("dress"), regions.NAMES.index("pants")
+# Half widths that a pixel of a skirt goes further for the skirt's part, and one of something else for another: less
+# than for the right region.
+_KIND = 3.0
+_SHARPNESS = 3.0  # how fast parts lose their say with each half width that they are farther than the nearest
+_NEAR = 0.02  # of the frame's height: so near to each other are places that are mixed
+# Scatters, as shares of the frame's height, that weigh as much as that of the joints does: a torso seen from the side
+# is a line, and knees that spread do not stretch a skirt's print.
+_TORSO_STIFFNESS, _SKIRT_STIFFNESS = 1 / 13, 4 / 13
+_THIGH, _ACROSS = 2 / 3, 7  # how far down the thighs, and at how many points between them, trousers show a gap
+_einsum = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+
+
+def move(maps_BxHxWxC, masks_BxHxWxR, source_pose_Bx18x2, target_pose_Bx18x2, parsing_BxHxWxR):
+    """The source's maps where the body takes them, and how far each pixel is known.
+
+    Args:
+      maps_BxHxWxC: whatever is known of the source's pixels; masks_BxHxWxR: its regions, shares or one-hot.
+      parsing_BxHxWxR: the target's regions, a distribution; see `paint.sharpen`.
+
+    Returns:
+      maps (B, H, W, C), anything where nothing is known, and weight (B, H, W, 1) in [0, 1].
+    """
+    height, width = masks_BxHxWxR.shape[1:3]
+    labels = masks_BxHxWxR.argmax(-1)
+    positions, distances = part_map(source_pose_Bx18x2, target_pose_Bx18x2, height, width)
+    nearest = jnp.round(positions).astype(jnp.int32)
+    agreeing = paint.agreement(labels, parsing_BxHxWxR, nearest[..., 0], nearest[..., 1])
+    closed = _is_closed(masks_BxHxWxR, source_pose_Bx18x2) & _is_closed(parsing_BxHxWxR, target_pose_Bx18x2)
+    skirt = parsing_BxHxWxR[..., _DRESS] + closed[:, None, None] * parsing_BxHxWxR[..., _PANTS]
+    wrong = skirt[..., None] * _IS_LEG + (1 - skirt[..., None]) * _IS_SKIRT
+    cost = distances + paint.DETOUR * (1 - agreeing) + _KIND * wrong
+    part = cost.argmin(-1)
+    at = body.of_part(positions, part)
+    apart = ((positions - at[..., None, :]) ** 2).sum(-1) / (_NEAR * height) ** 2
+    share = jax.nn.softmax(-_SHARPNESS * cost - 0.5 * apart)
+    at = _einsum("bhwp,bhwpk->bhwk", share, positions)
+    total, weight = paint.take(maps_BxHxWxC, labels, parsing_BxHxWxR, at)
+    shown = jnp.take_along_axis(distances, part[..., None], 3) < body.FAR
+    return total / jnp.maximum(weight, 1e-6), jnp.sqrt(weight * shown)
+
+
+def part_map(source_pose_Bx18x2, target_pose_Bx18x2, height: int, width: int):
+    """As `body.part_map`, with another torso, and the part of a skirt as the last: (B, H, W, PARTS + 1, 2) positions
+    and (B, H, W, PARTS + 1) distances."""
+    positions, distances = body.part_map(source_pose_Bx18x2, target_pose_Bx18x2, height, width)
+    (source, in_source), (target, in_target) = body.with_head(source_pose_Bx18x2), body.with_head(target_pose_Bx18x2)
+    there = in_source & in_target
+    grid = jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij"), -1).astype(jnp.float32)
+    has_shoulders = there[:, _RIGHT_SHOULDER] & there[:, _LEFT_SHOULDER]
+    (across_s, across_t) = (pose[:, _LEFT_SHOULDER] - pose[:, _RIGHT_SHOULDER] for pose in (source, target))
+    (hip_s, has_hips), (hip_t, _), (knee_t, has_knees) = (
+        _middle(pose, there, points) for pose, points in ((source, _HIPS), (target, _HIPS), (target, _KNEES))
+    )
+    has_trunk = there[:, _NECK] & has_hips
+    trunk = _length(hip_s - source[:, _NECK]) / _length(hip_t - target[:, _NECK])
+    scale = jnp.where(has_trunk, trunk, jnp.where(has_shoulders, _length(across_s) / _length(across_t), 1.0))
+    scale = jnp.clip(scale, 1 / body.STRETCH, body.STRETCH)
+    other_side = has_shoulders & (across_s[:, 1] * across_t[:, 1] < 0)
+    like = scale[:, None] * jnp.stack([jnp.ones_like(scale), jnp.where(other_side, -1.0, 1.0)], -1)
+    size = body.size_of(target, in_target, height)
+
+    # Without hips the trunk hangs at right angles from the shoulders, twice as long as they are wide.
+    side = jnp.sign(across_t[:, 1])[:, None]
+    hanging = jnp.where(has_shoulders[:, None], 2 * side * across_t[:, ::-1] * jnp.array([1, -1]), jnp.array([1, 0]))
+    end = jnp.where(has_trunk[:, None], hip_t, target[:, _NECK] + hanging)
+    half = jnp.maximum(jnp.where(has_shoulders, _length(across_t) / 2, 0), 0.6 * body.TORSO_WIDTH * size)
+    torso = _nearest_map(source, target, there, body.TORSO, like, _TORSO_STIFFNESS * height, grid)
+    torso_far = _beside(grid, target[:, _NECK], end, half)
+    torso_far = jnp.where((there[:, _NECK] & (has_hips | has_shoulders))[:, None, None], torso_far, body.FAR)
+
+    hips = jnp.where(there[:, _HIPS].all(1), _length(target[:, _HIPS[0]] - target[:, _HIPS[1]]), 0)
+    skirt = _nearest_map(source, target, there, (*_HIPS, *_KNEES), like, _SKIRT_STIFFNESS * height, grid)
+    skirt_far = _beside(grid, hip_t, knee_t, jnp.maximum(hips, 0.2 * size))
+    skirt_far = jnp.where((has_trunk & has_knees)[:, None, None], skirt_far, body.FAR)
+    return (
+        jnp.concatenate([torso[:, :, :, None], positions[:, :, :, 1:], skirt[:, :, :, None]], 3),
+        jnp.concatenate([torso_far[..., None], distances[..., 1:], skirt_far[..., None]], 3),
+    )
+
+
+def _nearest_map(source, target, there_BxJ, points, like_Bx2, stiffness: float, grid_HxWx2):
+    """Positions (B, H, W, 2) by the affine map that takes the target's points to the source's, and is near to a given
+    one, `like` times (y, x): by least squares, with the latter as a scatter of `stiffness` pixels."""
+    weight = there_BxJ[:, points, None].astype(jnp.float32)
+    count = jnp.maximum(weight.sum(1), 1)
+    middle_t, middle_s = ((weight * pose[:, points, :]).sum(1) / count for pose in (target, source))
+    from_t, from_s = (
+        weight * (pose[:, points, :] - middle[:, None]) for pose, middle in ((target, middle_t), (source, middle_s))
+    )
+    moments = _einsum("bji,bjk->bik", from_t, from_t) + stiffness**2 * jnp.eye(2)
+    right = _einsum("bji,bjk->bik", from_t, from_s - from_t * like_Bx2[:, None])
+    matrix = body.solve_2x2(moments, right) + like_Bx2[:, :, None] * jnp.eye(2)
+    return middle_s[:, None, None] + _einsum("bhwi,bik->bhwk", grid_HxWx2 - middle_t[:, None, None], matrix)
+
+
+def _is_closed(masks_BxHxWxR, pose_Bx18x2):
+    """Whether somebody's pants show no gap between the thighs, as skirts do, and trousers on legs that are close."""
+    hips, knees = (pose_Bx18x2[:, points, :] for points in (_HIPS, _KNEES))
+    shown = ((hips >= 0) & (knees >= 0)).all((1, 2))
+    right, left = jnp.moveaxis(hips + _THIGH * (knees - hips), 1, 0)
+    along = right[:, None] + jnp.linspace(0, 1, _ACROSS)[:, None] * (left - right)[:, None]
+    nearest = jnp.round(along).astype(jnp.int32)
+    return shown & (body.gather(masks_BxHxWxR[..., _PANTS, None], nearest[..., 0], nearest[..., 1]) > 0.5).all((1, 2))
+
+
+def _middle(pose_BxJx2, there_BxJ, points):
+    """The mean of those points that are there (B, 2), and whether there are any (B,)."""
+    there = there_BxJ[:, points, None]
+    return jnp.where(there, pose_BxJx2[:, points, :], 0).sum(1) / jnp.maximum(there.sum(1), 1), there.any((1, 2))
+
+
+def _length(vectors_Bx2):
+    return jnp.sqrt((vectors_Bx2**2).sum(-1) + 1e-6)
+
+
+def _beside(grid_HxWx2, start_Bx2, end_Bx2, half_B):
+    """Distances (B, H, W) of pixels from a line, in half widths."""
+    along, start, half = (end_Bx2 - start_Bx2)[:, None, None], start_Bx2[:, None, None], half_B[:, None, None]
+    share = jnp.clip(((grid_HxWx2 - start) * along).sum(-1) / jnp.maximum((along**2).sum(-1), 1), 0, 1)
+    return jnp.sqrt(((grid_HxWx2 - start - share[..., None] * along) ** 2).sum(-1)) / half
