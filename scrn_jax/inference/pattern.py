@@ -18,10 +18,11 @@ _REACHES = np.array([0, _NEAR, _WIDELY, _WIDELY, _WIDELY, _NEAR, _NEAR, _WIDELY]
 _LEAST_REACH, _MOST_REACH = 1 / 85, 1 / 10  # shares of the frame's height
 _STIFF = 0.3  # of how far a mean reaches: by so much are planes drawn to being level
 _LEAST = 1e-4  # the least share to divide by
-# Hair and skin before clothes, whose outlines are unsure within such a share of the frame's height; the least share of
-# one of them beside a pixel; and how many pixels what looks like them is wide, to be more than a print's speckle, and
-# reaches further than it seems.
-_BEFORE, _CLOTHES, _BORDER, _BESIDE, _SPECKLE, _RIM = (1, 5, 6, 7), (2, 3, 4), 1 / 64, 0.02, 1, 2
+# Outlines of clothes are unsure within such a share of the frame's height, and mixed with what is beside them within
+# another: there a pixel counts as mixed from a quarter on, elsewhere from a half.
+_UNSURE, _MIXED, _QUARTER, _HALF = 1 / 64, 1 / 170, 1 / 3, 1.0  # the latter as the ratio of both distances
+_CLOTHES = [regions.NAMES.index(name) for name in ("upper clothes", "dress", "pants")]
+_BESIDE = 0.02  # the least share, around a pixel, of a region that is beside it
 
 
 def reaches_of(pose_18x2: np.ndarray, height: int) -> np.ndarray:
@@ -63,28 +64,32 @@ def level_of(total: np.ndarray, share: np.ndarray, masks: np.ndarray, reaches: n
 
 
 def with_own_colours(large: np.ndarray, masks: np.ndarray, small: tuple[int, int]) -> np.ndarray:
-    """The picture whose clothes do not show the colours of hair and skin before them: float32 (kH, kW, 3).
+    """The picture whose clothes do not show the colours of what is beside or before them: float32 (kH, kW, 3).
 
-    Where outlines are unsure, a strand on a shoulder or the rim of a hand would count as a print. What is nearer there
-    to their colours than to those of the clothes around takes the latter's mean.
+    Where outlines are unsure, a strand of hair on a shoulder, the rim of a hand or the wall behind would count as a
+    print. What is nearer there to their colours than to those of the clothes around takes the latter's mean. Of the
+    wall, only the outline's own pixels count: a print may have its colour.
     """
-    labels, shape, reach = masks.argmax(-1), large.shape[:2], _BORDER * small[0]
-    means, cloth, before = large.astype(np.float32), np.zeros(shape, np.float32), np.full(shape, np.inf, np.float32)
-    for region in (*_CLOTHES, *_BEFORE):
+    labels, shape, reach = masks.argmax(-1), large.shape[:2], _UNSURE * small[0]
+    means, far = large.astype(np.float32), np.full((2, *shape), np.inf, np.float32)
+    own, (before, wall) = np.zeros(shape, np.float32), far
+    for region in np.unique(labels):
         mask = (labels == region)[..., None].astype(np.float32)
-        if not mask.any():
-            continue
         share, total = (resize_maps(part, small, Image.Resampling.BOX) for part in (mask, large * mask))
         mean = resize_maps(_mean(total, share, reach), shape)
         apart = np.abs(large - mean).sum(-1)
         if region in _CLOTHES:
-            means, cloth = np.where(mask, mean, means), np.where(mask[..., 0], apart, cloth)
+            means, own = np.where(mask, mean, means), np.where(mask[..., 0], apart, own)
         else:
             beside = resize_maps(_around(share, reach), shape)[..., 0] > _BESIDE
-            before = np.where(beside, np.minimum(before, apart), before)
-    wrong = ndimage.binary_opening(cloth > before, iterations=_SPECKLE)
-    wrong = ndimage.binary_dilation(wrong, iterations=_RIM) & np.isin(labels, _CLOTHES)
-    return large + ndimage.gaussian_filter(wrong.astype(np.float32), 1)[..., None] * (means - large)
+            other = wall if region == 0 else before
+            np.minimum(other, apart, out=other, where=beside)
+    cloth = np.isin(labels, _CLOTHES)
+    rim = ndimage.binary_dilation(~cloth, iterations=max(1, round(_MIXED * shape[0])))
+    wrong = ndimage.binary_opening(own > _HALF * before)  # less is a print's speckle
+    wrong |= rim & (own > _QUARTER * np.minimum(before, wall))
+    wrong = (ndimage.binary_dilation(wrong) & cloth).astype(np.float32)
+    return large + ndimage.gaussian_filter(wrong, 1)[..., None] * (means - large)
 
 
 def _plane(total: np.ndarray, share: np.ndarray, reach: float) -> np.ndarray:

@@ -70,6 +70,15 @@ def test_a_dark_strand_on_light_cloth_is_hair_only_beside_hair(column, is_hair):
     np.testing.assert_array_equal(found[:, :12], picture[:, :12])
 
 
+def test_a_rim_as_bright_as_the_wall_is_cloth_and_a_bright_print_inside_stays():
+    """The outermost pixels of dark cloth are mixed with the white wall; further in there is a white stripe."""
+    labels = np.where(np.arange(48) < 12, 0, UPPER)[None].repeat(256, 0)
+    picture = np.where(labels == 0, 255, 40)[..., None].repeat(3, -1).astype(np.uint8)
+    picture[:, 12], picture[:, 24:26] = 150, 255
+    found = pattern.with_own_colours(picture, _masks(labels), (256, 48))
+    assert found[100, 12, 0] < 110 and found[100, 24, 0] == 255
+
+
 def test_means_reach_further_on_a_larger_person():
     pose = np.full((18, 2), -1.0)
     pose[[1, 8, 11]] = [50, 80], [110, 70], [110, 90]
