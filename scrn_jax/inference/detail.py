@@ -80,14 +80,20 @@ def times_of(height: int) -> int:
 
 
 def enlarge(
-    source: Source, picture: np.ndarray, labels: np.ndarray, target_joints: np.ndarray, share: np.ndarray | None = None
+    source: Source,
+    picture: np.ndarray,
+    labels: np.ndarray,
+    target_joints: np.ndarray,
+    share: np.ndarray | None = None,
+    other: Source | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """A picture of the model with the source's detail, and how far each pixel is the person's.
 
     Args:
       picture, labels: what the model paints, uint8 (H, W, 3), and its regions (H, W).
       target_joints: (18, 2) in pixels of (H, W).
-      share: (8,) in [0, 1], how far regions are dressed as another person's, whose detail is not the source's.
+      share: (8,) in [0, 1], how far regions are dressed as another person's; other: that person, whose pattern those
+        have, as far as they are. Without `other` it stays the model's.
 
     Returns:
       float32 (kH, kW, 3) from 0 to 255 but for rounding, and float32 (kH, kW) in [0, 1].
@@ -97,10 +103,13 @@ def enlarge(
     times = large[0] // source.regions.shape[0]
     here, there = source.masks, _soft_regions(labels, large)
     poses = [joints.move(np.asarray(pose), (times, times)) for pose in (source.joints, target_joints)]
-    own = np.ones(regions.NUM_REGIONS, np.float32) if share is None else np.float32(1) - share
-    enlarged = resize_maps(picture, large) + _change(source, picture, labels, there, own, *poses)
+    share = np.zeros(regions.NUM_REGIONS, np.float32) if share is None else share
+    enlarged = resize_maps(picture, large) + _change(source, picture, labels, there, 1 - share, *poses)
+    if other is not None and share.any():
+        their_pose = joints.move(np.asarray(other.joints), (times, times))
+        enlarged += _change(other, picture, labels, there, share, their_pose, poses[1])
     person = np.clip(2 * (1 - there[..., 0]) - 0.5, 0, 1)
-    head = None if share is not None and share[list(_HEAD)].any() else _head(source.large, here, *poses)
+    head = None if share[list(_HEAD)].any() else _head(source.large, here, *poses)
     if head is None:
         return enlarged, person
     head_picture, head_share, above = head
@@ -120,7 +129,7 @@ def _change(source: Source, picture, labels, there, own, source_pose, target_pos
     """What the source's pattern changes of the enlarged picture: float32 (kH, kW, 3) in grey levels.
 
     Args:
-      there: the target's regions (kH, kW, 8), shares. own: (8,), how far each region is the source's.
+      there: the target's regions (kH, kW, 8), shares. own: (8,) in [0, 1], how far each region is the source's.
       source_pose, target_pose: (18, 2) in pixels of (kH, kW).
     """
     small, large = labels.shape, there.shape[:2]

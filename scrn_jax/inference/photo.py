@@ -99,7 +99,7 @@ class PhotoTransfer:
         Args:
           image, regions, joints: of a `Framed`, (H, W, 3), (H, W) and (18, 2); mended by hand if need be.
           targets: (N, 18, 2) in the frame's pixels, see `poses.retarget`.
-          style: None, or what `style` gives.
+          style: None, or what `style` gives; without its `large`, the other photo's pattern is the model's.
           large: the frame in k times as many rows and columns; then pictures are as large, with its detail.
 
         The background stays the source's own, see `compositing`; where the source hid it, it is the model's, if that
@@ -140,13 +140,16 @@ class PhotoTransfer:
         source = None if large is None else detail.Source(large, regions, joints)
         hole = compositing.hidden_by(regions) & self._transfer.fills_background
         dressed = None if style is None else style["share"]
+        other = None
+        if source is not None and style is not None and style.get("large") is not None:
+            other = detail.Source(style["large"], style["parsing"], style["joints"])
 
         def finished(found):
             picture, labels, target = found
             if source is None:
                 share = compositing.share_of(labels)
             else:
-                picture, share = detail.enlarge(source, picture, labels, target, dressed)
+                picture, share = detail.enlarge(source, picture, labels, target, dressed, other)
             return picture, compositing.with_hidden(share, hole, labels)
 
         with ThreadPoolExecutor(workers.cores()) as pool:  # NumPy and Pillow let go of Python's lock
@@ -173,7 +176,13 @@ class PhotoTransfer:
                 if not (shown.regions_HxW == region).any():
                     raise UserError(f"style {name}: {who} shows no {regions_lib.NAMES[region]}; choose another region")
             share[region] = amount
-        return {"image": other.image, "parsing": other.regions_HxW, "joints": other.joints_Jx2, "share": share}
+        return {
+            "image": other.image,
+            "large": other.large,
+            "parsing": other.regions_HxW,
+            "joints": other.joints_Jx2,
+            "share": share,
+        }
 
     def targets(self, framed: Framed, wanted: Pose | Sequence[Pose]) -> np.ndarray:
         """Target joints (N, 18, 2) in the frame for one pose or several, fitted to the person.

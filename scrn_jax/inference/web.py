@@ -249,21 +249,31 @@ async def _paint(service: Service, request: Request) -> Response:
     """A person and a target pose to a PNG, as large as the person's large frame if that is given."""
     size, times = service.transfer.size, service.transfer.times
     given = await web_requests.read_json(request, size, service.limits, times)
-    person, style = web_requests.person_of(given, size), web_requests.style_of(given, size)
+    person, style = web_requests.person_of(given, size), web_requests.style_of(given, size, times)
     large = web_requests.large_of(given, size, times)
     target = web_requests.joints_of(given.get("target"), "target")
     picture = await service.do(lambda: service.paint(person, target[None], style, large)[0])
     return Response(encode_png(picture), media_type="image/png")
 
 
+def _for_film(large: np.ndarray | None, times: int) -> np.ndarray | None:
+    """A large frame as films have it, no more than `video.TIMES` the model's."""
+    return (
+        large
+        if large is None or times <= video.TIMES
+        else np.asarray(Image.fromarray(large).reduce(times // video.TIMES))
+    )
+
+
 async def _film(service: Service, request: Request) -> Response:
     """A person and a film of the gallery, or a list of target poses, to the film."""
     size, times = service.transfer.size, service.transfer.times
     given = await web_requests.read_json(request, size, service.limits, times)
-    person, style = web_requests.person_of(given, size), web_requests.style_of(given, size)
+    person, style = web_requests.person_of(given, size), web_requests.style_of(given, size, times)
     large = web_requests.large_of(given, size, times)
-    if large is not None and times > video.TIMES:
-        large = np.asarray(Image.fromarray(large).reduce(times // video.TIMES))
+    large = _for_film(large, times)
+    if style is not None:
+        style["large"] = _for_film(style["large"], times)
     targets, suffix, fps = web_requests.film_of(given, person[2], size, service.limits)
 
     def make() -> bytes:

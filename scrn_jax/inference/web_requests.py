@@ -52,8 +52,8 @@ async def read_json(request: Request, size: Size, limits: Limits, times: int = 0
 
     Raises UserError for none, and Refused.
     """
-    # Two people of 4 bytes a pixel and a large frame of 3, in base64, and the joints of a film.
-    limit = (11 + 4 * times**2) * size[0] * size[1] + (1 << 18)
+    # Two people of 4 bytes a pixel, with a large frame of 3 each, in base64, and the joints of a film.
+    limit = (11 + 8 * times**2) * size[0] * size[1] + (1 << 18)
     data = await _body(request, limit, limits.receive_seconds)
     try:
         content = parse_json(data)
@@ -101,10 +101,10 @@ def large_of(given: Given, size: Size, times: int) -> np.ndarray | None:
     return None if large is None else _array(large, (times * size[0], times * size[1], 3), "large")
 
 
-def style_of(given: Given, size: Size) -> dict[str, np.ndarray] | None:
+def style_of(given: Given, size: Size, times: int) -> dict[str, np.ndarray | None] | None:
     """What `PhotoTransfer.paint` takes as a style: another person, and how far each region is taken from there.
 
-    Raises UserError for shares outside 0..1, and as `person_of`.
+    Raises UserError for shares outside 0..1, and as `person_of` and `large_of`.
     """
     style = given.get("style")
     if style is None:
@@ -114,7 +114,8 @@ def style_of(given: Given, size: Size) -> dict[str, np.ndarray] | None:
     if not whole or not all(type(part) in (int, float) and 0 <= part <= 1 for part in share):
         raise UserError(f"style share: give {_REGIONS} numbers from 0 to 1")
     image, regions, joints = person_of(style, size)
-    return {"image": image, "parsing": regions, "joints": joints, "share": np.array(share, np.float32)}
+    person = {"image": image, "large": large_of(style, size, times), "parsing": regions, "joints": joints}
+    return {**person, "share": np.array(share, np.float32)}
 
 
 def joints_of(value: Any, where: str) -> np.ndarray:

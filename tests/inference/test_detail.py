@@ -56,6 +56,19 @@ def test_regions_of_another_person_get_none(person, picture):
     np.testing.assert_allclose(found, plain, atol=1e-3)
 
 
+def test_regions_of_another_person_have_that_persons_pattern(person):
+    """Their stripes run the other way, and the model paints none; the pose is the same."""
+    large, labels, joints = person
+    stripes = 60 * (np.arange(176) // 2 % 2)[None, :, None]
+    theirs = np.where((labels == 2).repeat(TIMES, 0).repeat(TIMES, 1)[..., None], 90 + stripes, large).astype(np.uint8)
+    flat = np.full((*labels.shape, 3), 120, np.uint8)
+    share = np.eye(8, dtype=np.float32)[2]
+    found, _ = detail.enlarge(
+        detail.Source(*person), flat, labels, joints, share, detail.Source(theirs, labels, joints)
+    )
+    assert np.abs(found - theirs)[_clothes(person)].mean() < 6 < 25 < np.abs(found - large)[_clothes(person)].mean()
+
+
 def test_where_the_model_paints_something_else_there_is_none(person, picture):
     """A picture 120 grey levels off: nearly all of the detail is left out."""
     other = (picture.astype(np.float32) + 120).clip(0, 255).astype(np.uint8)

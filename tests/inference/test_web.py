@@ -128,6 +128,18 @@ def test_with_its_large_frame_a_person_is_painted_large(client, person, packed, 
     assert short.status_code == 400 and short.json()["error"].startswith("large: holds ")
 
 
+def test_with_its_large_frame_another_person_lends_more_than_colours(client, person, packed):
+    large, worn = person["large"], {**packed, "share": [0, 0, 1, 1, 1, 0, 0, 0]}
+
+    def painted(style):
+        given = {**packed, "target": packed["joints"], "large": large, "style": style}
+        return client.post("/api/paint", json=given)
+
+    assert painted({**worn, "large": large}).content != painted(worn).content
+    short = painted({**worn, "large": packed["image"]})
+    assert short.status_code == 400 and short.json()["error"].startswith("large: holds ")
+
+
 def test_joints_regions_and_clothes_that_were_mended_change_the_picture(client, packed):
     def painted(**changes):
         return client.post("/api/paint", json={**packed, "target": packed["joints"], **changes}).content

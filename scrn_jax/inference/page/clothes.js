@@ -36,7 +36,8 @@ export class Clothes {
 
   // What a request says of it; null while nothing is taken.
   request() {
-    return this.other && this.shares.some((share) => share > 0) ? { ...this.other.packed(), share: this.shares } : null;
+    if (!this.other || !this.shares.some((share) => share > 0)) return null;
+    return { ...this.other.packed(), large: this.other.large, share: this.shares };
   }
 
   // A slider for every region that both people show.
