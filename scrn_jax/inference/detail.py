@@ -11,7 +11,7 @@ import dataclasses
 
 import jax
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 from scipy import ndimage
 
 from scrn_jax.inference import pattern
@@ -23,7 +23,6 @@ _ROWS, _MOST_TIMES = 512, 4  # of pictures by default; and how many times as lar
 _SOFTNESS, _REACH = 0.7, 3  # pixels of the model's frame: outlines of its regions are rounded by such a Gaussian
 _SEEN, _CERTAINTY = 256, 4  # rows of the source by which its outlines are drawn; a power of the shares found
 _SURE = 0.9  # how sure a pixel's region has to be for its detail: at outlines, others' pixels would come along
-_SPECKLES = 3  # pixels of the model's frame: its colours fringe at outlines
 _SOFT = 1 / 256  # of the frame's height: so softly a pattern begins
 # Grey levels between the mean colours of the model and of the moved pixels at which half of the pattern is left out:
 # there the model says that something else is to be seen.
@@ -98,7 +97,6 @@ def enlarge(
     Returns:
       float32 (kH, kW, 3) from 0 to 255 but for rounding, and float32 (kH, kW) in [0, 1].
     """
-    picture = without_speckles(picture)
     large = source.large.shape[:2]
     times = large[0] // source.regions.shape[0]
     here, there = source.masks, _soft_regions(labels, large)
@@ -116,13 +114,6 @@ def enlarge(
     models = np.clip(4 * there[..., _HEAD].sum(-1), 0, 1)  # the model's head makes room for the source's
     enlarged = head_share[..., None] * head_picture + (1 - head_share[..., None]) * enlarged
     return enlarged, np.maximum(person * (1 - above * models), head_share)
-
-
-def without_speckles(picture: np.ndarray) -> np.ndarray:
-    """A picture, uint8 (H, W, 3), whose single pixels of another colour have that of those around; brightness stays."""
-    brightness, *colours = Image.fromarray(picture).convert("YCbCr").split()
-    calm = [colour.filter(ImageFilter.MedianFilter(_SPECKLES)) for colour in colours]
-    return np.asarray(Image.merge("YCbCr", [brightness, *calm]).convert("RGB"))
 
 
 def _change(source: Source, picture, labels, there, own, source_pose, target_pose) -> np.ndarray:

@@ -31,6 +31,9 @@ _NEAR = 0.02  # of the frame's height: so near to each other are places that are
 # Scatters, as shares of the frame's height, that weigh as much as that of the joints does: a torso seen from the side
 # is a line, and knees that spread do not stretch a skirt's print.
 _TORSO_STIFFNESS, _SKIRT_STIFFNESS = 1 / 13, 4 / 13
+# How much a part is narrowed or shortened in the source, where nothing and where all of it is taken along: a print that
+# is seen from the side would be stretched.
+_TOO_NARROW, _WIDE_ENOUGH = 0.5, 0.9
 _THIGH, _ACROSS = 2 / 3, 7  # how far down the thighs, and at how many points between them, trousers show a gap
 _einsum = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
@@ -47,7 +50,7 @@ def move(maps_BxHxWxC, masks_BxHxWxR, source_pose_Bx18x2, target_pose_Bx18x2, pa
     """
     height, width = masks_BxHxWxR.shape[1:3]
     labels = masks_BxHxWxR.argmax(-1)
-    positions, distances = part_map(source_pose_Bx18x2, target_pose_Bx18x2, height, width)
+    positions, distances, width_BxP = part_map(source_pose_Bx18x2, target_pose_Bx18x2, height, width)
     nearest = jnp.round(positions).astype(jnp.int32)
     agreeing = paint.agreement(labels, parsing_BxHxWxR, nearest[..., 0], nearest[..., 1])
     closed = _is_closed(masks_BxHxWxR, source_pose_Bx18x2) & _is_closed(parsing_BxHxWxR, target_pose_Bx18x2)
@@ -61,12 +64,17 @@ def move(maps_BxHxWxC, masks_BxHxWxR, source_pose_Bx18x2, target_pose_Bx18x2, pa
     at = _einsum("bhwp,bhwpk->bhwk", share, positions)
     total, weight = paint.take(maps_BxHxWxC, labels, parsing_BxHxWxR, at)
     shown = jnp.take_along_axis(distances, part[..., None], 3) < body.FAR
-    return total / jnp.maximum(weight, 1e-6), jnp.sqrt(weight * shown)
+    wide = (_einsum("bhwp,bp->bhw", share, width_BxP) - _TOO_NARROW) / (_WIDE_ENOUGH - _TOO_NARROW)
+    return total / jnp.maximum(weight, 1e-6), jnp.sqrt(weight) * shown * jnp.clip(wide, 0, 1)[..., None]
 
 
 def part_map(source_pose_Bx18x2, target_pose_Bx18x2, height: int, width: int):
-    """As `body.part_map`, with another torso, and the part of a skirt as the last: (B, H, W, PARTS + 1, 2) positions
-    and (B, H, W, PARTS + 1) distances."""
+    """As `body.part_map`, with another torso, and the part of a skirt as the last.
+
+    Returns:
+      positions (B, H, W, PARTS + 1, 2) and distances (B, H, W, PARTS + 1), and the width of each part in the source as
+      a share of that in the target, bodies being of one size: (B, PARTS + 1); of limbs it is their length.
+    """
     positions, distances = body.part_map(source_pose_Bx18x2, target_pose_Bx18x2, height, width)
     (source, in_source), (target, in_target) = body.with_head(source_pose_Bx18x2), body.with_head(target_pose_Bx18x2)
     there = in_source & in_target
@@ -89,23 +97,30 @@ def part_map(source_pose_Bx18x2, target_pose_Bx18x2, height: int, width: int):
     hanging = jnp.where(has_shoulders[:, None], 2 * side * across_t[:, ::-1] * jnp.array([1, -1]), jnp.array([1, 0]))
     end = jnp.where(has_trunk[:, None], hip_t, target[:, _NECK] + hanging)
     half = jnp.maximum(jnp.where(has_shoulders, _length(across_t) / 2, 0), 0.6 * body.TORSO_WIDTH * size)
-    torso = _nearest_map(source, target, there, body.TORSO, like, _TORSO_STIFFNESS * height, grid)
+    torso, torso_least = _nearest_map(source, target, there, body.TORSO, like, _TORSO_STIFFNESS * height, grid)
     torso_far = _beside(grid, target[:, _NECK], end, half)
     torso_far = jnp.where((there[:, _NECK] & (has_hips | has_shoulders))[:, None, None], torso_far, body.FAR)
 
     hips = jnp.where(there[:, _HIPS].all(1), _length(target[:, _HIPS[0]] - target[:, _HIPS[1]]), 0)
-    skirt = _nearest_map(source, target, there, (*_HIPS, *_KNEES), like, _SKIRT_STIFFNESS * height, grid)
+    skirt, skirt_least = _nearest_map(source, target, there, (*_HIPS, *_KNEES), like, _SKIRT_STIFFNESS * height, grid)
     skirt_far = _beside(grid, hip_t, knee_t, jnp.maximum(hips, 0.2 * size))
     skirt_far = jnp.where((has_trunk & has_knees)[:, None, None], skirt_far, body.FAR)
+    inner, outer = (jnp.array([limb[end] for limb in body.LIMBS]) for end in (0, 1))
+    along_s, along_t = (jnp.sqrt(((pose[:, outer] - pose[:, inner]) ** 2).sum(-1) + 1e-6) for pose in (source, target))
+    limbs = along_s / along_t / scale[:, None]
     return (
         jnp.concatenate([torso[:, :, :, None], positions[:, :, :, 1:], skirt[:, :, :, None]], 3),
         jnp.concatenate([torso_far[..., None], distances[..., 1:], skirt_far[..., None]], 3),
+        jnp.concatenate([(torso_least / scale)[:, None], limbs, (skirt_least / scale)[:, None]], 1),
     )
 
 
 def _nearest_map(source, target, there_BxJ, points, like_Bx2, stiffness: float, grid_HxWx2):
-    """Positions (B, H, W, 2) by the affine map that takes the target's points to the source's, and is near to a given
-    one, `like` times (y, x): by least squares, with the latter as a scatter of `stiffness` pixels."""
+    """The affine map that takes the target's points to the source's, and is near to a given one, `like` times (y, x).
+
+    By least squares, with the latter as a scatter of `stiffness` pixels. Returns positions (B, H, W, 2) in the source
+    and the map's smaller singular value (B,).
+    """
     weight = there_BxJ[:, points, None].astype(jnp.float32)
     count = jnp.maximum(weight.sum(1), 1)
     middle_t, middle_s = ((weight * pose[:, points, :]).sum(1) / count for pose in (target, source))
@@ -115,7 +130,9 @@ def _nearest_map(source, target, there_BxJ, points, like_Bx2, stiffness: float, 
     moments = _einsum("bji,bjk->bik", from_t, from_t) + stiffness**2 * jnp.eye(2)
     right = _einsum("bji,bjk->bik", from_t, from_s - from_t * like_Bx2[:, None])
     matrix = body.solve_2x2(moments, right) + like_Bx2[:, :, None] * jnp.eye(2)
-    return middle_s[:, None, None] + _einsum("bhwi,bik->bhwk", grid_HxWx2 - middle_t[:, None, None], matrix)
+    (a, b), (c, d) = ((matrix[:, i, 0], matrix[:, i, 1]) for i in (0, 1))
+    least = jnp.abs(jnp.hypot(a + d, b - c) - jnp.hypot(a - d, b + c)) / 2
+    return middle_s[:, None, None] + _einsum("bhwi,bik->bhwk", grid_HxWx2 - middle_t[:, None, None], matrix), least
 
 
 def _is_closed(masks_BxHxWxR, pose_Bx18x2):

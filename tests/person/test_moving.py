@@ -82,7 +82,7 @@ def test_pants_without_a_gap_are_a_skirt_and_others_move_with_the_legs(front):
     skirt, _ = _moved(front, target, _all(PANTS))
     trousers, known = _moved(front, target, _trousers(front), _trousers(target))
     assert abs(skirt[41, 17, 1] - 17) < 1.5
-    assert known[41, 17] > 0.9 and abs(trousers[41, 17, 1] - 20) < 0.5
+    assert known[41, 17] > 0.8 and abs(trousers[41, 17, 1] - 20) < 0.5
 
 
 def test_nothing_is_known_of_a_region_that_the_source_does_not_show(front):
@@ -104,3 +104,19 @@ def test_across_a_bent_elbow_places_go_on(front):
     way = np.round(np.concatenate([np.linspace(bent[2], bent[3], 10), np.linspace(bent[3], bent[4], 10)])).astype(int)
     steps = np.abs(np.diff(at[way[:, 0], way[:, 1]], axis=0)).max(-1)
     assert steps.max() < 3
+
+
+def test_a_torso_seen_from_the_side_lends_nothing_to_one_seen_from_the_front(front):
+    """Its shoulders and hips are a tenth as wide in the source; a front takes all of a front."""
+    side = front.copy()
+    side[:, 1] = 24 + 0.1 * (front[:, 1] - 24)
+    _, from_side = _moved(side, front, _all(UPPER))
+    _, from_front = _moved(front, front, _all(UPPER))
+    assert from_side[26, 24] < 0.1 and from_front[26, 24] > 0.99
+
+
+def test_a_shin_that_points_to_the_camera_lends_nothing_to_one_of_full_length(front):
+    short = front.copy()
+    short[10] = front[9] + [3, 0]
+    _, known = _moved(short, front, _all(7))
+    assert known[51, 20] < 0.1 and known[51, 28] > 0.99
