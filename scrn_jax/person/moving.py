@@ -33,7 +33,7 @@ _NEAR = 0.02  # of the frame's height: so near to each other are places that are
 _TORSO_STIFFNESS, _SKIRT_STIFFNESS = 1 / 13, 4 / 13
 # How much a part is narrowed or shortened in the source, where nothing and where all of it is taken along: a print that
 # is seen from the side would be stretched.
-_TOO_NARROW, _WIDE_ENOUGH = 0.5, 0.9
+_TOO_NARROW, _WIDE_ENOUGH = 0.3, 0.6
 _THIGH, _ACROSS = 2 / 3, 7  # how far down the thighs, and at how many points between them, trousers show a gap
 _einsum = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
