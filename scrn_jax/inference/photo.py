@@ -136,23 +136,25 @@ class PhotoTransfer:
         targets = targets.reshape(-1, joints_lib.NUM_JOINTS, 2)
         if self._beginning is not None:
             self._beginning.join()
-        painted = self._transfer.paint(image[None], regions[None], joints[None], targets, style)
-        source = None if large is None else detail.Source(large, regions, joints)
         hole = compositing.hidden_by(regions) & self._transfer.fills_background
-        dressed = None if style is None else style["share"]
-        other = None
-        if source is not None and style is not None and style.get("large") is not None:
-            other = detail.Source(style["large"], style["parsing"], style["joints"])
+        with ThreadPoolExecutor(workers.cores()) as pool:  # NumPy, Pillow and JAX let go of Python's lock
+            source = other = None
+            if large is not None:
+                source = pool.submit(detail.Source, large, regions, joints)
+                if style is not None and style.get("large") is not None:
+                    other = pool.submit(detail.Source, style["large"], style["parsing"], style["joints"])
+            painted = self._transfer.paint(image[None], regions[None], joints[None], targets, style)
+            source, other = (None if found is None else found.result() for found in (source, other))
+            dressed = None if style is None else style["share"]
 
-        def finished(found):
-            picture, labels, target = found
-            if source is None:
-                share = compositing.share_of(labels)
-            else:
-                picture, share = detail.enlarge(source, picture, labels, target, dressed, other)
-            return picture, compositing.with_hidden(share, hole, labels)
+            def finished(found):
+                picture, labels, target = found
+                if source is None:
+                    share = compositing.share_of(labels)
+                else:
+                    picture, share = detail.enlarge(source, picture, labels, target, dressed, other)
+                return picture, compositing.with_hidden(share, hole, labels)
 
-        with ThreadPoolExecutor(workers.cores()) as pool:  # NumPy and Pillow let go of Python's lock
             return list(pool.map(finished, zip(*painted, targets, strict=True)))
 
     def style(self, framed: Framed, styles: Mapping[str, tuple[Photo, float]]) -> Mapping[str, np.ndarray] | None:
@@ -176,13 +178,8 @@ class PhotoTransfer:
                 if not (shown.regions_HxW == region).any():
                     raise UserError(f"style {name}: {who} shows no {regions_lib.NAMES[region]}; choose another region")
             share[region] = amount
-        return {
-            "image": other.image,
-            "large": other.large,
-            "parsing": other.regions_HxW,
-            "joints": other.joints_Jx2,
-            "share": share,
-        }
+        lent = {"image": other.image, "large": other.large, "parsing": other.regions_HxW, "joints": other.joints_Jx2}
+        return {**lent, "share": share}
 
     def targets(self, framed: Framed, wanted: Pose | Sequence[Pose]) -> np.ndarray:
         """Target joints (N, 18, 2) in the frame for one pose or several, fitted to the person.
