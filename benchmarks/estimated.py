@@ -95,7 +95,11 @@ def photo_pairs(transfer: PoseTransfer, folder: Path, half: int | None, times: i
     pairs = [(pair.source, pair.target) for file in lists for pair in read_pairs(file, lambda name: name)]
     if not pairs:
         raise UserError(f"{folder}: no list of pairs, fasion-pairs-*.csv, is there")
-    people = sorted({min(pair) for pair in pairs})
+    person = {}  # of each picture all that pairs join it to, over others, too: no one is in both halves
+    for pair in pairs:
+        together = set().union(*(person.get(name, {name}) for name in pair))
+        person.update(dict.fromkeys(together, together))
+    people = sorted({min(pictures) for pictures in person.values()})
     found = {}
 
     def framed(name):
@@ -112,7 +116,7 @@ def photo_pairs(transfer: PoseTransfer, folder: Path, half: int | None, times: i
         return np.asarray(Image.fromarray(picture).resize(large[::-1], Image.Resampling.BOX))
 
     for pair in pairs:
-        if half is not None and people.index(min(pair)) % 2 != half:
+        if half is not None and people.index(min(person[pair[0]])) % 2 != half:
             continue
         source, target = map(framed, pair)
         if source is None or target is None:

@@ -142,6 +142,7 @@ class PhotoTransfer:
             if large is not None:
                 source = pool.submit(detail.Source, large, regions, joints)
                 if style is not None and style.get("large") is not None:
+                    checks.shape("style large", style["large"], large.shape)
                     other = pool.submit(detail.Source, style["large"], style["parsing"], style["joints"])
             painted = self._transfer.paint(image[None], regions[None], joints[None], targets, style)
             source, other = (None if found is None else found.result() for found in (source, other))

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scrn_jax.person import body, paint, regions
+from scrn_jax.person import body, joints, paint, regions
 
 _NECK, _RIGHT_SHOULDER, _LEFT_SHOULDER, _HIPS, _KNEES = 1, 2, 5, (8, 11), (9, 12)
 # Of the parts of `body` and the skirt, which is the last.
@@ -106,7 +106,7 @@ def part_map(source_pose_Bx18x2, target_pose_Bx18x2, height: int, width: int):
     skirt_far = _beside(grid, hip_t, knee_t, jnp.maximum(hips, 0.2 * size))
     skirt_far = jnp.where((has_trunk & has_knees)[:, None, None], skirt_far, body.FAR)
     inner, outer = (jnp.array([limb[end] for limb in body.LIMBS]) for end in (0, 1))
-    along_s, along_t = (jnp.sqrt(((pose[:, outer] - pose[:, inner]) ** 2).sum(-1) + 1e-6) for pose in (source, target))
+    along_s, along_t = (_length(pose[:, outer] - pose[:, inner]) for pose in (source, target))
     limbs = along_s / along_t / scale[:, None]
     return (
         jnp.concatenate([torso[:, :, :, None], positions[:, :, :, 1:], skirt[:, :, :, None]], 3),
@@ -138,7 +138,7 @@ def _nearest_map(source, target, there_BxJ, points, like_Bx2, stiffness: float, 
 def _is_closed(masks_BxHxWxR, pose_Bx18x2):
     """Whether somebody's pants show no gap between the thighs, as skirts do, and trousers on legs that are close."""
     hips, knees = (pose_Bx18x2[:, points, :] for points in (_HIPS, _KNEES))
-    shown = ((hips >= 0) & (knees >= 0)).all((1, 2))
+    shown = joints.present(pose_Bx18x2)[:, (*_HIPS, *_KNEES)].all(1)
     right, left = jnp.moveaxis(hips + _THIGH * (knees - hips), 1, 0)
     along = right[:, None] + jnp.linspace(0, 1, _ACROSS)[:, None] * (left - right)[:, None]
     nearest = jnp.round(along).astype(jnp.int32)
@@ -151,8 +151,8 @@ def _middle(pose_BxJx2, there_BxJ, points):
     return jnp.where(there, pose_BxJx2[:, points, :], 0).sum(1) / jnp.maximum(there.sum(1), 1), there.any((1, 2))
 
 
-def _length(vectors_Bx2):
-    return jnp.sqrt((vectors_Bx2**2).sum(-1) + 1e-6)
+def _length(vectors):
+    return jnp.sqrt((vectors**2).sum(-1) + 1e-6)
 
 
 def _beside(grid_HxWx2, start_Bx2, end_Bx2, half_B):

@@ -174,6 +174,14 @@ def test_a_style_of_share_0_changes_nothing_and_of_1_only_its_region(photo_trans
     assert np.abs(dressed - plain).max() > 5
 
 
+def test_a_style_whose_large_frame_has_another_size_is_refused(photo_transfer, framed, other):
+    targets = photo_transfer.targets(framed, "standing")
+    style = photo_transfer.style(framed, {"hair": (other, 1.0)})
+    large = np.zeros((4, 4, 3), np.uint8)
+    with pytest.raises(UserError, match="style large"):
+        photo_transfer.paint_framed(framed, targets, {**style, "large": large})
+
+
 def test_a_style_between_lies_between(photo_transfer, framed, other):
     share = photo_transfer.style(framed, {"upper_clothes": (other, 0.25), "hair": (other, 1.0)})["share"]
     np.testing.assert_allclose(share, [0, 1, 0.25, 0, 0, 0, 0, 0])
