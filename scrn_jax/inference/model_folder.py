@@ -14,7 +14,7 @@ import orbax.checkpoint as ocp
 from scrn_jax.errors import UserError, first_line
 from scrn_jax.inference import packing
 from scrn_jax.models import base
-from scrn_jax.runtime import files
+from scrn_jax.runtime import file_bytes, files
 from scrn_jax.settings import Settings, from_config
 
 log = logging.getLogger(__name__)
@@ -81,10 +81,10 @@ def read_params(folder: Path, model: base.TrainableModel, sharding, *, trusting:
     _verify(folder, path)
     try:
         if packed and trusting:
-            return jax.device_put(packing.unpack(files.read_bytes(path)), sharding)
+            return jax.device_put(packing.unpack(file_bytes.read_bytes(path)), sharding)
         shapes = model.generator_shapes()
         if packed:
-            return jax.device_put(packing.unpack(files.read_bytes(path), shapes), sharding)
+            return jax.device_put(packing.unpack(file_bytes.read_bytes(path), shapes), sharding)
         like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)
         with ocp.StandardCheckpointer() as checkpointer:
             _check_chunks(checkpointer.metadata(path))
@@ -165,7 +165,7 @@ def params_sha256(path: Path) -> str:
 
 def _sha256(file: Path) -> str:
     try:
-        with files.open_regular(file) as stream:
+        with file_bytes.open_regular(file) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}); copy the exported folder anew") from error

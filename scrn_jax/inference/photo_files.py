@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 
 from scrn_jax.errors import UserError
 from scrn_jax.person.image_files import DAMAGE, in_turn, open_image
-from scrn_jax.runtime.files import read_bytes
+from scrn_jax.runtime.file_bytes import read_bytes
 
 # A photo with fewer pixels a side shows nobody.
 LEAST_SIDE = 32

@@ -22,7 +22,8 @@ from scrn_jax.person.joint_points import (
 )
 from scrn_jax.person.joints import FRACTIONS, MISSING, NUM_JOINTS, joints_from_lists
 from scrn_jax.person.landmark_files import read_labelled, read_mediapipe, read_pidm
-from scrn_jax.runtime.files import Problems, is_number, meet, read_bytes, read_json, read_lines
+from scrn_jax.runtime.file_bytes import read_bytes
+from scrn_jax.runtime.files import Problems, is_number, meet, read_json, read_lines
 from scrn_jax.runtime.nesting import parse_json
 
 _MAX_ARRAY_BYTES = 1 << 16

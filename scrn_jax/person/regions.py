@@ -8,7 +8,7 @@ import numpy as np
 
 from scrn_jax.errors import UserError
 from scrn_jax.person.image_files import DAMAGE, open_image
-from scrn_jax.runtime.files import read_bytes
+from scrn_jax.runtime.file_bytes import read_bytes
 
 NAMES = ("background", "hair", "upper clothes", "dress", "pants", "face", "upper skin", "leg")
 NUM_REGIONS = len(NAMES)

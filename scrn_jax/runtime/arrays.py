@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from scrn_jax.errors import UserError
-from scrn_jax.runtime.files import open_regular
+from scrn_jax.runtime.file_bytes import open_regular
 from scrn_jax.runtime.nesting import parse_json
 
 # The one function that NumPy's own pickles of arrays name, whatever private module it lives in.

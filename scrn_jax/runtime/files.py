@@ -1,7 +1,7 @@
-"""Files that nobody vouches for, read within bounds: regular files only, so many bytes, so many rows, so much JSON.
+"""What is in files that nobody vouches for, read within bounds: so many rows, so much JSON; and files written whole.
 
-Whatever a data set, an export or a workdir holds is read through here: a pipe or device is refused before it is opened,
-a size is looked at before a byte is read, and what a file or archive says of itself is never believed.
+Whatever a data set, an export or a workdir holds is read through here, by its bytes as `file_bytes` gives them: what a
+file or archive says of itself is never believed.
 """
 
 import csv
@@ -11,19 +11,17 @@ import functools
 import hashlib
 import io
 import os
-import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from scrn_jax.errors import UserError
+from scrn_jax.runtime.file_bytes import PICTURE_BYTES, open_regular, read_bytes, shown_size
 from scrn_jax.runtime.nesting import parse_json
 
-# 128 MiB: more than any picture of at most `image_files.MAX_PIXELS` pixels takes, whatever its format.
-PICTURE_BYTES = 1 << 27
 # Ten times what DeepFashion's largest list takes.
 TEXT_BYTES = 1 << 27
 # Five times DeepFashion's pairs; a row costs some 700 bytes before it is a pair.
@@ -37,8 +35,6 @@ MOST_PROBLEMS = 10_000
 
 Problems = list[UserError]
 
-_KINDS = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
-
 
 def meet(error: UserError, problems: Problems | None) -> None:
     """Raises `error` at once or, when someone collects problems, notes it there and lets the reader go on.
@@ -50,62 +46,6 @@ def meet(error: UserError, problems: Problems | None) -> None:
     problems.append(error)
     if len(problems) > MOST_PROBLEMS:
         raise UserError(f"{error} (and {MOST_PROBLEMS:,} before it); mend these first, or take the right file")
-
-
-def open_regular(path: str | Path) -> BinaryIO:
-    """The file opened for reading. Raises OSError, and UserError without a name for a pipe, device or folder."""
-    return os.fdopen(_open(path), "rb")
-
-
-def _open(path: str | Path) -> int:
-    _check_regular(os.stat(path))  # before it is opened: opening a device may do something, opening a pipe waits
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    try:
-        _check_regular(os.fstat(handle))
-    except BaseException:
-        os.close(handle)
-        raise
-    return handle
-
-
-def _check_regular(found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        kind = next((name for test, name in _KINDS if test(found.st_mode)), "a device")
-        raise UserError(f"{kind}, not a file")
-
-
-def read_bytes(path: str | Path, limit: int = PICTURE_BYTES, mend: str = "restore or replace the file") -> bytes:
-    """The bytes of a regular file of at most `limit`. Raises UserError naming it, the reason and `mend`."""
-    try:
-        handle = _open(path)
-        try:
-            return _read_all(handle, limit)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); {mend}") from error
-    except UserError as error:
-        raise UserError(f"{path}: cannot be read ({error}); {mend}") from error
-    except ValueError as error:  # a name with a zero byte
-        raise UserError(f"{str(path)!r}: cannot be read ({error}); {mend}") from error
-
-
-def _read_all(handle: int, limit: int) -> bytes:
-    """Everything, without the buffers of Python's streams: training reads four files a pair."""
-    size = os.fstat(handle).st_size
-    if size > limit:
-        raise UserError(f"larger than {_size(limit)}")
-    pieces, total = [], 0
-    while piece := os.read(handle, size + 1 if not total else 1 << 16):
-        pieces.append(piece)
-        total += len(piece)
-        if total > limit:  # it grew meanwhile
-            raise UserError(f"larger than {_size(limit)}")
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-def _size(limit: int) -> str:
-    return f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit >> 10} KiB"
 
 
 def read_text(path: str | Path, limit: int = TEXT_BYTES) -> str:
@@ -267,12 +207,12 @@ def _read_member(path: str, member: str) -> bytes:
     if info.flag_bits & 1:
         raise UserError("encrypted; unpack the archive with the password that came with the set")
     if info.file_size > PICTURE_BYTES:
-        raise UserError(f"claims {info.file_size:,} bytes, at most {_size(PICTURE_BYTES)}; get the archive anew")
+        raise UserError(f"claims {info.file_size:,} bytes, at most {shown_size(PICTURE_BYTES)}; get the archive anew")
     with archive.open(info) as stream:
         # What the archive says of the size is not believed.
         data = stream.read(PICTURE_BYTES + 1)
     if len(data) > PICTURE_BYTES:
-        raise UserError(f"unpacks to more than {_size(PICTURE_BYTES)}; get the archive anew")
+        raise UserError(f"unpacks to more than {shown_size(PICTURE_BYTES)}; get the archive anew")
     return data
 
 

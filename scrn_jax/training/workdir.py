@@ -16,7 +16,7 @@ import jax
 
 from scrn_jax.errors import UserError
 from scrn_jax.inference import model_folder
-from scrn_jax.runtime import files
+from scrn_jax.runtime import file_bytes, files
 from scrn_jax.settings import Settings, from_config, to_config
 from scrn_jax.training import mismatch
 
@@ -144,7 +144,7 @@ def write_config(workdir: Path, settings: Settings) -> None:
     One that is there already stays, with its date.
     """
     path, text = workdir / CONFIG_FILE, json.dumps(to_config(settings), indent=2) + "\n"
-    if jax.process_index() or (path.is_file() and files.read_bytes(path) == text.encode()):
+    if jax.process_index() or (path.is_file() and file_bytes.read_bytes(path) == text.encode()):
         return
     with files.written_whole(path) as unfinished:
         unfinished.write_text(text, "utf-8")

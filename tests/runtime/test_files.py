@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scrn_jax.errors import UserError
-from scrn_jax.runtime import files
+from scrn_jax.runtime import file_bytes, files
 
 MEBIBYTE = 1 << 20
 
@@ -45,7 +45,7 @@ def listening_socket(path):
     ],
 )
 @pytest.mark.parametrize(
-    "read", [files.read_bytes, files.read_json, files.read_lines, lambda p: files.Stored(p).read()]
+    "read", [file_bytes.read_bytes, files.read_json, files.read_lines, lambda p: files.Stored(p).read()]
 )
 def test_what_is_no_regular_file_is_refused_before_it_is_opened(tmp_path, monkeypatch, make, kind, read):
     monkeypatch.chdir(tmp_path)  # a socket's path must be short
@@ -63,19 +63,19 @@ def test_a_pipe_called_zip_is_refused(tmp_path):
 def test_a_link_to_a_file_is_read(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     (tmp_path / "b").symlink_to("a")
-    assert files.read_bytes(tmp_path / "b") == b"abc"
+    assert file_bytes.read_bytes(tmp_path / "b") == b"abc"
 
 
 def test_a_file_larger_than_its_limit_is_refused_before_it_is_read(tmp_path):
     with (tmp_path / "a.png").open("wb") as stream:
         stream.truncate(1 << 40)  # a terabyte of nothing, on no disk
     with pytest.raises(UserError, match=r"a\.png: cannot be read \(larger than 128 MiB\)"):
-        files.read_bytes(tmp_path / "a.png")
+        file_bytes.read_bytes(tmp_path / "a.png")
 
 
 def test_an_absent_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"x: cannot be read \(No such file.*\); restore"):
-        files.read_bytes(tmp_path / "x")
+        file_bytes.read_bytes(tmp_path / "x")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import numpy as np
 from scrn_jax.errors import UserError
 from scrn_jax.person.image_files import colour_notes, open_image, open_picture
 from scrn_jax.person.regions import label_map_from_bytes
-from scrn_jax.runtime import files
+from scrn_jax.runtime import file_bytes
 from scrn_jax.runtime.console import Progress
 from scrn_jax.runtime.workers import ahead
 
@@ -60,7 +60,7 @@ class Seen:
 
 def read_bytes(path: Path) -> bytes:
     """The content of a file. Raises UserError when it cannot be read, is no regular file or larger than a picture."""
-    return files.read_bytes(path, mend="restore, replace or remove the file")
+    return file_bytes.read_bytes(path, mend="restore, replace or remove the file")
 
 
 def inspect(data: bytes, where: str, frame: tuple[int, int], strips: bool) -> Seen:
