@@ -106,14 +106,14 @@ def run() -> None:
 
 def _look_first(images: list[str], styles: dict[str, tuple[str, float]]) -> None:
     """Raises UserError for what can be seen to be wrong without a model, before one is loaded."""
-    from scrn_jax.inference import photo
+    from scrn_jax.inference import photo, poses
 
     for image in [*images, *(other for other, _ in styles.values())]:
         photo.open_photo(image)
     for region, (_, share) in styles.items():
         photo.check_share(photo.region_named(region), share)
     for wanted in _FLAGS.pose:
-        photo.read_poses(str(Path(wanted).expanduser()), photo.open_photo)
+        poses.read(str(Path(wanted).expanduser()), photo.open_photo)
 
 
 def film() -> None:

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import io
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,9 +26,6 @@ from scrn_jax.runtime import workers
 
 # Estimators see photos of at most so many pixels a side.
 SEEN_SIDE = 1024
-_PICTURES = (".jpg", ".jpeg", ".png")
-
-Pose = str | Path | np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,13 +179,13 @@ class PhotoTransfer:
         lent = {"image": other.image, "large": other.large, "parsing": other.regions_HxW, "joints": other.joints_Jx2}
         return {**lent, "share": share}
 
-    def targets(self, framed: Framed, wanted: Pose | Sequence[Pose]) -> np.ndarray:
+    def targets(self, framed: Framed, wanted: poses.Pose | Sequence[poses.Pose]) -> np.ndarray:
         """Target joints (N, 18, 2) in the frame for one pose or several, fitted to the person.
 
         A pose is a name of the gallery, a JSON file, another photo, or joints (18, 2) in any unit. Raises UserError.
         """
         single = isinstance(wanted, str | Path) or (isinstance(wanted, np.ndarray) and wanted.ndim == 2)
-        found = [pose for one in ([wanted] if single else wanted) for pose in read_poses(one, self._joints)]
+        found = [pose for one in ([wanted] if single else wanted) for pose in poses.read(one, self._joints)]
         if not found:
             raise UserError("no pose is given; name one of the gallery (--pose list), or give a file")
         return np.stack([poses.retarget(pose, framed.joints_Jx2, self.size) for pose in found])
@@ -199,7 +196,7 @@ class PhotoTransfer:
     def __call__(
         self,
         photo: Photo,
-        pose: Pose | Sequence[Pose],
+        pose: poses.Pose | Sequence[poses.Pose],
         *,
         styles: Mapping[str, tuple[Photo, float]] | None = None,
         whole: bool = False,
@@ -213,25 +210,6 @@ class PhotoTransfer:
         pictures = (self.paint_whole if whole else self.paint_framed)(framed, targets, style)
         single = isinstance(pose, str | Path) or (isinstance(pose, np.ndarray) and pose.ndim == 2)
         return pictures[0] if single and len(pictures) == 1 else pictures
-
-
-def read_poses(wanted: Pose, find: Callable[[str], np.ndarray]) -> list[np.ndarray]:
-    """The poses that a name of the gallery, a JSON file, a photo or joints (18, 2) give; `find` looks at a photo.
-
-    Raises UserError for what is none of these.
-    """
-    if isinstance(wanted, np.ndarray):
-        return [poses.check(wanted, "the target pose")]
-    if not isinstance(wanted, str | Path):
-        raise UserError(f"a pose is {type(wanted).__name__}; give a name of the gallery, a file, or an array (18, 2)")
-    if str(wanted) in poses.names():
-        return [poses.named(str(wanted))]
-    suffix = Path(wanted).suffix.lower()
-    if suffix in _PICTURES:
-        return [find(str(wanted))]
-    if suffix == ".json" or Path(wanted).exists():
-        return list(poses.from_file(wanted))
-    return [poses.named(str(wanted))]
 
 
 def check_share(region: int, amount: float) -> None:

@@ -5,7 +5,7 @@ A pose is joints float32 (18, 2), (y, x) in any unit, missing ones (-1, -1); `re
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -25,6 +25,11 @@ _MOST_POSES, _MOST_BYTES = 4096, 1 << 22
 _MEASURES = (((1, 8), 1.0), ((1, 11), 1.0), ((2, 5), 0.69), ((0, 1), 0.45), ((8, 9), 0.79), ((11, 12), 0.79))
 # Room at the frame's edges as a share of its sides, and above the eyes as a share of the trunk's length.
 _EDGE, _HEAD = 0.03, 0.22
+# Files that are photos, whose person's pose is meant.
+_PHOTOS = (".jpg", ".jpeg", ".png")
+
+# A name of the gallery, a file, or joints (18, 2) in any unit.
+Pose = str | Path | np.ndarray
 
 
 @functools.lru_cache(maxsize=1)
@@ -54,6 +59,25 @@ def film(name: str) -> np.ndarray:
     if name not in _asset()["films"]:
         raise UserError(f"no film is called {name!r}; choose one of {', '.join(film_names())}, or give a file")
     return np.array(_asset()["films"][name], np.float32)
+
+
+def read(wanted: Pose, find: Callable[[str], np.ndarray]) -> list[np.ndarray]:
+    """The poses that a name of the gallery, a JSON file, a photo or joints (18, 2) give; `find` looks at a photo.
+
+    Raises UserError for what is none of these.
+    """
+    if isinstance(wanted, np.ndarray):
+        return [check(wanted, "the target pose")]
+    if not isinstance(wanted, str | Path):
+        raise UserError(f"a pose is {type(wanted).__name__}; give a name of the gallery, a file, or an array (18, 2)")
+    if str(wanted) in names():
+        return [named(str(wanted))]
+    suffix = Path(wanted).suffix.lower()
+    if suffix in _PHOTOS:
+        return [find(str(wanted))]
+    if suffix == ".json" or Path(wanted).exists():
+        return list(from_file(wanted))
+    return [named(str(wanted))]
 
 
 def from_file(path: str | Path) -> np.ndarray:

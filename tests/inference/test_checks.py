@@ -126,7 +126,7 @@ def test_lists_of_unequal_lengths_are_named(name, read):
     [
         (lambda: open_photo([[1]]), "the photo: is list; give a path, bytes or a NumPy array"),
         (lambda: open_photo(3), "the photo: is int"),
-        (lambda: photo.read_poses(RAGGED, None), r"a pose is list; give a name of the gallery, a file, or an array"),
+        (lambda: poses.read(RAGGED, None), r"a pose is list; give a name of the gallery, a file, or an array"),
         (lambda: PoseTransfer._style(_Model(), {"image": None}, 1), "style has no parsing; give a mapping of image"),
         (lambda: PoseTransfer._style(_Model(), RAGGED, 1), "style has no image; give a mapping of image"),
     ],
