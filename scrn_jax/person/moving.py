@@ -11,6 +11,7 @@ All arrays are float32; positions and joints are (y, x) in pixels with pixel cen
 """
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -76,58 +77,98 @@ def part_map(source_pose_Bx18x2, target_pose_Bx18x2, height: int, width: int):
       a share of that in the target, bodies being of one size: (B, PARTS + 1); of limbs it is their length.
     """
     positions, distances = body.part_map(source_pose_Bx18x2, target_pose_Bx18x2, height, width)
+    bodies = _bodies(source_pose_Bx18x2, target_pose_Bx18x2, height)
+    grid = jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij"), -1).astype(jnp.float32)
+    torso, torso_far, torso_width = _torso_map(bodies, grid)
+    skirt, skirt_far, skirt_width = _skirt_map(bodies, grid)
+    return (
+        jnp.concatenate([torso[:, :, :, None], positions[:, :, :, 1:], skirt[:, :, :, None]], 3),
+        jnp.concatenate([torso_far[..., None], distances[..., 1:], skirt_far[..., None]], 3),
+        jnp.concatenate([torso_width[:, None], _limb_lengths(bodies), skirt_width[:, None]], 1),
+    )
+
+
+class _Bodies(NamedTuple):
+    """The joints of source and target, with the head's point as the last, and how their bodies compare.
+
+    there_Bx19: the joints that both show. scale_B: the source's body as a share of the target's. like_Bx2: how many
+    times as far apart the source's points are, down and across; less than zero across where the torso's other side is
+    seen. size_B: of the target's body in pixels.
+    """
+
+    source_Bx19x2: jax.Array
+    target_Bx19x2: jax.Array
+    there_Bx19: jax.Array
+    scale_B: jax.Array
+    like_Bx2: jax.Array
+    size_B: jax.Array
+
+
+def _bodies(source_pose_Bx18x2, target_pose_Bx18x2, height: int) -> _Bodies:
+    """The bodies of two poses: their scale is that of the trunk, or else of the shoulders."""
     (source, in_source), (target, in_target) = body.with_head(source_pose_Bx18x2), body.with_head(target_pose_Bx18x2)
     there = in_source & in_target
-    grid = jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij"), -1).astype(jnp.float32)
-    has_shoulders = there[:, _RIGHT_SHOULDER] & there[:, _LEFT_SHOULDER]
-    (across_s, across_t) = (pose[:, _LEFT_SHOULDER] - pose[:, _RIGHT_SHOULDER] for pose in (source, target))
-    (hip_s, has_hips), (hip_t, _), (knee_t, has_knees) = (
-        _middle(pose, there, points) for pose, points in ((source, _HIPS), (target, _HIPS), (target, _KNEES))
-    )
-    has_trunk = there[:, _NECK] & has_hips
+    has_shoulders, has_trunk = _has_shoulders(there), _has_trunk(there)
+    across_s, across_t = _across(source), _across(target)
+    hip_s, hip_t = (_middle(pose, there, _HIPS) for pose in (source, target))
     trunk = _length(hip_s - source[:, _NECK]) / _length(hip_t - target[:, _NECK])
     scale = jnp.where(has_trunk, trunk, jnp.where(has_shoulders, _length(across_s) / _length(across_t), 1.0))
     scale = jnp.clip(scale, 1 / body.STRETCH, body.STRETCH)
     other_side = has_shoulders & (across_s[:, 1] * across_t[:, 1] < 0)
     like = scale[:, None] * jnp.stack([jnp.ones_like(scale), jnp.where(other_side, -1.0, 1.0)], -1)
-    size = body.size_of(target, in_target, height)
-
-    # Without hips the trunk hangs at right angles from the shoulders, twice as long as they are wide.
-    side = jnp.sign(across_t[:, 1])[:, None]
-    hanging = jnp.where(has_shoulders[:, None], 2 * side * across_t[:, ::-1] * jnp.array([1, -1]), jnp.array([1, 0]))
-    end = jnp.where(has_trunk[:, None], hip_t, target[:, _NECK] + hanging)
-    half = jnp.maximum(jnp.where(has_shoulders, _length(across_t) / 2, 0), 0.6 * body.TORSO_WIDTH * size)
-    torso, torso_least = _nearest_map(source, target, there, body.TORSO, like, _TORSO_STIFFNESS * height, grid)
-    torso_far = _beside(grid, target[:, _NECK], end, half)
-    torso_far = jnp.where((there[:, _NECK] & (has_hips | has_shoulders))[:, None, None], torso_far, body.FAR)
-
-    hips = jnp.where(there[:, _HIPS].all(1), _length(target[:, _HIPS[0]] - target[:, _HIPS[1]]), 0)
-    skirt, skirt_least = _nearest_map(source, target, there, (*_HIPS, *_KNEES), like, _SKIRT_STIFFNESS * height, grid)
-    skirt_far = _beside(grid, hip_t, knee_t, jnp.maximum(hips, 0.2 * size))
-    skirt_far = jnp.where((has_trunk & has_knees)[:, None, None], skirt_far, body.FAR)
-    inner, outer = (jnp.array([limb[end] for limb in body.LIMBS]) for end in (0, 1))
-    along_s, along_t = (_length(pose[:, outer] - pose[:, inner]) for pose in (source, target))
-    limbs = along_s / along_t / scale[:, None]
-    return (
-        jnp.concatenate([torso[:, :, :, None], positions[:, :, :, 1:], skirt[:, :, :, None]], 3),
-        jnp.concatenate([torso_far[..., None], distances[..., 1:], skirt_far[..., None]], 3),
-        jnp.concatenate([(torso_least / scale)[:, None], limbs, (skirt_least / scale)[:, None]], 1),
-    )
+    return _Bodies(source, target, there, scale, like, body.size_of(target, in_target, height))
 
 
-def _nearest_map(source, target, there_BxJ, points, like_Bx2, stiffness: float, grid_HxWx2):
-    """The affine map that takes the target's points to the source's, and is near to a given one, `like` times (y, x).
+def _torso_map(bodies: _Bodies, grid_HxWx2):
+    """The torso's part of `part_map`: positions (B, H, W, 2), distances (B, H, W) and width (B,).
 
-    By least squares, with the latter as a scatter of `stiffness` pixels. Returns positions (B, H, W, 2) in the source
-    and the map's smaller singular value (B,).
+    Without hips the trunk hangs at right angles from the shoulders, twice as long as they are wide.
     """
-    weight = there_BxJ[:, points, None].astype(jnp.float32)
-    count = jnp.maximum(weight.sum(1), 1)
-    middle_t, middle_s = ((weight * pose[:, points, :]).sum(1) / count for pose in (target, source))
-    from_t, from_s = (
-        weight * (pose[:, points, :] - middle[:, None]) for pose, middle in ((target, middle_t), (source, middle_s))
+    neck, there, across = bodies.target_Bx19x2[:, _NECK], bodies.there_Bx19, _across(bodies.target_Bx19x2)
+    has_shoulders, has_trunk = _has_shoulders(there), _has_trunk(there)
+    side = jnp.sign(across[:, 1])[:, None]
+    hanging = jnp.where(has_shoulders[:, None], 2 * side * across[:, ::-1] * jnp.array([1, -1]), jnp.array([1, 0]))
+    end = jnp.where(has_trunk[:, None], _middle(bodies.target_Bx19x2, there, _HIPS), neck + hanging)
+    half = jnp.maximum(jnp.where(has_shoulders, _length(across) / 2, 0), 0.6 * body.TORSO_WIDTH * bodies.size_B)
+    at, least = _nearest_map(bodies, body.TORSO, _TORSO_STIFFNESS, grid_HxWx2)
+    is_shown = has_trunk | (there[:, _NECK] & has_shoulders)
+    far = jnp.where(is_shown[:, None, None], _beside(grid_HxWx2, neck, end, half), body.FAR)
+    return at, far, least / bodies.scale_B
+
+
+def _skirt_map(bodies: _Bodies, grid_HxWx2):
+    """The skirt's part of `part_map`, from the hips to the knees, as `_torso_map` has it."""
+    target, there = bodies.target_Bx19x2, bodies.there_Bx19
+    hip, knee = (_middle(target, there, points) for points in (_HIPS, _KNEES))
+    hips = jnp.where(there[:, _HIPS].all(1), _length(target[:, _HIPS[0]] - target[:, _HIPS[1]]), 0)
+    at, least = _nearest_map(bodies, (*_HIPS, *_KNEES), _SKIRT_STIFFNESS, grid_HxWx2)
+    is_shown = _has_trunk(there) & there[:, _KNEES].any(1)
+    far = _beside(grid_HxWx2, hip, knee, jnp.maximum(hips, 0.2 * bodies.size_B))
+    return at, jnp.where(is_shown[:, None, None], far, body.FAR), least / bodies.scale_B
+
+
+def _limb_lengths(bodies: _Bodies):
+    """The length of each limb in the source as a share of that in the target, bodies being of one size: (B, LIMBS)."""
+    inner, outer = (jnp.array([limb[end] for limb in body.LIMBS]) for end in (0, 1))
+    along_s, along_t = (
+        _length(pose[:, outer] - pose[:, inner]) for pose in (bodies.source_Bx19x2, bodies.target_Bx19x2)
     )
-    moments = _einsum("bji,bjk->bik", from_t, from_t) + stiffness**2 * jnp.eye(2)
+    return along_s / along_t / bodies.scale_B[:, None]
+
+
+def _nearest_map(bodies: _Bodies, points, stiffness: float, grid_HxWx2):
+    """The affine map that takes the target's points to the source's, and is near to what the bodies are like.
+
+    By least squares, with the latter as a scatter of `stiffness` frame heights. Returns positions (B, H, W, 2) in the
+    source and the map's smaller singular value (B,).
+    """
+    like_Bx2 = bodies.like_Bx2
+    weight = bodies.there_Bx19[:, points, None].astype(jnp.float32)
+    count = jnp.maximum(weight.sum(1), 1)
+    target, source = (pose[:, points, :] for pose in (bodies.target_Bx19x2, bodies.source_Bx19x2))
+    middle_t, middle_s = ((weight * pose).sum(1) / count for pose in (target, source))
+    from_t, from_s = (weight * (pose - middle[:, None]) for pose, middle in ((target, middle_t), (source, middle_s)))
+    moments = _einsum("bji,bjk->bik", from_t, from_t) + (stiffness * len(grid_HxWx2)) ** 2 * jnp.eye(2)
     right = _einsum("bji,bjk->bik", from_t, from_s - from_t * like_Bx2[:, None])
     matrix = body.solve_2x2(moments, right) + like_Bx2[:, :, None] * jnp.eye(2)
     (a, b), (c, d) = ((matrix[:, i, 0], matrix[:, i, 1]) for i in (0, 1))
@@ -145,10 +186,23 @@ def _is_closed(masks_BxHxWxR, pose_Bx18x2):
     return shown & (body.gather(masks_BxHxWxR[..., _PANTS, None], nearest[..., 0], nearest[..., 1]) > 0.5).all((1, 2))
 
 
-def _middle(pose_BxJx2, there_BxJ, points):
-    """The mean of those points that are there (B, 2), and whether there are any (B,)."""
-    there = there_BxJ[:, points, None]
-    return jnp.where(there, pose_BxJx2[:, points, :], 0).sum(1) / jnp.maximum(there.sum(1), 1), there.any((1, 2))
+def _has_shoulders(there_Bx19):
+    return there_Bx19[:, _RIGHT_SHOULDER] & there_Bx19[:, _LEFT_SHOULDER]
+
+
+def _has_trunk(there_Bx19):
+    return there_Bx19[:, _NECK] & there_Bx19[:, _HIPS].any(1)
+
+
+def _across(pose_Bx19x2):
+    """From the right shoulder to the left, (B, 2)."""
+    return pose_Bx19x2[:, _LEFT_SHOULDER] - pose_Bx19x2[:, _RIGHT_SHOULDER]
+
+
+def _middle(pose_Bx19x2, there_Bx19, points):
+    """The mean of those points that are there (B, 2); zeros where none is."""
+    there = there_Bx19[:, points, None]
+    return jnp.where(there, pose_Bx19x2[:, points, :], 0).sum(1) / jnp.maximum(there.sum(1), 1)
 
 
 def _length(vectors):
