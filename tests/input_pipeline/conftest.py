@@ -1,13 +1,20 @@
-"""A small folder in the field's layout, made of coloured noise, and sources kept in memory."""
+"""A small folder in the field's layout, made of coloured noise, and sources kept in memory.
+
+Makes the modules beside it importable, too, which hold what is too much for one test file.
+"""
 
 import io
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from input_pipeline.pair import Pair
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 HEIGHT, WIDTH = 256, 176
 
