@@ -29,12 +29,15 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="the --output of --mode export")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--note", default="", help="a paragraph for the card: figures on photos, limits")
+    parser.add_argument("--parsing_sleeves", type=float, help="config.model.parsing_sleeves of what is packed")
     args = parser.parse_args()
     generator = base.make(model_folder.read_settings(args.model))
     mesh = devices.make_mesh(jax.local_devices()[:1])
     params = model_folder.read_params(args.model, generator, devices.replicated(mesh))
     model = dict(model_folder.read_model_file(args.model))
     model["config"]["data"]["dir"] = Path(model["config"]["data"]["dir"]).name  # where it lay is nobody's business
+    if args.parsing_sleeves is not None:
+        model["config"]["model"]["parsing_sleeves"] = args.parsing_sleeves
     model["report"] = export.read_report(args.model, model["step"]) or model["report"]
     card = export.card(model, generator.summary)
     card = f"{card.rstrip()}\n\n{args.note}".rstrip() + "\n"

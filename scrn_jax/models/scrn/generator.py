@@ -10,7 +10,7 @@ from scrn_jax.models import base, layers, upsampling
 from scrn_jax.models.scrn.coarse import CoarseGenerator, DetailedParsingBlock, ParsingBlock
 from scrn_jax.models.scrn.refine import InjectStyle, PaintingDecoder, RefineArea, StyleEncoder
 from scrn_jax.models.scrn.settings import Model
-from scrn_jax.person import body, heatmaps, paint
+from scrn_jax.person import body, heatmaps, paint, sleeves
 
 GRID = 4  # pixels a cell of the feature grid
 
@@ -43,8 +43,8 @@ class SCRN(nn.Module):
 
         Returns:
           A dict: `image` I_g and `coarse_image` I_crs (B, H, W, 3) in [-1, 1]; `parsing` S_g (B, H, W, regions), a
-          distribution per pixel, and `parsing_logits`, its logarithm but for a constant per pixel; `features` F_g for
-          Eq. 5 (B, H/4, W/4, feature_channels); all float32.
+          distribution per pixel, and `parsing_logits`, its logarithm but for a constant per pixel and
+          for sleeves; `features` F_g for Eq. 5 (B, H/4, W/4, feature_channels); all float32.
 
         Raises:
           ValueError: a side is not a multiple of 4.
@@ -65,6 +65,8 @@ class SCRN(nn.Module):
         parsing_maps = jnp.concatenate([source_parsing, *(hints if model.parsing_hints else [])], axis=-1)
         parsing_logits = self._parsing_block()((rows, columns, parsing_maps))
         given = nn.softmax(parsing_logits)
+        if model.parsing_sleeves:
+            given = sleeves.worn(given, source_parsing, source_pose, target_pose, model.parsing_sleeves)
         parsing = jax.lax.stop_gradient(given) if model.parsing_alone else given
 
         seen, painted = source_image, None

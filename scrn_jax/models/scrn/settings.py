@@ -52,6 +52,8 @@ class Model:
       parsing_hints: the parsing block also sees the source's regions as the body's parts carry them to the target pose,
         and how near each part is.
       parsing_alone: S_g learns from Eq. 9 only; the gradients of all that uses it stop.
+      parsing_sleeves: how far, in logits, S_g's arms follow the length of the source's sleeves, see `person.sleeves`; it
+        may be set for a model that has learned without.
       paint: what the last decoder adds to: `none` (nothing), `flat` (colours of regions), `carried` (source pixels
         carried by the body's parts) or `blended` (the one or the other, as it says of every pixel), see `person.paint`.
         The image encoder sees flat or carried paint as well.
@@ -75,6 +77,7 @@ class Model:
     parsing_detail: bool = False
     parsing_hints: bool = False
     parsing_alone: bool = False
+    parsing_sleeves: float = 0.0
     paint: str = "none"
     background: str = "flat"
     style_norm: str = "frame"
@@ -88,6 +91,8 @@ class Model:
         require_one_of(self, "model", "name", ("scrn",))
         require_at_most(self, "model", width=MAX_WIDTH, blocks=MAX_BLOCKS, discriminator_width=MAX_WIDTH)
         sections.check_computed(self)
+        if not 0 <= self.parsing_sleeves <= 20:
+            raise UserError(f"config.model.parsing_sleeves must be 0 to 20, got {self.parsing_sleeves}")
         require_one_of(self, "model", "upsampling", ("transposed", "nearest"))
         require_one_of(self, "model", "paint", ("none", "flat", "carried", "blended"))
         require_one_of(self, "model", "background", ("flat", "kept"))

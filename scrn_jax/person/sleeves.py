@@ -1,0 +1,92 @@
+"""How long somebody's sleeves are, read off the source, and S_g's arms made to fit.
+
+Nothing here is learned. A point of an arm has a place from 0 at the shoulder to 2 at the wrist, and both arms wear the
+same sleeve: one place, up to which they are cloth and beyond which they are skin. All arrays are float32; joints are
+(y, x) in pixels with pixel centres at integers, missing ones (-1, -1).
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scrn_jax.person import body, regions
+
+_UPPER_ARMS, _FOREARMS = ((2, 3), (5, 6)), ((3, 4), (6, 7))
+_HALF_WIDTHS = np.array([limb[2] for pair in (*_UPPER_ARMS, *_FOREARMS) for limb in body.LIMBS if limb[:2] == pair])
+_CLOTH = np.array([regions.NAMES.index(name) for name in ("upper clothes", "dress")])
+_SKIN = regions.NAMES.index("upper skin")
+BINS = 20  # an arm's length is read in so many pieces
+_CORE = 0.6  # half widths from an arm's axis within which the source's pixels are the arm's for sure
+_ARM, _EDGE = 1.0, 0.5  # half widths within which the target's pixels are, and over which that ends
+_SMOOTH = 0.1  # places over which cloth becomes skin
+_FEW = 5.0  # pixels that count half in a piece
+_DOUBT = 0.5  # the share of the arm that contradicts a sleeve altogether
+_SMALL = 1e-4
+_einsum = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+
+
+def along_arms(pose_Bx18x2, height: int, width: int):
+    """Places of a frame's pixels along the nearest arm, in [0, 2], and distances from its axis in half widths.
+
+    Both (B, H, W); the distance is `body.FAR` where no arm is shown.
+    """
+    pose, there = body.with_head(pose_Bx18x2)
+    grid = jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij"), -1).astype(jnp.float32)
+    limbs = np.array([*_UPPER_ARMS, *_FOREARMS])
+    start, way = pose[:, limbs[:, 0]], pose[:, limbs[:, 1]] - pose[:, limbs[:, 0]]
+    from_start = grid[None, :, :, None] - start[:, None, None]
+    share = _einsum("bhwlc,blc->bhwl", from_start, way) / jnp.maximum((way**2).sum(-1), 1)[:, None, None]
+    share = jnp.clip(share, 0, 1)
+    apart = jnp.sqrt(((from_start - share[..., None] * way[:, None, None]) ** 2).sum(-1) + 1e-6)
+    half = _HALF_WIDTHS * body.size_of(pose, there, height)[:, None]
+    shown = there[:, limbs].all(-1)
+    far = jnp.where(shown[:, None, None], apart / half[:, None, None], body.FAR)
+    nearest = far.argmin(-1)[..., None]
+    place = share + (np.arange(len(limbs)) >= len(_UPPER_ARMS))
+    return jnp.take_along_axis(place, nearest, 3)[..., 0], far.min(-1)
+
+
+def sleeve(masks_BxHxWxR, pose_Bx18x2):
+    """Where sleeves end: between `low` and `high` (B,), places in [0, 2], and how sure that is (B,), in [0, 1].
+
+    The places are those that contradict as little of what the arms show as any do; where an arm shows nothing, they
+    lie apart.
+    """
+    place, far = along_arms(pose_Bx18x2, *masks_BxHxWxR.shape[1:3])
+    core = (far < _CORE)[..., None]
+    pieces = jax.nn.one_hot(jnp.clip((place * BINS / 2).astype(jnp.int32), 0, BINS - 1), BINS) * core
+    skin = _einsum("bhwn,bhw->bn", pieces, masks_BxHxWxR[..., _SKIN])
+    cloth = _einsum("bhwn,bhw->bn", pieces, masks_BxHxWxR[..., _CLOTH].sum(-1))
+    weight = (skin + cloth) / (skin + cloth + _FEW)
+    share = skin / jnp.maximum(skin + cloth, 1e-6)
+    before = jnp.tri(BINS + 1, BINS, -1)  # [e, n]: piece n lies before the end e
+    wrong = _einsum("bn,en->be", weight * share, before) + _einsum("bn,en->be", weight * (1 - share), 1 - before)
+    least, total = wrong.min(1, keepdims=True), weight.sum(1)
+    best, ends = wrong <= least + _SMALL, jnp.arange(BINS + 1) * (2 / BINS)
+    low = jnp.where(best, ends, 2.0).min(1)
+    high = jnp.where(best, ends, 0.0).max(1)
+    sure = 1 - least[:, 0] / jnp.maximum(_DOUBT * total, _SMALL)
+    return low, high, jnp.clip(sure, 0, 1) * jnp.minimum(total, 1)
+
+
+def worn(parsing_BxHxWxR, masks_BxHxWxR, source_pose_Bx18x2, target_pose_Bx18x2, strength: float):
+    """The target's regions with arms in the source's sleeves, a distribution (B, H, W, R).
+
+    On an arm, what is cloth or upper skin stays so much of a pixel; which of them it is moves by up to `strength`, in
+    logits. The cloth is that of S_g, and where it has none the source's.
+    """
+    place, far = along_arms(target_pose_Bx18x2, *parsing_BxHxWxR.shape[1:3])
+    low, high, sure = (value[:, None, None] for value in sleeve(masks_BxHxWxR, source_pose_Bx18x2))
+    beyond = jnp.clip((place - high) / _SMOOTH, 0, 1) - jnp.clip((low - place) / _SMOOTH, 0, 1)
+    push = strength * sure * jnp.clip((_ARM + _EDGE - far) / _EDGE, 0, 1) * beyond
+    cloth, skin = parsing_BxHxWxR[..., _CLOTH], parsing_BxHxWxR[..., _SKIN]
+    both = cloth.sum(-1) + skin
+    odds = jnp.log(skin + 1e-6) - jnp.log(cloth.sum(-1) + 1e-6)
+    share = jax.nn.sigmoid(odds + push)
+    area = masks_BxHxWxR[..., _CLOTH].sum((1, 2)) + _SMALL
+    kinds = cloth + _SMALL * (area / area.sum(-1, keepdims=True))[:, None, None]
+    kinds = (both * (1 - share))[..., None] * kinds / kinds.sum(-1, keepdims=True)
+    changed = parsing_BxHxWxR.at[..., _CLOTH].set(kinds).at[..., _SKIN].set(both * share)
+    return jnp.where((push == 0)[..., None], parsing_BxHxWxR, changed)
