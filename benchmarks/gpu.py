@@ -67,10 +67,11 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Effort:
-    """How long is measured: steps between two looks at the clock, and how many such looks."""
+    """How long is measured: steps between two looks at the clock, at most, and seconds; how many such looks."""
 
     smoke: bool = False
     steps: int = 10
+    seconds: float = 1.0
     repeats: int = 5
 
 
@@ -104,12 +105,14 @@ def smoke_jobs() -> list[Job]:
     ]  # fmt: skip
 
 
-def median_seconds(run: Callable[[int], object], steps: int, repeats: int) -> float:
+def median_seconds(run: Callable[[int], object], effort: Effort) -> float:
     """Seconds a step: the median over `repeats` of `run(steps)`, which waits at its end; two uncounted calls first."""
     run(1)
+    start = time.perf_counter()
     run(1)
+    steps = max(1, min(effort.steps, int(effort.seconds / (time.perf_counter() - start))))
     each = []
-    for _ in range(repeats):
+    for _ in range(effort.repeats):
         start = time.perf_counter()
         run(steps)
         each.append((time.perf_counter() - start) / steps)
@@ -149,7 +152,7 @@ def prepared(job: Job, effort: Effort) -> Callable[[], dict[str, Any]]:
     side = workload.Ours(settings, state, frozen)
     run, compiled = side.training_step() if job.what == "train" else side.forward()
     return lambda: {
-        **rates(settings, median_seconds(run, effort.steps, effort.repeats), compiled.gigaflops), **compiled.figures(),
+        **rates(settings, median_seconds(run, effort), compiled.gigaflops), **compiled.figures(),
     }  # fmt: skip
 
 
@@ -181,7 +184,7 @@ def theirs(settings, state, frozen, what: str, mode: dict, effort: Effort) -> Ca
         torch.cuda.reset_peak_memory_stats()
 
     def measure():
-        found = rates(settings, median_seconds(run, effort.steps, effort.repeats)) | first
+        found = rates(settings, median_seconds(run, effort)) | first
         return found | ({"memory MB": torch.cuda.max_memory_allocated() / 1e6} if cuda else {})
 
     return measure

@@ -2,7 +2,7 @@
 
     python tools/fit_joints.py --crowd data/crowd --test data/crowd_test --output joints.npz
 
-Reads the shards of tools/render_crowd.py and tools/crowd_from_records.py with what tools/train_regions.py found in them
+Reads the shards of tools/render_crowd.py and tools/crowd_from_records.py with what BlazePose finds in them
 (`.body` files, made here when they are not there: 30 ms of a core a picture). 10,000 steps take 15 s. Prints
 the errors on every test crowd before and after, in pixels of its pictures.
 """
@@ -14,9 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from train_regions import BlazePose, calibrated_of, find_people
+from crowd import calibrated_of, find_people
 
 from scrn_jax.inference import calibration
+from scrn_jax.inference.blazepose import BlazePose
 from scrn_jax.inference.packing import pack, unpack
 from scrn_jax.person.joints import MIRROR, NAMES, NUM_JOINTS, present
 

@@ -60,6 +60,7 @@ class Person:
     """An identity: body, clothes, hair and studio. Equal seeds and identities give equal people.
 
     varied: whether light, place, colours and crops are of all kinds, see `variety`, and not those of a studio.
+    before_body: the share of views in which both hands lie before the body, beyond those that do anyway.
     """
 
     seed: int
@@ -70,9 +71,10 @@ class Person:
     heads: np.ndarray
     landmarks: Landmarks
     varied: bool = False
+    before_body: float = 0.0
 
     @classmethod
-    def sample(cls, seed: int, identity: int, varied: bool = False) -> "Person":
+    def sample(cls, seed: int, identity: int, varied: bool = False, before_body: float = 0.0) -> "Person":
         """Draws the person of a non-negative seed and identity. Raises ValueError for negative numbers."""
         if seed < 0 or identity < 0:
             raise ValueError(f"seed and identity are non-negative integers, not {seed} and {identity}")
@@ -94,6 +96,7 @@ class Person:
             shape_heads(asset, coefficients),
             Landmarks(asset, coefficients),
             varied,
+            before_body,
         )
 
     def view(self, index: int, height: int, width: int) -> View:
@@ -115,7 +118,7 @@ class Person:
         """Poses the person for a view and frames it; aspect = width / height."""
         rng = np.random.default_rng([self.seed, self.identity, 1, index])
         facing = FACINGS[index % len(FACINGS)]
-        pose = poses.sample(rng, assets.load(), self.heads, facing)
+        pose = poses.sample(rng, assets.load(), self.heads, facing, self.before_body)
         posed = pose_bones(self.heads, assets.load().parents, pose.local)
         turn = rotation(poses.Y, pose.yaw)
         mesh = camera.turned(self.figure.pose(posed), turn)

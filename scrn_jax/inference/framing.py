@@ -31,6 +31,11 @@ class Window:
         """Pixels of a frame (height, width) for a pixel of the photo, downwards and across."""
         return frame[0] / self.height, frame[1] / self.width
 
+    def grown(self, share: float) -> "Window":
+        """The window of `share` times its height and width around the same middle."""
+        top, left = self.top + (1 - share) / 2 * self.height, self.left + (1 - share) / 2 * self.width
+        return Window(top, left, share * self.height, share * self.width)
+
     def joints_into(self, joints: np.ndarray, frame: Size) -> np.ndarray:
         """Joints (..., 18, 2) of the photo in the pixels of a frame; those outside it become missing."""
         moved = joints_lib.move(joints, self.scale(frame), (-self.top, -self.left))

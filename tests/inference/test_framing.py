@@ -26,6 +26,10 @@ def test_somebody_whom_the_photo_cuts_off_reaches_to_the_frames_lower_edge():
     assert (95 - window.top) / window.height == pytest.approx(0.05)
 
 
+def test_a_window_grows_around_its_middle():
+    assert Window(10.0, 20.0, 100.0, 60.0).grown(1.5) == Window(-15.0, 5.0, 150.0, 90.0)
+
+
 def test_joints_go_into_the_frame_to_where_its_pixels_are():
     window = Window(-10.0, 20.0, 256.0, 176.0)
     joints = np.full((18, 2), -1, np.float32)

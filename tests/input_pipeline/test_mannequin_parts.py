@@ -106,6 +106,18 @@ def test_drawn_poses_do_not_intersect(asset):
     assert np.mean(clear) == 1
 
 
+def test_hands_meet_before_the_body_in_as_many_poses_as_asked(asset):
+    def meeting(share):
+        for number in range(60):
+            pose = poses.sample(np.random.default_rng(number), asset, asset.heads, "front", share)
+            at = pose_bones(asset.heads, asset.parents, pose.local).heads
+            hands = at[[asset.bones["hand.L"], asset.bones["hand.R"]]]
+            yield hands[:, 2].min() > at[asset.bones["chest"], 2] + 0.1 and np.abs(hands[:, 0]).max() < 0.2
+
+    # A few do anyway, and of those asked for a few are refused in every attempt.
+    assert np.mean(list(meeting(0.0))) < 0.1 and np.mean(list(meeting(1.0))) > 0.5
+
+
 def test_rasteriser_covers_a_triangulated_square_exactly_once():
     rng = np.random.default_rng(0)
     points = np.array([[2, 3], [2, 13], [12, 3], [12, 13], *rng.uniform((2.5, 3.5), (11.5, 12.5), (1, 2))])

@@ -20,7 +20,9 @@ ARM_FAMILIES = {
     "belly": ((12, 22), (5, 20), (42, 60), (75, 95)),
     "back": ((8, 18), (-32, -18), (45, 70), (30, 55)),
     "up": ((110, 155), (0, 20), (-60, 0), (10, 60)),
+    "clasped": ((4, 16), (0, 22), (52, 78), (62, 100)),
 }
+MEETING = ("clasped", "belly", "bag")  # of both arms, before the body
 ARM_SHARES = {
     "hang": 0.42,
     "hip": 0.14,
@@ -34,6 +36,7 @@ ARM_SHARES = {
 YAW_RANGES = {"front": (-9, 9), "three-quarter": (22, 60), "side": (72, 108), "back": (160, 200)}
 X, Y, Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 ATTEMPTS = 12
+HANDS_APART = 0.12  # at least, metres between the wrists
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,20 @@ class Pose:
     yaw: float
 
 
-def sample(rng: np.random.Generator, asset: Asset, heads: np.ndarray, facing: str) -> Pose:
-    """A pose without self-intersection for bone heads (B, 3); `facing` is a key of YAW_RANGES."""
+def sample(rng: np.random.Generator, asset: Asset, heads: np.ndarray, facing: str, before_body: float = 0.0) -> Pose:
+    """A pose without self-intersection for bone heads (B, 3); `facing` is a key of YAW_RANGES.
+
+    `before_body`: the share of poses in which both hands lie before the body and may touch each other.
+    """
     yaw = sample_yaw(rng, facing)
+    meeting = before_body > 0 and bool(rng.random() < before_body)
     for attempt in range(ATTEMPTS):
-        families = ("hang", "hang") if attempt == ATTEMPTS - 1 else _arm_families(rng)
+        if attempt == ATTEMPTS - 1:
+            families = ("hang", "hang")
+        else:
+            families = (str(rng.choice(MEETING)), str(rng.choice(MEETING))) if meeting else _arm_families(rng)
         local = _draw(rng, asset, heads, families)
-        if not intersects(asset, pose_bones(heads, asset.parents, local), heads):
+        if not intersects(asset, pose_bones(heads, asset.parents, local), heads, 0.02 if meeting else HANDS_APART):
             break
     return Pose(local, yaw)
 
@@ -178,8 +188,11 @@ def _half_turn(turn: np.ndarray, axis: np.ndarray) -> np.ndarray:
     return rotation(axis, 0.5 * np.degrees(np.arctan2(sine, (np.trace(turn) - 1) / 2)))
 
 
-def intersects(asset: Asset, posed: Posed, heads: np.ndarray) -> bool:
-    """Whether a forearm or hand enters the ellipse of the trunk, a thigh's capsule or the head's ball."""
+def intersects(asset: Asset, posed: Posed, heads: np.ndarray, hands_apart: float = HANDS_APART) -> bool:
+    """Whether a forearm or hand enters the ellipse of the trunk, a thigh's capsule, the head's ball or the other hand.
+
+    `hands_apart`: metres between the wrists.
+    """
     at = {name: posed.heads[i] for name, i in asset.bones.items()}
     chest = posed.rotation[asset.bones["chest"]]
     half_width = np.linalg.norm(heads[asset.bones["arm.L"]] - heads[asset.bones["arm.R"]]) * 0.42
@@ -196,7 +209,7 @@ def intersects(asset: Asset, posed: Posed, heads: np.ndarray) -> bool:
                     return True
         if np.linalg.norm(tip - (at["head"] + [0, 0.06, 0.03])) < 0.12:
             return True
-    return bool(np.linalg.norm(at["hand.L"] - at["hand.R"]) < 0.12)
+    return bool(np.linalg.norm(at["hand.L"] - at["hand.R"]) < hands_apart)
 
 
 def _distance(point: np.ndarray, start: np.ndarray, end: np.ndarray) -> float:
