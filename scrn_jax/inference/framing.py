@@ -61,7 +61,15 @@ class Window:
         box = (left, top, left + self.width, top + self.height)
         limits = (part.shape[1], part.shape[0])
         box = tuple(float(np.clip(edge, 0, limits[i % 2])) for i, edge in enumerate(box))
-        return np.asarray(Image.fromarray(np.ascontiguousarray(part)).resize((frame[1], frame[0]), method, box=box))
+        return np.array(Image.fromarray(np.ascontiguousarray(part)).resize((frame[1], frame[0]), method, box=box))
+
+    def shown(self, size: Size, frame: Size) -> np.ndarray:
+        """Which pixels of a frame a photo of `size` (height, width) shows, bool (h, w): whose middle lies in it."""
+        down, across = (
+            start + (np.arange(count) + 0.5) / scale
+            for start, count, scale in zip((self.top, self.left), frame, self.scale(frame), strict=True)
+        )
+        return ((down >= 0) & (down <= size[0]))[:, None] & ((across >= 0) & (across <= size[1]))
 
     def paste(self, values: np.ndarray, size: Size) -> np.ndarray:
         """float32 values (h, w) of a frame, seen bilinearly in the whole photo of `size` (height, width); 0 outside."""

@@ -17,7 +17,7 @@ from PIL import Image
 from scrn_jax.errors import UserError
 from scrn_jax.inference import checks, compositing, detail, estimators, framing, poses
 from scrn_jax.inference.estimators import Estimator, Person
-from scrn_jax.inference.photo_files import Photo, open_photo
+from scrn_jax.inference.photo_files import Photo, open_photo, within_bars
 from scrn_jax.inference.transfer import PoseTransfer
 from scrn_jax.person import face
 from scrn_jax.person import joints as joints_lib
@@ -32,14 +32,15 @@ SEEN_SIDE = 1024
 class Framed(Person):
     """A person in the model's frame: the fields of `Person` there, and where the frame comes from.
 
-    image: uint8 (H, W, 3), the frame; large: the same in more pixels, uint8 (kH, kW, 3); window: its place in the
-    photo; photo: the whole of it, uint8 (rows, columns, 3).
+    image: uint8 (H, W, 3), the frame; large: the same in more pixels, uint8 (kH, kW, 3); photo: the whole of it, uint8
+    (rows, columns, 3); inside: its rows and columns without bars around it; window: the frame's place in those.
     """
 
     image: np.ndarray = dataclasses.field(kw_only=True)
     large: np.ndarray = dataclasses.field(kw_only=True, repr=False)
     window: framing.Window = dataclasses.field(kw_only=True)
     photo: np.ndarray = dataclasses.field(kw_only=True, repr=False)
+    inside: tuple[slice, slice] = dataclasses.field(kw_only=True, default=(slice(None), slice(None)))
 
 
 class PhotoTransfer:
@@ -78,14 +79,16 @@ class PhotoTransfer:
         """The person of a photo, in the model's frame. Raises UserError naming the photo when nobody is found."""
         where = str(photo) if isinstance(photo, str | Path) else "the photo"
         pixels = open_photo(photo)
-        seen = _reduced(pixels)
+        inside = within_bars(pixels)
+        seen = _reduced(pixels[inside])
         if self._estimator is None:
             self._estimator = estimators.load()
         try:
             person = self._estimator(seen)
         except UserError as error:
             raise UserError(f"{where}: {error}") from error
-        return frame_person(pixels, person, self.size, self.times)
+        framed = frame_person(pixels[inside], person, self.size, self.times)
+        return dataclasses.replace(framed, photo=pixels, inside=inside)
 
     def paint(
         self, image: np.ndarray, regions: np.ndarray, joints: np.ndarray, targets: np.ndarray, style=None,
@@ -117,7 +120,11 @@ class PhotoTransfer:
         """`paint_framed` put back into the photo, with its size: uint8 (N, rows, columns, 3)."""
         given = framed.image, framed.regions_HxW
         people = self._people(*given, framed.joints_Jx2, targets, style, self._large(framed))
-        return np.stack([compositing.put_back(framed.photo, framed.window, *given, *person) for person in people])
+        pictures = np.repeat(framed.photo[None], len(people), axis=0)
+        for picture, person in zip(pictures, people, strict=True):
+            inside = picture[framed.inside]
+            inside[:] = compositing.put_back(inside, framed.window, *given, *person)
+        return pictures
 
     def _large(self, framed: Framed) -> np.ndarray | None:
         return framed.large if self.times > 1 else None
@@ -234,17 +241,18 @@ def frame_person(pixels: np.ndarray, person: Person, size: framing.Size, times: 
     down, across = pixels.shape[0] / seen[0], pixels.shape[1] / seen[1]
     whole = framing.Window(window.top * down, window.left * across, window.height * down, window.width * across)
     joints = window.joints_into(person.joints_Jx2, size)
-    return Framed(
-        joints,
-        window.cut(person.mask_HxW.astype(np.float32), size),
-        window.cut(person.regions_HxW, size, labels=True),
-        face.face_box_from_joints(joints, *size),
-        person.notes,
-        image=whole.cut(pixels, size),
-        large=whole.cut(pixels, (times * size[0], times * size[1])),
-        window=whole,
-        photo=pixels,
-    )
+    image, large = whole.cut(pixels, size), whole.cut(pixels, (times * size[0], times * size[1]))
+    mask, regions = window.cut(person.mask_HxW.astype(np.float32), size), window.cut(person.regions_HxW, size, True)
+    # Beyond the photo its edge is repeated: of a head that touches it that would be a column of hair.
+    beyond = ~whole.shown(pixels.shape[:2], size)
+    if (beyond & (regions > 0)).any():
+        background, hole = compositing.without_person(image, regions)
+        beyond &= hole
+        wide = np.kron(beyond, np.ones((times, times), bool))
+        large[wide] = np.round(compositing.enlarged(background, hole, large)[wide]).clip(0, 255)
+        image[beyond], mask[beyond], regions[beyond] = np.round(background[beyond]).clip(0, 255), 0, 0
+    box = face.face_box_from_joints(joints, *size)
+    return Framed(joints, mask, regions, box, person.notes, image=image, large=large, window=whole, photo=pixels)
 
 
 def fit(photo: Photo, parsing, joints, size: framing.Size) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -12,6 +12,12 @@ from scrn_jax.runtime.file_bytes import read_bytes
 # A photo with fewer pixels a side shows nobody.
 LEAST_SIDE = 32
 
+# A bar at an edge: rows of one colour within so many grey levels, at least so many of them and at most such a share of
+# the photo. Where it ends, most of the next row is another colour: of a white wall, the person alone is.
+_EVEN, _OTHER, _LEAST_ROWS, _MOST_ROWS, _MOST_OF_A_ROW = 8, 24, 2, 0.4, 0.6
+_UNLIKE = 4  # rows by which opposite bars may differ
+_BLURRED = 2  # rows between a bar and the picture that are neither: JPEG and resizing mix them
+
 Photo = str | Path | bytes | np.ndarray | Image.Image
 
 
@@ -43,6 +49,34 @@ def open_photo(photo: Photo, where: str | None = None) -> np.ndarray:
             f"{where}: {picture.width} x {picture.height} pixels, at least {LEAST_SIDE} a side show a person"
         )
     return np.asarray(picture)
+
+
+def within_bars(photo: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns of a photo uint8 (H, W, 3) without even bars around it, as data sets and screenshots have.
+
+    A bar ends at an edge of the picture behind it. Opposite bars are about as wide as each other: where one runs into a
+    floor of its colour, the other tells its width.
+    """
+    spans = []
+    for side in (photo, photo.swapaxes(0, 1)):
+        (first, even_first), (last, even_last) = _bar(side), _bar(side[::-1])
+        if first or last:
+            most = min(rows for rows in (first, last) if rows) + _UNLIKE
+            first, last = (min(rows or even, most) for rows, even in ((first, even_first), (last, even_last)))
+        spans.append(slice(first, len(side) - last))
+    return spans[0], spans[1]
+
+
+def _bar(photo: np.ndarray) -> tuple[int, int]:
+    """How many rows the bar at the top has, and how many it may have if there is one at the bottom."""
+    colour, most = np.median(photo[0], axis=0), int(_MOST_ROWS * len(photo))
+    rows = 0
+    while rows < most and (np.abs(photo[rows] - colour) <= _EVEN).all():
+        rows += 1
+    if not _LEAST_ROWS <= rows < most - _BLURRED:
+        return 0, 0
+    behind = np.abs(photo[rows + _BLURRED] - colour).max(-1) > _OTHER
+    return (rows + _BLURRED if behind.mean() >= _MOST_OF_A_ROW else 0), rows + _BLURRED
 
 
 def _decoded(picture: Image.Image, where: str) -> Image.Image:

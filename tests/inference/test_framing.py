@@ -30,6 +30,14 @@ def test_a_window_grows_around_its_middle():
     assert Window(10.0, 20.0, 100.0, 60.0).grown(1.5) == Window(-15.0, 5.0, 150.0, 90.0)
 
 
+def test_a_frame_knows_which_of_its_pixels_the_photo_shows():
+    shown = Window(-64.0, 20.0, 256.0, 176.0).shown((160, 100), FRAME)
+    # Two pixels of the photo are one of the frame: 32 rows are above it, and 80 rows and 40 columns of it are left.
+    expected = np.zeros(FRAME, bool)
+    expected[32:112, :40] = True
+    np.testing.assert_array_equal(shown, expected)
+
+
 def test_joints_go_into_the_frame_to_where_its_pixels_are():
     window = Window(-10.0, 20.0, 256.0, 176.0)
     joints = np.full((18, 2), -1, np.float32)

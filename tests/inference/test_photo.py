@@ -159,6 +159,46 @@ def test_once_as_large_pictures_are_the_models_even_in_the_whole_photo(truth, ph
     assert (somebody.paint_whole(framed, pose)[0][tuple(nose)] == 128).all()
 
 
+def test_a_head_at_the_photos_edge_does_not_go_on_beyond_it(truth, photo):
+    """The photo ends in the middle of the forehead: above, the frame shows the wall, and nobody."""
+    view = Rendered.sample(3, 4).view(0, 256, 176)
+    top = int(np.flatnonzero((view.labels > 0).any(1))[0]) + 8
+    cut = view.image[top:]
+
+    def estimate(pixels):
+        joints = np.where(present(view.joints)[:, None], view.joints - [top, 0], -1).astype(np.float32)
+        regions = view.labels[top:]
+        return Person(joints, (regions > 0).astype(np.float32), regions, face_box_from_joints(joints, *regions.shape))
+
+    framed = PhotoTransfer(Shifted(), estimate, times=2).estimate(cut)
+    beyond = ~framed.window.shown(cut.shape[:2], SIZE)
+    assert beyond.any() and not framed.regions_HxW[beyond].any() and not framed.mask_HxW[beyond].any()
+    # A row of the wall beside the head, and the same row above it.
+    above = framed.image[0].astype(int)
+    assert np.abs(above - np.median(above, axis=0)).max() < 40
+    np.testing.assert_allclose(framed.large[0].mean(0), above.mean(0), atol=12)
+
+
+def test_bars_around_a_photo_stay_and_are_no_part_of_it(truth, photo):
+    view = Rendered.sample(3, 4).view(0, 256, 176)
+    barred = np.concatenate([np.full((30, 176, 3), 255, np.uint8), view.image, np.full((30, 176, 3), 255, np.uint8)])
+    seen = []
+
+    def estimate(pixels):
+        seen.append(pixels.shape[0])
+        top = (256 - pixels.shape[0]) // 2
+        regions = view.labels[top : top + len(pixels)]
+        joints = np.where(present(view.joints)[:, None], view.joints - [top, 0], -1).astype(np.float32)
+        return Person(joints, (regions > 0).astype(np.float32), regions, face_box_from_joints(joints, *regions.shape))
+
+    somebody = PhotoTransfer(Shifted(), estimate, times=1)
+    framed = somebody.estimate(barred)
+    assert 252 <= seen[0] <= 256
+    whole = somebody.paint_whole(framed, framed.joints_Jx2[None])[0]
+    assert whole.shape == barred.shape and (whole[:30] == 255).all() and (whole[-30:] == 255).all()
+    assert (whole[30:-30] != barred[30:-30]).any()
+
+
 @pytest.fixture(scope="module")
 def other():
     return Rendered.sample(3, 4).view(0, 256, 176).image

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from scrn_jax.errors import UserError
-from scrn_jax.inference.photo_files import open_photo
+from scrn_jax.inference.photo_files import open_photo, within_bars
 
 SIZE = (40, 48)  # width, height
 
@@ -92,3 +92,39 @@ def test_a_file_and_its_bytes_are_the_same_picture(colours, tmp_path):
 def test_an_array_that_is_no_photo_is_refused(array, message):
     with pytest.raises(UserError, match=message):
         open_photo(array)
+
+
+def _walled(wall, bars, colour=255):
+    """Noise in front of which there is a wall, within bars (above, below, left, right)."""
+    above, below, left, right = bars
+    photo = np.full((120, 90, 3), colour, np.uint8)
+    inside = photo[above : 120 - below, left : 90 - right]
+    inside[:] = wall
+    rows, columns = np.mgrid[: inside.shape[0], : inside.shape[1]]
+    somebody = ((rows - 80) / 50) ** 2 + ((columns - 35) / 15) ** 2 < 1
+    inside[somebody] = np.random.default_rng(0).integers(0, 200, (somebody.sum(), 3))
+    return photo
+
+
+@pytest.mark.parametrize("colour", [255, 0])
+@pytest.mark.parametrize("bars", [(12, 12, 0, 0), (0, 0, 9, 9), (12, 0, 0, 0), (10, 14, 6, 6)])
+def test_bars_around_a_photo_are_left_out(bars, colour):
+    rows, columns = within_bars(_walled(128, bars, colour))
+    found = rows.start, 120 - rows.stop, columns.start, 90 - columns.stop
+    # And up to two rows of the picture, where a resized bar is blurred.
+    assert all(bar <= seen <= bar + 2 if bar else seen == 0 for bar, seen in zip(bars, found, strict=True))
+
+
+def test_a_bar_that_runs_into_a_floor_is_about_as_wide_as_the_opposite_one():
+    photo = _walled(128, (12, 12, 0, 0))
+    photo[90:108] = 248  # a floor nearly as white as the bar
+    rows, columns = within_bars(photo)
+    assert 12 <= rows.start <= 14 and 12 <= 120 - rows.stop <= 18 and columns == slice(0, 90)
+
+
+@pytest.mark.parametrize("wall", [255, 128, 0])
+def test_an_even_wall_is_no_bar(wall):
+    photo = _walled(wall, (0, 0, 0, 0))
+    assert within_bars(photo) == (slice(0, 120), slice(0, 90))
+    even = np.full((64, 64, 3), wall, np.uint8)
+    assert within_bars(even) == (slice(0, 64), slice(0, 64))
