@@ -39,12 +39,16 @@ TRUST = 0.85  # in the network's mask after its first look, the rest in the one 
 BOLD = 0.05  # a pixel is the person's from half and a little more: outlines lie on the person's side of an edge
 HAIR, UPPER, DRESS, PANTS, FACE, SKIN, LEG = range(1, regions.NUM_REGIONS)
 _CLOTHES = [UPPER, DRESS, PANTS]
-# Regions that have one model of colour, and which of them it is taken from: of skin a face is the surest.
-_ALIKE = (([HAIR], [HAIR]), ([UPPER, DRESS], [UPPER, DRESS]), ([PANTS], [PANTS]), ([FACE, SKIN, LEG], [FACE]))
+# Regions that have one model of colour, and which of them it is taken from: of skin a face is the surest; legs may wear
+# tights.
+_ALIKE = (
+    ([HAIR], [HAIR]), ([UPPER, DRESS], [UPPER, DRESS]), ([PANTS], [PANTS]), ([FACE, SKIN], [FACE]), ([LEG], [LEG]),
+)  # fmt: skip
 _SURE, _LEAST_SURE = 0.8, 30.0  # from which share on the network is sure of a pixel; how many of them make a model
 _SAY, _MOST, _FLOOR = 0.5, 5.0, 1e-4  # of colours in logits, how far one may pull, and of the most frequent colour
 # Where cloth is looked at, in trunk lengths: above the hips, from the neck and from the hips; and below them.
 _ABOVE, _BELOW = (0.25, 0.15), (0.3, 1.2)
+_HEM = (0.1, 0.5)  # where a dress ends at the earliest, in trunk lengths below the hips
 _NECK, _HIPS = 1, (8, 11)
 _LEAST_PIXELS = 20.0  # of cloth in either place; with less, cloth tells nothing
 # Histograms of colours: brightness, and red and blue beside it, of logarithms above that of _DARK.
@@ -151,6 +155,9 @@ class RegionNetwork:
         if self._dress is not None:
             cues = dress_cues(image, logits, joints)
             leaning = _leaning(_softmax(logits)) if cues is None else cues @ self._dress["kernel"] + self._dress["bias"]
+            if leaning > 0:
+                into = LEG if wears_leggings(logits, joints) else DRESS
+                logits[..., into] = np.logaddexp(logits[..., into], logits[..., PANTS])
             logits[..., [UPPER, PANTS] if leaning > 0 else DRESS] -= _RULED_OUT
         logits += by_colours(image, logits)
         return paint_back(logits, window, person, photo_HxWx3)
@@ -199,6 +206,22 @@ def dress_cues(image_HxWx3: np.ndarray, logits_HxWx8: np.ndarray, joints_Jx2: np
     tones = _tones(image_HxWx3)
     likeness = np.sqrt(_histogram(tones, above) * _histogram(tones, below)).sum()
     return np.float32([_leaning(shares), -np.log(likeness + _LEAST_LIKENESS)])
+
+
+def wears_leggings(logits_HxWx8: np.ndarray, joints_Jx2: np.ndarray) -> bool:
+    """Whether what the network calls pants of somebody in a dress is worn below it, and is no part of the dress.
+
+    It is, if less than half of the cloth right below the hips is pants by the network.
+    """
+    there = joints_lib.present(joints_Jx2)
+    hips = [joints_Jx2[joint, 0] for joint in _HIPS if there[joint]]
+    if not there[_NECK] or not hips:
+        return False
+    hip = np.mean(hips)
+    trunk = max(hip - joints_Jx2[_NECK, 0], len(logits_HxWx8) / 16)
+    start, end = (round(float(hip + share * trunk)) for share in _HEM)
+    cloth = _softmax(logits_HxWx8)[max(0, start) : max(0, end), :, _CLOTHES].sum((0, 1))
+    return bool(cloth[_CLOTHES.index(PANTS)] < cloth.sum() / 2)
 
 
 def by_colours(image_HxWx3: np.ndarray, logits_HxWx8: np.ndarray) -> np.ndarray:

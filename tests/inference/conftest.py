@@ -50,6 +50,7 @@ def model_folder(tmp_path_factory, tiny_settings):
         model={
             **scrn_settings.BETTER_PICTURES,
             "background": "kept",
+            "parsing_sleeves": 4.0,
             "parsing_multiples": (1, 2),
             "style_multiples": (1, 2),
         },

@@ -157,10 +157,26 @@ def test_a_sleeve_of_the_colour_of_the_cloth_is_no_skin():
     added = region_network.by_colours(image, logits)
     of_cloth, of_skin, of_nobody = (added[row, 0] for row in (70, 90, 110))
     assert of_cloth[UPPER] == of_cloth[DRESS] > 1 and of_cloth[region_network.SKIN] < -0.5
-    assert of_skin[region_network.SKIN] == of_skin[region_network.LEG] > 1 and of_skin[UPPER] < -0.5
+    assert of_skin[region_network.SKIN] == of_skin[region_network.FACE] > 1 and of_skin[UPPER] < -0.5
     np.testing.assert_allclose(of_nobody, 0, atol=0.5)
-    # Trousers are not to be seen: nothing is said of them, nor of the background.
-    assert not added[..., [0, PANTS]].any()
+    # Trousers and legs are not to be seen: nothing is said of them, nor of the background.
+    assert not added[..., [0, PANTS, region_network.LEG]].any()
+
+
+@pytest.mark.parametrize(("hem", "leggings"), [(64, False), (90, True)])
+def test_pants_under_a_dress_are_worn_below_its_hem_or_are_its_skirt(hem, leggings, monkeypatch):
+    """The network calls the lower part of one cloth pants, from the hips on or from below them: only then are they
+    somebody's legs."""
+    image, logits = _clothed([0.5] * 3, [0.5] * 3)
+    logits[24:hem, 30:58, DRESS] += 3
+    logits[hem:100, 30:58, PANTS] += 3
+    assert region_network.wears_leggings(logits, JOINTS) == leggings
+    network = RegionNetwork(None, {"kernel": np.zeros(2, np.float32), "bias": np.float32(1)})
+    look = (Window(0.0, 0.0, 128.0, 88.0), (image, logits.copy(), JOINTS))
+    monkeypatch.setattr(network, "_look", lambda *_: look)
+    _, labels = network(((image + 1) * 127.5).astype(np.uint8), JOINTS, (logits[..., UPPER] > 0).astype(np.float32))
+    assert (labels[40:60, 40:48] == DRESS).all()
+    assert (labels[92:98, 40:48] == (region_network.LEG if leggings else DRESS)).all()
 
 
 def test_without_pixels_to_be_sure_of_colours_say_nothing():

@@ -9,6 +9,7 @@ from flax.traverse_util import flatten_dict
 from scrn_jax.models import base
 from scrn_jax.models.scrn.generator import SCRN
 from scrn_jax.models.scrn.settings import BETTER_PICTURES, Model
+from scrn_jax.person import sleeves
 
 
 def _shapes(size=(64, 44), feature_channels=256, **fields):
@@ -79,7 +80,11 @@ def test_a_side_that_is_no_multiple_of_4_is_refused():
         _shapes((62, 44), width=4, blocks=1)
 
 
-@pytest.fixture(scope="module", params=[{}, {**BETTER_PICTURES, "background": "kept"}], ids=["paper", "ours"])
+@pytest.fixture(
+    scope="module",
+    params=[{}, {**BETTER_PICTURES, "background": "kept", "parsing_sleeves": 4.0}],
+    ids=["paper", "ours"],
+)
 def model(request, random_variables, run):
     """(apply(**changed inputs), inputs) of a random generator on two different samples in a 32x36 frame."""
     rng = np.random.default_rng(0)
@@ -93,7 +98,7 @@ def model(request, random_variables, run):
     shapes = {key: jnp.asarray(value) for key, value in inputs.items()}
     variables = random_variables(module, *shapes.values())
     apply = run(lambda inputs: module.apply(variables, **inputs))
-    return lambda **changes: jax.device_get(apply({**inputs, **changes})), inputs
+    return lambda **changes: jax.device_get(apply({**inputs, **changes})), inputs, module.model
 
 
 def test_images_are_in_range_and_the_parsing_sums_to_1(model):
@@ -102,15 +107,26 @@ def test_images_are_in_range_and_the_parsing_sums_to_1(model):
     np.testing.assert_allclose(outputs["parsing"].sum(-1), 1, atol=1e-5)
 
 
+def test_the_parsing_is_that_of_its_logits_in_the_sleeves_asked_for(model):
+    apply, inputs, chosen = model
+    outputs = apply()
+    expected = jax.nn.softmax(outputs["parsing_logits"])
+    if chosen.parsing_sleeves:
+        masks, poses = jax.nn.one_hot(inputs["source_parsing"], 8), (inputs["source_pose"], inputs["target_pose"])
+        bare, expected = expected, sleeves.worn(expected, masks, *poses, chosen.parsing_sleeves)
+        assert np.abs(bare - expected).max() > 0.01
+    np.testing.assert_allclose(outputs["parsing"], expected, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["source_image", "source_pose", "target_pose", "source_parsing"])
 def test_the_image_depends_on_every_input(model, name):
-    apply, inputs = model
+    apply, inputs, _ = model
     changed = apply(**{name: np.ascontiguousarray(inputs[name][:, ::-1])})
     assert np.abs(changed["image"] - apply()["image"]).max() > 1e-3
 
 
 def test_a_sample_does_not_depend_on_its_batch(model):
-    apply, inputs = model
+    apply, inputs, _ = model
     swapped = apply(**{name: np.ascontiguousarray(value[::-1]) for name, value in inputs.items()})
     for name, value in apply().items():
         np.testing.assert_allclose(swapped[name][::-1], value, atol=1e-4)
