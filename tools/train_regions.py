@@ -32,16 +32,9 @@ from crowd import people_of
 from region_samples import Crowd, foreign, sample
 
 from scrn_jax.inference.blazepose import BlazePose
+from scrn_jax.inference.garments import DRESS
 from scrn_jax.inference.packing import pack
-from scrn_jax.inference.region_network import (
-    DRESS,
-    RULE,
-    RegionNetwork,
-    RegionUNet,
-    inputs,
-    shapes,
-    unpack,
-)
+from scrn_jax.inference.region_network import RULE, RegionNetwork, RegionUNet, inputs, shapes, unpack
 from scrn_jax.person.regions import NAMES, NUM_REGIONS
 
 AVERAGE = 0.998

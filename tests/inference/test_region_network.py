@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from scrn_jax.errors import UserError
-from scrn_jax.inference import packing, region_network
+from scrn_jax.inference import garments, packing, region_network
 from scrn_jax.inference.framing import Window
 from scrn_jax.inference.region_network import RegionNetwork
 
@@ -96,7 +96,7 @@ def test_a_damaged_file_of_weights_is_one_line(monkeypatch, tmp_path):
 
 
 DARK, RED = [0.1, 0.1, 0.1], [0.8, 0.2, 0.2]
-DRESS, UPPER, PANTS = region_network.DRESS, region_network.UPPER, region_network.PANTS
+DRESS, UPPER, PANTS = garments.DRESS, garments.UPPER, garments.PANTS
 # Somebody upright, of whom the cues need the neck and the hips only.
 JOINTS = np.full((18, 2), -1, np.float32)
 JOINTS[1], JOINTS[8], JOINTS[11] = [24, 44], [56, 38], [56, 50]
@@ -123,18 +123,18 @@ def _clothed(above, below):
 def test_cloth_is_compared_by_the_bhattacharyya_distance_of_its_colours(above, below, distance):
     image, logits = _clothed(above[0], below[0])
     image[24:56, 44:58], image[56:100, 44:58] = 2 * np.float32(above[1]) - 1, 2 * np.float32(below[1]) - 1
-    leaning, apart = region_network.dress_cues(image, logits, JOINTS)
+    leaning, apart = garments.dress_cues(image, logits, JOINTS)
     assert leaning == pytest.approx(-np.log(2), abs=0.01)  # a third of the clothes is dress, two are others
     assert apart == pytest.approx(distance, abs=0.03)  # a hundredth of what is beside the cloth counts, too
 
 
 def test_cloths_without_a_colour_in_common_are_far_apart():
     """Less than five hundredths of likeness, which come from what is beside the cloth."""
-    assert region_network.dress_cues(*_clothed(DARK, RED), JOINTS)[1] > 3
+    assert garments.dress_cues(*_clothed(DARK, RED), JOINTS)[1] > 3
 
 
 def test_light_and_shade_move_brightness_alone():
-    dark, light = (region_network._tones(np.float32([x, x, x])) for x in (-0.9, 0.9))
+    dark, light = (garments._tones(np.float32([x, x, x])) for x in (-0.9, 0.9))
     np.testing.assert_allclose(dark[1:], light[1:], atol=1e-6)
     assert light[0] - dark[0] > 1
 
@@ -153,14 +153,14 @@ def test_a_sleeve_of_the_colour_of_the_cloth_is_no_skin():
     image = np.zeros((128, 88, 3), np.float32)
     image[hair], image[face], image[cloth] = [-0.8] * 3, [0.5, 0.1, -0.1], [-0.6, -0.4, 0.4]
     image[60:80], image[80:100], image[100:] = image[50, 0], image[30, 0], [-0.9, 0.9, -0.9]
-    logits = _sure_of({region_network.HAIR: hair, region_network.FACE: face, UPPER: cloth})
-    added = region_network.by_colours(image, logits)
+    logits = _sure_of({garments.HAIR: hair, garments.FACE: face, UPPER: cloth})
+    added = garments.by_colours(image, logits)
     of_cloth, of_skin, of_nobody = (added[row, 0] for row in (70, 90, 110))
-    assert of_cloth[UPPER] == of_cloth[DRESS] > 1 and of_cloth[region_network.SKIN] < -0.5
-    assert of_skin[region_network.SKIN] == of_skin[region_network.FACE] > 1 and of_skin[UPPER] < -0.5
+    assert of_cloth[UPPER] == of_cloth[DRESS] > 1 and of_cloth[garments.SKIN] < -0.5
+    assert of_skin[garments.SKIN] == of_skin[garments.FACE] > 1 and of_skin[UPPER] < -0.5
     np.testing.assert_allclose(of_nobody, 0, atol=0.5)
     # Trousers and legs are not to be seen: nothing is said of them, nor of the background.
-    assert not added[..., [0, PANTS, region_network.LEG]].any()
+    assert not added[..., [0, PANTS, garments.LEG]].any()
 
 
 @pytest.mark.parametrize(("hem", "leggings"), [(64, False), (90, True)])
@@ -170,24 +170,24 @@ def test_pants_under_a_dress_are_worn_below_its_hem_or_are_its_skirt(hem, leggin
     image, logits = _clothed([0.5] * 3, [0.5] * 3)
     logits[24:hem, 30:58, DRESS] += 3
     logits[hem:100, 30:58, PANTS] += 3
-    assert region_network.wears_leggings(logits, JOINTS) == leggings
+    assert garments.wears_leggings(logits, JOINTS) == leggings
     network = RegionNetwork(None, {"kernel": np.zeros(2, np.float32), "bias": np.float32(1)})
     look = (Window(0.0, 0.0, 128.0, 88.0), (image, logits.copy(), JOINTS))
     monkeypatch.setattr(network, "_look", lambda *_: look)
     _, labels = network(((image + 1) * 127.5).astype(np.uint8), JOINTS, (logits[..., UPPER] > 0).astype(np.float32))
     assert (labels[40:60, 40:48] == DRESS).all()
-    assert (labels[92:98, 40:48] == (region_network.LEG if leggings else DRESS)).all()
+    assert (labels[92:98, 40:48] == (garments.LEG if leggings else DRESS)).all()
 
 
 def test_without_pixels_to_be_sure_of_colours_say_nothing():
-    assert not region_network.by_colours(np.zeros((128, 88, 3), np.float32), _sure_of({})).any()
+    assert not garments.by_colours(np.zeros((128, 88, 3), np.float32), _sure_of({})).any()
 
 
 @pytest.mark.parametrize("missing", [[1], [8, 11]], ids=["the neck", "the hips"])
 def test_without_neck_or_hips_there_are_no_cues(missing):
     joints = JOINTS.copy()
     joints[missing] = -1
-    assert region_network.dress_cues(*_clothed([0.5] * 3, [0.5] * 3), joints) is None
+    assert garments.dress_cues(*_clothed([0.5] * 3, [0.5] * 3), joints) is None
 
 
 @pytest.mark.parametrize(("below", "worn"), [([0.5] * 3, {DRESS}), ([0.1, 0.1, 0.5], {UPPER, PANTS})])
