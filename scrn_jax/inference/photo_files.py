@@ -1,5 +1,6 @@
 """Photos as people have them, to upright RGB arrays."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ LEAST_SIDE = 32
 # A bar at an edge: rows of one colour within so many grey levels, at least so many of them and at most such a share of
 # the photo. Where it ends, most of the next row is another colour: of a white wall, the person alone is.
 _EVEN, _OTHER, _LEAST_ROWS, _MOST_ROWS, _MOST_OF_A_ROW = 8, 24, 2, 0.4, 0.6
-_UNLIKE = 4  # rows by which opposite bars may differ
+_UNLIKE = 1 / 60  # of the photo, by which opposite bars may differ
 _BLURRED = 2  # rows between a bar and the picture that are neither: JPEG and resizing mix them
 
 Photo = str | Path | bytes | np.ndarray | Image.Image
@@ -61,7 +62,7 @@ def within_bars(photo: np.ndarray) -> tuple[slice, slice]:
     for side in (photo, photo.swapaxes(0, 1)):
         (first, even_first), (last, even_last) = _bar(side), _bar(side[::-1])
         if first or last:
-            most = min(rows for rows in (first, last) if rows) + _UNLIKE
+            most = min(rows for rows in (first, last) if rows) + math.ceil(_UNLIKE * len(side))
             first, last = (min(rows or even, most) for rows, even in ((first, even_first), (last, even_last)))
         spans.append(slice(first, len(side) - last))
     return spans[0], spans[1]
