@@ -61,7 +61,12 @@ class Crowd:
                 yield None
 
     def refresh(self, least: int = 0) -> dict[str, jax.Array]:
-        """The arrays and `count`, the new shards among them; waits for `least` pictures."""
+        """The arrays and `count`, the new shards among them; waits for `least` pictures.
+
+        Raises what reading a shard raised, and ValueError when there is no room for so many.
+        """
+        if least > self._room - PIECE:
+            raise ValueError(f"{least} pictures do not fit into room for {self._room}; give --room more")
         while True:
             with self._news:
                 self._news.wait_for(lambda: self._framed or self.failure or self.count >= least)
@@ -69,13 +74,22 @@ class Crowd:
                     raise self.failure
                 arrived, self._framed = self._framed, []
             for arrays in filter(None, arrived):
-                # Pieces of one size for one program; the shard's last pictures once more where it has too few.
-                size = min(len(arrays["image"]), self._room - self.count)
-                piece = {name: np.resize(array, (PIECE, *array.shape[1:])) for name, array in arrays.items()}
-                if size and self.count + PIECE <= self._room:
-                    self._arrays, self.count = self._put(self._arrays, piece, self.count), self.count + size
+                self._take(arrays)
             if self.count >= least:
                 return {**self._arrays, "count": np.int32(self.count)}
+
+    def _take(self, arrays: dict[str, np.ndarray]) -> None:
+        """Puts a shard's pictures on the device, in pieces of one size for one program, as far as there is room.
+
+        A last piece that has too few is filled up with the same pictures once more, which do not count.
+        """
+        for start in range(0, len(arrays["image"]), PIECE):
+            if self.count + PIECE > self._room:
+                return
+            part = {name: array[start : start + PIECE] for name, array in arrays.items()}
+            piece = {name: np.resize(array, (PIECE, *array.shape[1:])) for name, array in part.items()}
+            self._arrays = self._put(self._arrays, piece, self.count)
+            self.count += len(part["image"])
 
 
 def sample(crowd: dict[str, jax.Array], key, count: int) -> dict[str, jax.Array]:

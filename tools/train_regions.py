@@ -159,6 +159,7 @@ def train(args) -> None:
     """Trains until --steps are made or --minutes are over, and keeps what it has."""
     tx, begun, last_kept, losses = optimizer(), time.monotonic(), time.monotonic(), []
     crowd, state = Crowd(args.crowd, args.room, args.processes), start(args.workdir, args.start)
+    print(f"waiting for {args.enough} pictures of {args.crowd}", flush=True)
     arrays, step = crowd.refresh(args.enough), int(state[3])
     while (gone := (time.monotonic() - begun) / 60) < args.minutes and step < args.steps:
         rate = rate_at(step, max(step / args.steps, gone / args.minutes), args.rate)

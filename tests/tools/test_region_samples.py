@@ -82,3 +82,19 @@ def test_what_ends_the_reading_is_raised_where_the_crowd_is_used(tmp_path, monke
     time.sleep(0.1)
     with pytest.raises(ValueError, match="no shard"):
         there.refresh(1)
+
+
+def test_a_shard_of_more_than_a_piece_is_taken_whole_as_far_as_there_is_room(tmp_path, monkeypatch):
+    monkeypatch.setattr(region_samples, "framed", lambda shard: {} if shard is None else crowd_of(7))
+    monkeypatch.setattr(region_samples, "PIECE", 3)
+    (tmp_path / "a.npz").touch()
+    (tmp_path / "b.npz").touch()
+    arrays = region_samples.Crowd(tmp_path, 11, processes=0).refresh(8)
+    # Three pieces of the first, and of the second those that fit: 3, then no three more.
+    assert arrays["count"] == 10
+    np.testing.assert_array_equal(arrays["joints"][:10], np.concatenate([crowd_of(7)["joints"]] * 2)[:10])
+
+
+def test_more_pictures_than_there_is_room_for_are_not_waited_for(tmp_path):
+    with pytest.raises(ValueError, match="do not fit"):
+        region_samples.Crowd(tmp_path, 100, processes=0).refresh(99)

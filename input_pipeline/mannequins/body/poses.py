@@ -36,7 +36,7 @@ ARM_SHARES = {
 YAW_RANGES = {"front": (-9, 9), "three-quarter": (22, 60), "side": (72, 108), "back": (160, 200)}
 X, Y, Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 ATTEMPTS = 12
-HANDS_APART = 0.12  # at least, metres between the wrists
+HANDS_APART, HANDS_TOUCHING = 0.12, 0.02  # at least, metres between the wrists
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,14 @@ def sample(rng: np.random.Generator, asset: Asset, heads: np.ndarray, facing: st
     """
     yaw = sample_yaw(rng, facing)
     meeting = before_body > 0 and bool(rng.random() < before_body)
+    apart = HANDS_TOUCHING if meeting else HANDS_APART
     for attempt in range(ATTEMPTS):
         if attempt == ATTEMPTS - 1:
             families = ("hang", "hang")
         else:
             families = (str(rng.choice(MEETING)), str(rng.choice(MEETING))) if meeting else _arm_families(rng)
         local = _draw(rng, asset, heads, families)
-        if not intersects(asset, pose_bones(heads, asset.parents, local), heads, 0.02 if meeting else HANDS_APART):
+        if not intersects(asset, pose_bones(heads, asset.parents, local), heads, apart):
             break
     return Pose(local, yaw)
 
