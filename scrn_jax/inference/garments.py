@@ -57,12 +57,10 @@ def dress_cues(image_HxWx3: np.ndarray, logits_HxWx8: np.ndarray, joints_Jx2: np
     distance of the colours of the cloth above the hips from those below them, 0 for one cloth, whatever its print. None
     where the joints do not say where that is, or where there is little cloth: the network's leaning has to do then.
     """
-    there = joints_lib.present(joints_Jx2)
-    hips = [joints_Jx2[joint, 0] for joint in _HIPS if there[joint]]
-    if not there[_NECK] or not hips:
+    found = _trunk_of(joints_Jx2, len(image_HxWx3))
+    if found is None:
         return None
-    neck, hip = joints_Jx2[_NECK, 0], np.mean(hips)
-    trunk = max(hip - neck, len(image_HxWx3) / 16)
+    neck, hip, trunk = found
     shares = softmax(logits_HxWx8)
     row, cloth = np.arange(len(image_HxWx3))[:, None], shares[..., _CLOTHES].sum(-1)
     above = cloth * ((row > neck + _ABOVE[0] * trunk) & (row < hip - _ABOVE[1] * trunk))
@@ -79,15 +77,23 @@ def wears_leggings(logits_HxWx8: np.ndarray, joints_Jx2: np.ndarray) -> bool:
 
     It is, if less than half of the cloth right below the hips is pants by the network.
     """
-    there = joints_lib.present(joints_Jx2)
-    hips = [joints_Jx2[joint, 0] for joint in _HIPS if there[joint]]
-    if not there[_NECK] or not hips:
+    found = _trunk_of(joints_Jx2, len(logits_HxWx8))
+    if found is None:
         return False
-    hip = np.mean(hips)
-    trunk = max(hip - joints_Jx2[_NECK, 0], len(logits_HxWx8) / 16)
+    _, hip, trunk = found
     start, end = (round(float(hip + share * trunk)) for share in _HEM)
     cloth = softmax(logits_HxWx8)[max(0, start) : max(0, end), :, _CLOTHES].sum((0, 1))
     return bool(cloth[_CLOTHES.index(PANTS)] < cloth.sum() / 2)
+
+
+def _trunk_of(joints_Jx2: np.ndarray, height: int) -> tuple[float, float, float] | None:
+    """The rows of neck and hips in a frame, and the trunk's length; None where the joints do not say."""
+    there = joints_lib.present(joints_Jx2)
+    hips = [joints_Jx2[joint, 0] for joint in _HIPS if there[joint]]
+    if not there[_NECK] or not hips:
+        return None
+    neck, hip = joints_Jx2[_NECK, 0], np.mean(hips)
+    return neck, hip, max(hip - neck, height / 16)
 
 
 def by_colours(image_HxWx3: np.ndarray, logits_HxWx8: np.ndarray) -> np.ndarray:
