@@ -135,8 +135,10 @@ class Mirror(Training):
         if settings.adversarial != "non_saturating":
             raise ValueError("the mirror knows the non-saturating form of Eq. 7 only")
         model, self.amp = settings.model, amp
-        if model.parsing_sleeves:
-            raise ValueError("the mirror knows no config.model.parsing_sleeves; set it to 0")
+        if model.parsing_sleeves or model.parsing_bared:
+            raise ValueError(
+                "the mirror knows no config.model.parsing_sleeves and parsing_bared; set them to 0 and False"
+            )
         generator = torch_refine.SCRN(**{name: getattr(model, name) for name in GENERATOR})
         discriminator = torch_refine.Discriminator(model.discriminator_width)
         torch_weights.load(discriminator, state.discriminator)

@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--note", default="", help="a paragraph for the card: figures on photos, limits")
     parser.add_argument("--parsing_sleeves", type=float, help="config.model.parsing_sleeves of what is packed")
+    parser.add_argument("--parsing_bared", action="store_true", help="config.model.parsing_bared of what is packed")
     args = parser.parse_args()
     generator = base.make(model_folder.read_settings(args.model))
     mesh = devices.make_mesh(jax.local_devices()[:1])
@@ -38,6 +39,8 @@ def main() -> None:
     model["config"]["data"]["dir"] = Path(model["config"]["data"]["dir"]).name  # where it lay is nobody's business
     if args.parsing_sleeves is not None:
         model["config"]["model"]["parsing_sleeves"] = args.parsing_sleeves
+    if args.parsing_bared:
+        model["config"]["model"]["parsing_bared"] = True
     model["report"] = export.read_report(args.model, model["step"]) or model["report"]
     card = export.card(model, generator.summary)
     card = f"{card.rstrip()}\n\n{args.note}".rstrip() + "\n"

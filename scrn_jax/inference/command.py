@@ -178,9 +178,8 @@ def pictures(transfer, images: list[str], styles, output: Path) -> Iterator[Path
 
     for image in images:
         framed = _estimated(transfer, image)
-        names, targets = _named_targets(transfer, framed)
-        style = transfer.style(framed, styles)
-        painted = (transfer.paint_whole if _FLAGS.whole else transfer.paint_framed)(framed, targets, style)
+        names, wanted = _named_poses(transfer)
+        painted = transfer.paint_poses(framed, wanted, transfer.style(framed, styles), _FLAGS.whole)
         for name, picture in zip(names, painted, strict=True):
             path = output if output.suffix else output / f"{Path(image).stem}_{name}.png"
             _write(path, photo.encode_png(picture))
@@ -198,8 +197,8 @@ def sheets(transfer, images: list[str], styles, output: Path) -> Iterator[Path]:
     rows = []
     for image in images:
         framed = _estimated(transfer, image)
-        _, targets = _named_targets(transfer, framed)
-        painted, times = transfer.paint_framed(framed, targets, transfer.style(framed, styles)), transfer.times
+        _, wanted = _named_poses(transfer)
+        painted, times = transfer.paint_poses(framed, wanted, transfer.style(framed, styles)), transfer.times
         labels = framed.regions_HxW.repeat(times, 0).repeat(times, 1)
         joints, box = joints_lib.move(framed.joints_Jx2, (times, times)), framed.face_box * times
         rows.append(np.concatenate([framed.large, draw.overlay(framed.large, joints, labels, box), *painted], axis=1))
@@ -214,16 +213,14 @@ def _estimated(transfer, image: str):
     return framed
 
 
-def _named_targets(transfer, framed):
-    """Names for files and target joints; a file with several poses has its number in the name."""
-    import numpy as np
-
-    names, targets = [], []
+def _named_poses(transfer):
+    """Names for files and the poses; a file with several poses has its number in the name."""
+    names, poses = [], []
     for wanted in _FLAGS.pose:
-        found = transfer.targets(framed, str(Path(wanted).expanduser()))
+        found = transfer.read(str(Path(wanted).expanduser()))
         names += [f"{Path(wanted).stem}{f'_{k}' if len(found) > 1 else ''}" for k in range(len(found))]
-        targets.append(found)
-    return names, np.concatenate(targets)
+        poses += found
+    return names, poses
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -2,13 +2,19 @@
 
 import numpy as np
 from PIL import Image, ImageFilter
+from scipy import ndimage
 
+from scrn_jax.inference import pattern
 from scrn_jax.inference.framing import Window
+from scrn_jax.person import joints as joints_lib
 from scrn_jax.person.resizing import resize_maps
 
 # Around a person, so many of a frame's rows are as doubtful as the person: outlines are found to a pixel or two.
 MARGIN = 1 / 32
 FADE = 0.06  # of a side, along which what is put back fades into the photo
+# Beyond the photo's edge: pixels of blur for each of distance, levels of blur, each twice the one before, and the share
+# of a mean that has to be known.
+_BLUR, _LEVELS, _ENOUGH, _LITTLE = 0.5, 6, 0.5, 1e-4
 
 
 def hidden_by(regions_HxW: np.ndarray) -> np.ndarray:
@@ -49,6 +55,30 @@ def without_person(image_HxWx3: np.ndarray, regions_HxW: np.ndarray) -> tuple[np
     return background, hole
 
 
+def beyond(picture_HxWx3: np.ndarray, shown_HxW: np.ndarray, person_HxW: np.ndarray) -> np.ndarray:
+    """The picture, float32 (H, W, 3), going on beyond what a photo shows of it, a rectangle, bool (H, W).
+
+    There it is mirrored, without the person (labels or a mask), and the more blurred the farther away: a wall goes on,
+    and a thing at the photo's edge becomes neither a streak nor a twin.
+    """
+    away = []
+    for axis, count in enumerate(shown_HxW.shape):
+        found = np.flatnonzero(shown_HxW.any(1 - axis))
+        away.append((found[0], count - 1 - found[-1]))
+    inside = tuple(slice(before, count - after) for (before, after), count in zip(away, shown_HxW.shape, strict=True))
+    known = np.where(hidden_by(person_HxW)[inside], _LITTLE, 1)[..., None]
+    both = np.concatenate([picture_HxWx3[inside] * known, known], -1, dtype=np.float32)
+    both = np.pad(both, (*away, (0, 0)), "symmetric")
+    level = np.log2(1 + _BLUR * ndimage.distance_transform_cdt(~shown_HxW, "chessboard"))[..., None]
+    total, filled = np.zeros(picture_HxWx3.shape, np.float32), None
+    for step in range(_LEVELS, -1, -1):
+        blurred = pattern.around(both, 2.0**step - 1)
+        mean, share = blurred[..., :3] / blurred[..., 3:], np.clip(blurred[..., 3:] / _ENOUGH, 0, 1)
+        filled = mean if filled is None else filled + share * (mean - filled)
+        total += np.clip(1 - abs(level - step), 0, 1) * filled
+    return np.where(shown_HxW[..., None], picture_HxWx3, total)
+
+
 def enlarged(background: np.ndarray, hole: np.ndarray, large: np.ndarray) -> np.ndarray:
     """The background in more pixels: float32 (kH, kW, 3).
 
@@ -56,6 +86,17 @@ def enlarged(background: np.ndarray, hole: np.ndarray, large: np.ndarray) -> np.
     """
     made_up = _softly(hole, large.shape[:2])[..., None]
     return large + made_up * (resize_maps(background, large.shape[:2]) - large)
+
+
+def without_islands(regions_HxW: np.ndarray, joints: np.ndarray) -> np.ndarray:
+    """The regions without pieces that belong to nobody: none of the joints (18, 2) is on them or near."""
+    pieces, _ = ndimage.label(regions_HxW > 0, np.ones((3, 3)))
+    there = joints[joints_lib.present(joints)]
+    at = np.rint(there).astype(int).clip(0, np.subtract(regions_HxW.shape, 1))
+    near = np.zeros(regions_HxW.shape, bool)
+    near[at[:, 0], at[:, 1]] = True
+    kept = np.unique(pieces[hidden_by(near)])
+    return np.where(np.isin(pieces, kept), regions_HxW, 0)
 
 
 def share_of(regions_HxW: np.ndarray) -> np.ndarray:

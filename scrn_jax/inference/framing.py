@@ -100,15 +100,18 @@ def is_cut_off(box: np.ndarray, size: Size) -> bool:
     return bool(size[0] - box[2] <= _CUT_OFF * (box[2] - box[0]))
 
 
-def window_around(box: np.ndarray, size: Size, aspect: float) -> Window:
-    """The window that frames a body of `box` as the training pictures do; aspect = width / height of the frame."""
+def window_around(box: np.ndarray, size: Size, aspect: float, room: float = 1.0) -> Window:
+    """The window that frames a body of `box` as the training pictures do; aspect = width / height of the frame.
+
+    It is `room` times as large; of somebody whom the photo cuts off, it ends below where it would without.
+    """
     tall, wide = box[2] - box[0], box[3] - box[1]
     middle = (box[1] + box[3]) / 2
     if is_cut_off(box, size):
-        height = tall / (1 - MARGIN)
+        height = room * tall / (1 - MARGIN)
         top = box[2] - height
     else:
-        height = max(tall / FILL, wide / (SIDE_FILL * aspect))
+        height = room * max(tall / FILL, wide / (SIDE_FILL * aspect))
         top = (box[0] + box[2]) / 2 - height / 2
     width = height * aspect
     return Window(float(top), float(middle - width / 2), float(height), float(width))

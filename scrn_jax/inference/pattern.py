@@ -81,7 +81,7 @@ def with_own_colours(large: np.ndarray, masks: np.ndarray, small: tuple[int, int
         if region in _CLOTHES:
             means, own = np.where(mask, mean, means), np.where(mask[..., 0], apart, own)
         else:
-            beside = resize_maps(_around(share, reach), shape)[..., 0] > _BESIDE
+            beside = resize_maps(around(share, reach), shape)[..., 0] > _BESIDE
             other = wall if region == 0 else before
             np.minimum(other, apart, out=other, where=beside)
     cloth = np.isin(labels, _CLOTHES)
@@ -99,7 +99,7 @@ def _plane(total: np.ndarray, share: np.ndarray, reach: float) -> np.ndarray:
     squares = np.concatenate([down * down, down * right, right * right], -1)
     stack = [share, share * grid, share * squares, total, total * down, total * right]
     ends = np.cumsum([part.shape[-1] for part in stack])
-    weight, middle, squares, *sums = np.split(_around(np.concatenate(stack, -1), reach), ends[:-1], -1)
+    weight, middle, squares, *sums = np.split(around(np.concatenate(stack, -1), reach), ends[:-1], -1)
     middle, squares, mean, *slopes = (part / np.maximum(weight, _LEAST) for part in (middle, squares, *sums))
     a, b, d = np.split(squares - middle[..., [0, 0, 1]] * middle[..., [0, 1, 1]], 3, -1)
     a, d = a + (_STIFF * reach) ** 2, d + (_STIFF * reach) ** 2
@@ -110,10 +110,10 @@ def _plane(total: np.ndarray, share: np.ndarray, reach: float) -> np.ndarray:
 
 def _mean(total: np.ndarray, share: np.ndarray, reach: float) -> np.ndarray:
     """Means around each pixel of (H, W, C), of what is summed up to a share (H, W, 1) of each pixel."""
-    return _around(total, reach) / np.maximum(_around(share, reach), _LEAST)
+    return around(total, reach) / np.maximum(around(share, reach), _LEAST)
 
 
-def _around(values_HxWxC: np.ndarray, reach: float) -> np.ndarray:
+def around(values_HxWxC: np.ndarray, reach: float) -> np.ndarray:
     """Means under a window whose standard deviation is `reach` pixels: twice a box, which is as quick for any."""
     box = 2 * round(reach * 1.5**0.5) + 1  # its square, less one, is six times the square of `reach`
     for _ in range(2):

@@ -22,6 +22,7 @@ from scrn_jax.inference.transfer import PoseTransfer
 from scrn_jax.person import face
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person import regions as regions_lib
+from scrn_jax.person.resizing import resize_maps
 from scrn_jax.runtime import workers
 
 # Estimators see photos of at most so many pixels a side.
@@ -33,7 +34,8 @@ class Framed(Person):
     """A person in the model's frame: the fields of `Person` there, and where the frame comes from.
 
     image: uint8 (H, W, 3), the frame; large: the same in more pixels, uint8 (kH, kW, 3); photo: the whole of it, uint8
-    (rows, columns, 3); inside: its rows and columns without bars around it; window: the frame's place in those.
+    (rows, columns, 3); inside: its rows and columns without bars around it; window: the frame's place in those; found:
+    the person there, as the estimator found it, or in a smaller copy.
     """
 
     image: np.ndarray = dataclasses.field(kw_only=True)
@@ -41,6 +43,13 @@ class Framed(Person):
     window: framing.Window = dataclasses.field(kw_only=True)
     photo: np.ndarray = dataclasses.field(kw_only=True, repr=False)
     inside: tuple[slice, slice] = dataclasses.field(kw_only=True, default=(slice(None), slice(None)))
+    found: Person = dataclasses.field(kw_only=True, repr=False)
+
+    def with_room(self, room: float) -> "Framed":
+        """The person in a frame of `room` times the height and width, see `framing.window_around`."""
+        size, pixels = self.image.shape[:2], self.photo[self.inside]
+        framed = frame_person(pixels, self.found, size, len(self.large) // size[0], room)
+        return dataclasses.replace(framed, photo=self.photo, inside=self.inside)
 
 
 class PhotoTransfer:
@@ -126,6 +135,23 @@ class PhotoTransfer:
             inside[:] = compositing.put_back(inside, framed.window, *given, *person)
         return pictures
 
+    def paint_poses(
+        self, framed: Framed, wanted: Sequence[np.ndarray], style=None, whole: bool = False
+    ) -> list[np.ndarray]:
+        """The person in each of several poses (18, 2) in any unit, see `read`: `paint_framed`, or `paint_whole`.
+
+        Somebody whom the photo cuts off is framed with room for the arms, see `poses.room_for`, pose by pose.
+        """
+        rooms = [poses.room_for(pose, framed.joints_Jx2, self.size) for pose in wanted]
+        pictures: dict[int, np.ndarray] = {}
+        for room in sorted(set(rooms)):
+            chosen = [index for index, needed in enumerate(rooms) if needed == room]
+            stage = framed if room == 1 else framed.with_room(room)
+            targets = np.stack([poses.retarget(wanted[index], stage.joints_Jx2, self.size) for index in chosen])
+            painted = (self.paint_whole if whole else self.paint_framed)(stage, targets, style)
+            pictures.update(zip(chosen, painted, strict=True))
+        return [pictures[index] for index in range(len(wanted))]
+
     def _large(self, framed: Framed) -> np.ndarray | None:
         return framed.large if self.times > 1 else None
 
@@ -138,6 +164,7 @@ class PhotoTransfer:
         if targets.shape[-2:] != (joints_lib.NUM_JOINTS, 2):
             raise UserError(f"targets have the shape {targets.shape}; give 18 joints (y, x) each: (N, 18, 2)")
         targets = targets.reshape(-1, joints_lib.NUM_JOINTS, 2)
+        targets = np.stack([poses.with_ears(target, joints, regions) for target in targets])
         if self._beginning is not None:
             self._beginning.join()
         hole = compositing.hidden_by(regions) & self._transfer.fills_background
@@ -154,6 +181,7 @@ class PhotoTransfer:
 
             def finished(found):
                 picture, labels, target = found
+                labels = compositing.without_islands(labels, target)
                 if source is None:
                     share = compositing.share_of(labels)
                 else:
@@ -191,11 +219,14 @@ class PhotoTransfer:
 
         A pose is a name of the gallery, a JSON file, another photo, or joints (18, 2) in any unit. Raises UserError.
         """
-        single = isinstance(wanted, str | Path) or (isinstance(wanted, np.ndarray) and wanted.ndim == 2)
-        found = [pose for one in ([wanted] if single else wanted) for pose in poses.read(one, self._joints)]
+        return np.stack([poses.retarget(pose, framed.joints_Jx2, self.size) for pose in self.read(wanted)])
+
+    def read(self, wanted: poses.Pose | Sequence[poses.Pose]) -> list[np.ndarray]:
+        """The poses (18, 2), in units of their own, that one pose or several mean, see `targets`. Raises UserError."""
+        found = [pose for one in ([wanted] if _is_single(wanted) else wanted) for pose in poses.read(one, self._joints)]
         if not found:
             raise UserError("no pose is given; name one of the gallery (--pose list), or give a file")
-        return np.stack([poses.retarget(pose, framed.joints_Jx2, self.size) for pose in found])
+        return found
 
     def _joints(self, photo: Photo) -> np.ndarray:
         return self.estimate(photo).joints_Jx2
@@ -213,10 +244,13 @@ class PhotoTransfer:
         styles: see `style`. whole: put back into the photo, with its size.
         """
         framed = self.estimate(photo)
-        targets, style = self.targets(framed, pose), self.style(framed, styles or {})
-        pictures = (self.paint_whole if whole else self.paint_framed)(framed, targets, style)
-        single = isinstance(pose, str | Path) or (isinstance(pose, np.ndarray) and pose.ndim == 2)
-        return pictures[0] if single and len(pictures) == 1 else pictures
+        wanted, style = self.read(pose), self.style(framed, styles or {})
+        pictures = self.paint_poses(framed, wanted, style, whole)
+        return pictures[0] if _is_single(pose) and len(pictures) == 1 else np.stack(pictures)
+
+
+def _is_single(pose: poses.Pose | Sequence[poses.Pose]) -> bool:
+    return isinstance(pose, str | Path) or (isinstance(pose, np.ndarray) and pose.ndim == 2)
 
 
 def check_share(region: int, amount: float) -> None:
@@ -234,25 +268,30 @@ def _reduced(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
 
 
-def frame_person(pixels: np.ndarray, person: Person, size: framing.Size, times: int = 1) -> Framed:
-    """The person found in a photo, or in a smaller copy of it, in a frame of `size`; `large` has `times` its rows."""
+def frame_person(pixels: np.ndarray, person: Person, size: framing.Size, times: int = 1, room: float = 1.0) -> Framed:
+    """The person found in a photo, or in a smaller copy of it, in a frame of `size`; `large` has `times` its rows.
+
+    Beyond the photo's edge the wall goes on. room: see `framing.window_around`.
+    """
     seen = person.mask_HxW.shape
-    window = framing.window_around(framing.body_box(person.joints_Jx2, person.mask_HxW), seen, size[1] / size[0])
+    box = framing.body_box(person.joints_Jx2, person.mask_HxW)
+    window = framing.window_around(box, seen, size[1] / size[0], room)
     down, across = pixels.shape[0] / seen[0], pixels.shape[1] / seen[1]
     whole = framing.Window(window.top * down, window.left * across, window.height * down, window.width * across)
     joints = window.joints_into(person.joints_Jx2, size)
     image, large = whole.cut(pixels, size), whole.cut(pixels, (times * size[0], times * size[1]))
     mask, regions = window.cut(person.mask_HxW.astype(np.float32), size), window.cut(person.regions_HxW, size, True)
-    # Beyond the photo its edge is repeated: of a head that touches it that would be a column of hair.
-    beyond = ~whole.shown(pixels.shape[:2], size)
-    if (beyond & (regions > 0)).any():
-        background, hole = compositing.without_person(image, regions)
-        beyond &= hole
-        wide = np.kron(beyond, np.ones((times, times), bool))
-        large[wide] = np.round(compositing.enlarged(background, hole, large)[wide]).clip(0, 255)
-        image[beyond], mask[beyond], regions[beyond] = np.round(background[beyond]).clip(0, 255), 0, 0
+    shown = whole.shown(pixels.shape[:2], size)
+    if not shown.all():
+        background = compositing.beyond(image, shown, regions)
+        wide = np.kron(~shown, np.ones((times, times), bool))
+        large[wide] = np.round(resize_maps(background, large.shape[:2])[wide]).clip(0, 255)
+        image = np.round(background).clip(0, 255).astype(np.uint8)
+        mask, regions = np.where(shown, mask, 0), np.where(shown, regions, 0)
     box = face.face_box_from_joints(joints, *size)
-    return Framed(joints, mask, regions, box, person.notes, image=image, large=large, window=whole, photo=pixels)
+    return Framed(
+        joints, mask, regions, box, person.notes, image=image, large=large, window=whole, photo=pixels, found=person
+    )
 
 
 def fit(photo: Photo, parsing, joints, size: framing.Size) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ import numpy as np
 from scrn_jax.errors import UserError
 from scrn_jax.inference.checks import array_of
 from scrn_jax.person import joints as joints_lib
+from scrn_jax.person import regions as regions_lib
 from scrn_jax.person.joint_files import joints_from_points
 from scrn_jax.person.joints import joints_from_lists
 from scrn_jax.runtime.files import read_json
@@ -23,8 +24,16 @@ _LEAST_JOINTS = 4
 _MOST_POSES, _MOST_BYTES = 4096, 1 << 22
 # Lengths that measure a body whatever its pose, and what each is of the trunk's on average.
 _MEASURES = (((1, 8), 1.0), ((1, 11), 1.0), ((2, 5), 0.69), ((0, 1), 0.45), ((8, 9), 0.79), ((11, 12), 0.79))
+# Ears as seen from behind, from the neck up and to either side, as shares of the trunk's length: medians of rendered
+# people. Hair that ends so far above the neck joint leaves them free: of 1,900 pairs of views that is right for four in
+# five.
+_EARS_UP, _EARS_OUT, _FREE = 0.41, 0.15, 0.2
+_HAIR_ENDS = 0.98  # of the hair's pixels are above its end
 # Room at the frame's edges as a share of its sides, and above the eyes as a share of the trunk's length.
 _EDGE, _HEAD = 0.03, 0.22
+# Of room for arms: a hand's length as a share of the forearm's; what may be cut off; the steps in which a frame grows,
+# so that many poses share one; and the most.
+_HAND, _SPARE, _STEPS, _MOST_ROOM = 0.4, 0.03, 8, 2.0
 # Files that are photos, whose person's pose is meant.
 _PHOTOS = (".jpg", ".jpeg", ".png")
 
@@ -165,6 +174,16 @@ def retarget(pose: np.ndarray, onto: np.ndarray, size: tuple[int, int] | None = 
     With `size`, the (height, width) of the frame, a person seen whole stays whole: the pose is shrunk and moved until
     its joints are in the frame. Joints outside become missing. The poses of a sequence are all moved alike.
     """
+    moved, there = _placed(pose, onto)
+    if size is not None and joints_lib.present(onto)[[10, 13]].any():
+        moved = _into_frame(moved, there, onto, size)
+    moved = np.where(there[..., None], np.maximum(moved, -0.999), joints_lib.MISSING).astype(np.float32)
+    moved = moved if size is None else joints_lib.clip_to_frame(moved, *size)
+    return moved.reshape(np.shape(pose))
+
+
+def _placed(pose: np.ndarray, onto: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The poses (N, 18, 2) as large as the person, with the neck where it is; and which joints are there, (N, 18)."""
     poses = np.asarray(pose, np.float64).reshape(-1, joints_lib.NUM_JOINTS, 2)
     shown = joints_lib.present(onto)
     both = [shown & joints_lib.present(one) for one in poses]
@@ -173,26 +192,66 @@ def retarget(pose: np.ndarray, onto: np.ndarray, size: tuple[int, int] | None = 
     anchor, start = _neck(onto), np.mean([_neck(one) for one in poses], axis=0)
     there = joints_lib.present(poses)
     moved = np.where(there[..., None], (poses - start) * scale + anchor, 0)
-    if size is not None and joints_lib.present(onto)[[10, 13]].any():
-        moved = _into_frame(moved, there, onto, size, anchor)
-    moved = np.where(there[..., None], np.maximum(moved, -0.999), joints_lib.MISSING).astype(np.float32)
-    moved = moved if size is None else joints_lib.clip_to_frame(moved, *size)
-    return moved.reshape(np.shape(pose))
+    return moved, there
 
 
-def _into_frame(
-    moved: np.ndarray, there: np.ndarray, onto: np.ndarray, size: tuple[int, int], anchor: np.ndarray
-) -> np.ndarray:
+def room_for(pose: np.ndarray, onto: np.ndarray, size: tuple[int, int]) -> float:
+    """How many times as large as `size` a frame has to be to show the arms of a pose (..., 18, 2): from 1 to 2.
+
+    For somebody whom the frame cuts off below, joints `onto` (18, 2) in its pixels: it grows around the middle of its
+    lower edge, see `framing.window_around`. Whoever is seen whole is fitted into the frame by `retarget` instead.
+    """
+    if joints_lib.present(onto)[[10, 13]].any():
+        return 1.0
+    (moved, there), ends = _placed(pose, onto), []
+    for elbow, wrist in ((3, 4), (6, 7)):
+        arm, shown = moved[:, [elbow, wrist]], there[:, [elbow, wrist]]
+        hand = arm[:, 1] + _HAND * (arm[:, 1] - arm[:, 0])
+        ends += [arm[shown], hand[shown.all(1)]]
+    ends = np.concatenate(ends)
+    ends = ends[ends[:, 0] < size[0]]
+    if not len(ends):
+        return 1.0
+    up, aside = size[0] - ends[:, 0], abs(ends[:, 1] - (size[1] - 1) / 2)
+    needed = max((up / size[0]).max(), (aside / (size[1] / 2)).max())
+    return float(np.clip(np.ceil((needed - _SPARE) * _STEPS) / _STEPS, 1, _MOST_ROOM))
+
+
+def _into_frame(moved: np.ndarray, there: np.ndarray, onto: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The poses shrunk about the neck, and moved, until all joints are in the frame with room for head and soles."""
     edge = np.array(size) * _EDGE
     head = _HEAD * body_size(onto)
     seen = moved[there]
     length = np.maximum(np.ptp(seen, axis=0) + [head, 0], 1e-6)
     shrink = min(1.0, *((np.array(size) - 1 - 2 * edge) / length))
+    anchor = _neck(onto)
     moved = (moved - anchor) * shrink + anchor
     seen = moved[there]
     low, high = seen.min(0) - [head * shrink, 0], seen.max(0)
     return moved + np.maximum(edge - low, 0) + np.minimum(np.array(size) - 1 - edge - high, 0)
+
+
+def with_ears(pose: np.ndarray, onto: np.ndarray, regions: np.ndarray) -> np.ndarray:
+    """A pose (18, 2) that shows somebody from behind, without any joint of the head, with the ears of short hair.
+
+    A model learns from them where the head is, and that no hair falls over the neck. Other poses are given back as
+    they are, and so are all for somebody whose hair covers the ears: the person with joints `onto` (18, 2) and regions
+    (H, W), in the frame of the pose.
+    """
+    there = joints_lib.present(pose)
+    needed = [1, 2, 5]
+    if there[[0, 14, 15, 16, 17]].any() or not there[needed].all() or not joints_lib.present(onto)[needed].all():
+        return pose
+    hair = np.flatnonzero(regions == regions_lib.NAMES.index("hair")) // regions.shape[1]
+    across = (pose[2] - pose[5]).astype(np.float64)
+    if across[1] <= 0 or not len(hair) or np.quantile(hair, _HAIR_ENDS) > onto[1, 0] - _FREE * body_size(onto):
+        return pose
+    trunk = body_size(pose)
+    out = across / np.hypot(*across) * trunk
+    middle = pose[1] + _EARS_UP * np.array([-out[1], out[0]])
+    found = pose.copy()
+    found[16], found[17] = middle + _EARS_OUT * out, middle - _EARS_OUT * out
+    return joints_lib.clip_to_frame(found, *regions.shape)
 
 
 def _neck(pose: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ Models have learned with `paint.carry`, which therefore stays as it is. What is 
 
 - a torso seen from the other side is the source's, mirrored, and one whose hips are not shown goes by its shoulders;
 - a dress or a skirt moves as one piece, by hips and knees, not with the legs;
+- what the source hides of a limb or of one half is the other one's, mirrored;
 - where parts take a pixel from nearly the same place, it comes from in between, so that prints go on across joints.
 
 All arrays are float32; positions and joints are (y, x) in pixels with pixel centres at integers, missing joints
@@ -27,6 +28,7 @@ _DRESS, _PANTS = regions.NAMES.index("dress"), regions.NAMES.index("pants")
 # Half widths that a pixel of a skirt goes further for the skirt's part, and one of something else for another: less
 # than for the right region.
 _KIND = 3.0
+_MIRRORED = 1.0  # and not to take it from the body's other half
 _SHARPNESS = 3.0  # how fast parts lose their say with each half width that they are farther than the nearest
 _NEAR = 0.02  # of the frame's height: so near to each other are places that are mixed
 # Scatters, as shares of the frame's height, that weigh as much as that of the joints does: a torso seen from the side
@@ -56,8 +58,9 @@ def move(maps_BxHxWxC, masks_BxHxWxR, source_pose_Bx18x2, target_pose_Bx18x2, pa
     agreeing = paint.agreement(labels, parsing_BxHxWxR, nearest[..., 0], nearest[..., 1])
     closed = _is_closed(masks_BxHxWxR, source_pose_Bx18x2) & _is_closed(parsing_BxHxWxR, target_pose_Bx18x2)
     skirt = parsing_BxHxWxR[..., _DRESS] + closed[:, None, None] * parsing_BxHxWxR[..., _PANTS]
-    wrong = skirt[..., None] * _IS_LEG + (1 - skirt[..., None]) * _IS_SKIRT
-    cost = distances + paint.DETOUR * (1 - agreeing) + _KIND * wrong
+    wrong = jnp.tile(skirt[..., None] * _IS_LEG + (1 - skirt[..., None]) * _IS_SKIRT, 2)
+    mirrored = np.repeat([0, _MIRRORED], body.PARTS + 1).astype(np.float32)
+    cost = distances + paint.DETOUR * (1 - agreeing) + _KIND * wrong + mirrored
     part = cost.argmin(-1)
     at = body.of_part(positions, part)
     apart = ((positions - at[..., None, :]) ** 2).sum(-1) / (_NEAR * height) ** 2
@@ -70,12 +73,21 @@ def move(maps_BxHxWxC, masks_BxHxWxR, source_pose_Bx18x2, target_pose_Bx18x2, pa
 
 
 def part_map(source_pose_Bx18x2, target_pose_Bx18x2, height: int, width: int):
-    """As `body.part_map`, with another torso, and the part of a skirt as the last.
+    """As `body.part_map`, with another torso, and the part of a skirt behind; then all of them mirrored.
 
     Returns:
-      positions (B, H, W, PARTS + 1, 2) and distances (B, H, W, PARTS + 1), and the width of each part in the source as
-      a share of that in the target, bodies being of one size: (B, PARTS + 1); of limbs it is their length.
+      positions (B, H, W, 2 (PARTS + 1), 2) and distances (B, H, W, 2 (PARTS + 1)), and the width of each part in the
+      source as a share of that in the target, bodies being of one size: (B, 2 (PARTS + 1)); of limbs it is their
+      length.
     """
+    own = _part_map(source_pose_Bx18x2, target_pose_Bx18x2, height, width)
+    at, far, least = _part_map(_mirrored(source_pose_Bx18x2, width), target_pose_Bx18x2, height, width)
+    mirrored = at * jnp.array([1.0, -1.0]) + jnp.array([0.0, width - 1.0]), far, least
+    return tuple(jnp.concatenate(both, axis) for *both, axis in zip(own, mirrored, (3, 3, 1), strict=True))
+
+
+def _part_map(source_pose_Bx18x2, target_pose_Bx18x2, height: int, width: int):
+    """`part_map` without what is mirrored."""
     positions, distances = body.part_map(source_pose_Bx18x2, target_pose_Bx18x2, height, width)
     bodies = _bodies(source_pose_Bx18x2, target_pose_Bx18x2, height)
     grid = jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij"), -1).astype(jnp.float32)
@@ -86,6 +98,13 @@ def part_map(source_pose_Bx18x2, target_pose_Bx18x2, height: int, width: int):
         jnp.concatenate([torso_far[..., None], distances[..., 1:], skirt_far[..., None]], 3),
         jnp.concatenate([torso_width[:, None], _limb_lengths(bodies), skirt_width[:, None]], 1),
     )
+
+
+def _mirrored(pose_Bx18x2, width: int):
+    """The joints of the mirrored picture: right ones are the left ones of before."""
+    pose = pose_Bx18x2[:, joints.MIRROR].astype(jnp.float32)
+    flipped = pose * jnp.array([1.0, -1.0]) + jnp.array([0.0, width - 1.0])
+    return jnp.where(joints.present(pose)[..., None], flipped, joints.MISSING)
 
 
 class _Bodies(NamedTuple):

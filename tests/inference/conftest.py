@@ -51,6 +51,7 @@ def model_folder(tmp_path_factory, tiny_settings):
             **scrn_settings.BETTER_PICTURES,
             "background": "kept",
             "parsing_sleeves": 4.0,
+            "parsing_bared": True,
             "parsing_multiples": (1, 2),
             "style_multiples": (1, 2),
         },

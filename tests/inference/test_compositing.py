@@ -92,3 +92,38 @@ def test_what_is_put_back_fades_at_the_windows_edges_inside_the_photo_only():
     assert (found[1:-1, 1:-1] == 200).all()
     found = compositing.put_back(photo, Window(0.0, 0.0, 32.0, 48.0), *nobody, *person)
     assert (found[1, 24] == 200).all() and found[31, 24, 0] < 100
+
+
+def _half_shown():
+    shown = np.zeros(SIZE, bool)
+    shown[8:, 4:] = True
+    return shown
+
+
+def test_beyond_a_photos_edge_a_plain_wall_goes_on_without_the_person(regions):
+    seen = np.where(regions[..., None] > 0, np.uint8(0), np.full((*SIZE, 3), (90, 150, 210), np.uint8))
+    shown = _half_shown()
+    found = compositing.beyond(np.where(shown[..., None], seen, 0), shown, regions)
+    np.testing.assert_array_equal(found[shown], seen[shown])
+    np.testing.assert_allclose(found[~shown], np.tile([90, 150, 210], ((~shown).sum(), 1)), atol=1)
+
+
+def test_beyond_a_photos_edge_there_is_no_jump_and_far_away_no_detail():
+    rng = np.random.default_rng(0)
+    shown, nobody = _half_shown(), np.zeros(SIZE, np.uint8)
+    seen = np.where(shown[..., None], rng.uniform(0, 255, (*SIZE, 3)), 0)
+    found = compositing.beyond(seen, shown, nobody)
+    # Mirrored, and hardly blurred: the next row is like the last one.
+    assert np.abs(found[7, 4:] - seen[8, 4:]).mean() < np.abs(found[7, 4:] - seen[9, 4:]).mean() / 2
+    assert found[0].std() < found[7].std() / 2
+
+
+def test_pieces_without_a_joint_are_nobodys():
+    labels = np.zeros(SIZE, np.uint8)
+    labels[10:20, 8:16], labels[1:3, 1:3], labels[28:30, 20:22] = 3, 1, 6
+    joints = np.full((18, 2), -1.0)
+    joints[[1, 4]] = (12, 10), (29, 19)  # the hand's joint lies beside its piece
+    found = compositing.without_islands(labels, joints)
+    assert not found[1:3, 1:3].any()
+    labels[1:3, 1:3] = 0
+    np.testing.assert_array_equal(found, labels)

@@ -26,6 +26,16 @@ def test_somebody_whom_the_photo_cuts_off_reaches_to_the_frames_lower_edge():
     assert (95 - window.top) / window.height == pytest.approx(0.05)
 
 
+def test_a_frame_with_room_ends_below_where_somebody_is_cut_off_and_grows_around_somebody_whole():
+    cut_off, whole = np.array([95.0, 50, 400, 250]), np.array([95.0, 100, 300, 200])
+    for box, size in ((cut_off, (400, 300)), (whole, (400, 300))):
+        near, far = (framing.window_around(box, size, 88 / 128, room) for room in (1.0, 1.5))
+        assert (far.height, far.width) == pytest.approx((1.5 * near.height, 1.5 * near.width))
+        assert far.left + far.width / 2 == pytest.approx(near.left + near.width / 2)
+        end = 1.0 if box is cut_off else 0.5
+        assert far.top + end * far.height == pytest.approx(near.top + end * near.height)
+
+
 def test_a_window_grows_around_its_middle():
     assert Window(10.0, 20.0, 100.0, 60.0).grown(1.5) == Window(-15.0, 5.0, 150.0, 90.0)
 

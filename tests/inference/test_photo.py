@@ -78,6 +78,29 @@ def test_one_photo_takes_many_poses_in_one_call(photo_transfer, photo, framed):
     assert np.abs(one.astype(int) - several[1]).max() <= 1 and np.abs(several[0].astype(int) - several[1]).max() > 10
 
 
+def test_somebody_cut_off_gets_room_for_the_arms_and_other_poses_stay_as_they_are(photo_transfer, photo, framed):
+    def cut(pixels):
+        """The same person, whom the picture cuts off at the knees."""
+        joints = framed.found.joints_Jx2.copy()
+        regions = framed.found.regions_HxW[: len(pixels)]
+        joints[joints[:, 0] >= len(pixels)] = -1
+        return Person(joints, (regions > 0).astype(np.float32), regions, framed.found.face_box)
+
+    knees = int(framed.found.joints_Jx2[[9, 12], 0].min())
+    somebody = PhotoTransfer(photo_transfer._transfer, cut)
+    close = somebody.estimate(photo[:knees])
+    wide, standing = poses.named("arms-wide"), poses.named("standing")
+    assert poses.room_for(wide, close.joints_Jx2, SIZE) > 1
+    pictures = somebody.paint_poses(close, [wide, standing])
+    tight = somebody.paint_framed(close, somebody.targets(close, [wide, standing]))
+    np.testing.assert_array_equal(pictures[1], tight[1])
+    assert np.abs(pictures[0].astype(int) - tight[0]).mean() > 5
+    roomy = close.with_room(1.5)
+    assert roomy.window.height == pytest.approx(1.5 * close.window.height)
+    np.testing.assert_array_equal(somebody(photo[:knees], wide), pictures[0])
+    assert somebody(photo[:knees], wide, whole=True).shape == (knees, photo.shape[1], 3)
+
+
 def test_a_pose_is_a_name_an_array_a_file_or_a_photo(photo_transfer, framed, photo_file, tmp_path):
     pose = poses.named("walking")
     (tmp_path / "pose.json").write_text(str(pose.tolist()))

@@ -40,6 +40,62 @@ def test_a_step_of_the_walk_is_mirrored_half_a_film_later():
     assert np.sign(ahead[4]) == -np.sign(ahead[12]) != 0
 
 
+@pytest.fixture
+def close_up(person):
+    """Somebody whom the frame cuts off at the thighs, in the middle of it."""
+    half = np.where(present(person)[:, None], (person - person[1]) * 1.6 + [36, 44], -1).astype(np.float32)
+    half[[9, 10, 12, 13]] = -1
+    return half
+
+
+def test_a_frame_that_shows_the_arms_already_needs_no_more_room(person, close_up):
+    assert poses.room_for(poses.named("standing"), close_up, SIZE) == 1
+    assert poses.room_for(poses.named("arms-up"), person, SIZE) == 1  # who is seen whole is fitted instead
+
+
+@pytest.mark.parametrize("name", ["arms-up", "arms-wide", "waving"])
+def test_a_frame_with_room_shows_the_arms(name, close_up):
+    room = poses.room_for(poses.named(name), close_up, SIZE)
+    assert 1 < room <= 2
+    # The frame grows around the middle of its lower edge: there the person is smaller.
+    onto = np.where(present(close_up)[:, None], (close_up + 0.5 - [SIZE[0], SIZE[1] / 2]) / room, 0)
+    onto = np.where(present(close_up)[:, None], onto + [SIZE[0] - 0.5, SIZE[1] / 2 - 0.5], -1).astype(np.float32)
+    tight, roomy = (poses.retarget(poses.named(name), each, SIZE) for each in (close_up, onto))
+    assert present(roomy)[[3, 4, 6, 7]].all() and not present(tight)[[3, 4, 6, 7]].all()
+
+
+def test_a_sequence_needs_the_room_of_its_widest_pose(close_up):
+    both = np.stack([poses.named("standing"), poses.named("arms-up")])
+    assert poses.room_for(both, close_up, SIZE) == poses.room_for(poses.named("arms-up"), close_up, SIZE) > 1
+
+
+def _hair_down_to(row):
+    labels = np.zeros(SIZE, np.uint8)
+    labels[4 : int(row) + 1, 40:48] = 1
+    return labels
+
+
+def test_short_hair_leaves_the_ears_free_from_behind(person):
+    back = poses.retarget(poses.named("back"), person, SIZE)
+    short = poses.with_ears(back, person, _hair_down_to(person[1, 0] - 0.4 * poses.body_size(person)))
+    np.testing.assert_array_equal(short[:14], back[:14])
+    assert present(short)[[16, 17]].all() and not present(short)[[0, 14, 15]].any()
+    # Above the neck, in the middle, and the right ear on the right of somebody who is seen from behind.
+    np.testing.assert_allclose(short[[16, 17]].mean(0), back[1] - [0.41 * poses.body_size(back), 0], atol=1.5)
+    assert short[16, 1] - short[17, 1] == pytest.approx(0.3 * poses.body_size(back), rel=0.05)
+
+
+def test_long_hair_covers_the_ears(person):
+    back = poses.retarget(poses.named("back"), person, SIZE)
+    np.testing.assert_array_equal(poses.with_ears(back, person, _hair_down_to(person[1, 0])), back)
+
+
+@pytest.mark.parametrize("name", ["standing", "walking-away", "over-the-shoulder"])
+def test_whoever_shows_something_of_the_head_gets_no_ears(name, person):
+    pose = poses.retarget(poses.named(name), person, SIZE)
+    np.testing.assert_array_equal(poses.with_ears(pose, person, _hair_down_to(person[1, 0] / 2)), pose)
+
+
 def test_an_unknown_pose_names_the_known_ones():
     with pytest.raises(UserError, match="no pose is called 'jumping'; choose one of .*walking"):
         poses.named("jumping")

@@ -120,3 +120,22 @@ def test_a_shin_that_points_to_the_camera_lends_nothing_to_one_of_full_length(fr
     short[10] = front[9] + [3, 0]
     _, known = _moved(short, front, _all(7))
     assert known[51, 20] < 0.1 and known[51, 28] > 0.99
+
+
+def test_what_is_hidden_on_one_side_is_the_other_sides_mirrored(front):
+    """Of the clothes, the source shows those left of the body's middle, the column 24."""
+    labels = np.where(np.arange(WIDTH) < 24, _all(UPPER), 0)
+    at, known = _moved(front, front, labels, _all(UPPER))
+    inside = np.s_[26:34, 26:30]
+    assert (known[inside] > 0.9).all()
+    np.testing.assert_allclose(at[inside], GRID[inside] * [1, -1] + [0, 48], atol=0.6)
+
+
+def test_an_arm_that_is_hidden_is_the_other_one_mirrored(front):
+    labels = _all(UPPER)
+    labels[:, 24:] = 0
+    elbow, wrist = front[6], front[7]
+    middle = np.round((elbow + wrist) / 2).astype(int)
+    at, known = _moved(front, front, labels, _all(UPPER))
+    assert known[tuple(middle)] > 0.9
+    np.testing.assert_allclose(at[tuple(middle)], [middle[0], 48 - middle[1]], atol=0.6)

@@ -10,7 +10,7 @@ from scrn_jax.models import base, layers, upsampling
 from scrn_jax.models.scrn.coarse import CoarseGenerator, DetailedParsingBlock, ParsingBlock
 from scrn_jax.models.scrn.refine import InjectStyle, PaintingDecoder, RefineArea, StyleEncoder
 from scrn_jax.models.scrn.settings import Model
-from scrn_jax.person import body, heatmaps, paint, sleeves
+from scrn_jax.person import arms, body, heatmaps, paint
 
 GRID = 4  # pixels a cell of the feature grid
 
@@ -61,12 +61,13 @@ class SCRN(nn.Module):
         hints = []
         if model.parsing_hints or model.paint != "none":
             parts = body.part_map(source_pose, target_pose, height, width)
-            hints = [paint.carry_labels(source_parsing, *parts), body.nearness(parts[1])]
+            carry = partial(arms.carry_labels, pose_Bx18x2=source_pose) if model.parsing_bared else paint.carry_labels
+            hints = [carry(source_parsing, positions=parts[0], distances=parts[1]), body.nearness(parts[1])]
         parsing_maps = jnp.concatenate([source_parsing, *(hints if model.parsing_hints else [])], axis=-1)
         parsing_logits = self._parsing_block()((rows, columns, parsing_maps))
         given = nn.softmax(parsing_logits)
         if model.parsing_sleeves:
-            given = sleeves.worn(given, source_parsing, source_pose, target_pose, model.parsing_sleeves)
+            given = arms.worn(given, source_parsing, source_pose, target_pose, model.parsing_sleeves)
         parsing = jax.lax.stop_gradient(given) if model.parsing_alone else given
 
         seen, painted = source_image, None

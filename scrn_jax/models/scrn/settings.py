@@ -52,8 +52,9 @@ class Model:
       parsing_hints: the parsing block also sees the source's regions as the body's parts carry them to the target pose,
         and how near each part is.
       parsing_alone: S_g learns from Eq. 9 only; the gradients of all that uses it stop.
-      parsing_sleeves: how far, in logits, S_g's arms follow the length of the source's sleeves, see `person.sleeves`;
-        it may be set for a model that has learned without.
+      parsing_sleeves: how far, in logits, S_g's arms follow the length of the source's sleeves, see `person.arms`.
+      parsing_bared: whether what bare forearms hide of the body counts as what is beside them, in those hints. Both may
+        be set for a model that has learned without.
       paint: what the last decoder adds to: `none` (nothing), `flat` (colours of regions), `carried` (source pixels
         carried by the body's parts) or `blended` (the one or the other, as it says of every pixel), see `person.paint`.
         The image encoder sees flat or carried paint as well.
@@ -78,6 +79,7 @@ class Model:
     parsing_hints: bool = False
     parsing_alone: bool = False
     parsing_sleeves: float = 0.0
+    parsing_bared: bool = False
     paint: str = "none"
     background: str = "flat"
     style_norm: str = "frame"

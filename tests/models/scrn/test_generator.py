@@ -9,7 +9,7 @@ from flax.traverse_util import flatten_dict
 from scrn_jax.models import base
 from scrn_jax.models.scrn.generator import SCRN
 from scrn_jax.models.scrn.settings import BETTER_PICTURES, Model
-from scrn_jax.person import sleeves
+from scrn_jax.person import arms
 
 
 def _shapes(size=(64, 44), feature_channels=256, **fields):
@@ -82,7 +82,7 @@ def test_a_side_that_is_no_multiple_of_4_is_refused():
 
 @pytest.fixture(
     scope="module",
-    params=[{}, {**BETTER_PICTURES, "background": "kept", "parsing_sleeves": 4.0}],
+    params=[{}, {**BETTER_PICTURES, "background": "kept", "parsing_sleeves": 4.0, "parsing_bared": True}],
     ids=["paper", "ours"],
 )
 def model(request, random_variables, run):
@@ -113,7 +113,7 @@ def test_the_parsing_is_that_of_its_logits_in_the_sleeves_asked_for(model):
     expected = jax.nn.softmax(outputs["parsing_logits"])
     if chosen.parsing_sleeves:
         masks, poses = jax.nn.one_hot(inputs["source_parsing"], 8), (inputs["source_pose"], inputs["target_pose"])
-        bare, expected = expected, sleeves.worn(expected, masks, *poses, chosen.parsing_sleeves)
+        bare, expected = expected, arms.worn(expected, masks, *poses, chosen.parsing_sleeves)
         assert np.abs(bare - expected).max() > 0.01
     np.testing.assert_allclose(outputs["parsing"], expected, atol=1e-4)
 

@@ -1,4 +1,4 @@
-"""How long somebody's sleeves are, read off the source, and S_g's arms made to fit.
+"""The source's arms: how long their sleeves are, and S_g's arms made to fit; what bare ones hide of the body.
 
 Nothing here is learned. A point of an arm has a place from 0 at the shoulder to 2 at the wrist, and both arms wear the
 same sleeve: one place, up to which they are cloth and beyond which they are skin. All arrays are float32; joints are
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scrn_jax.person import body, regions
+from scrn_jax.person import body, paint, regions
 
 _UPPER_ARMS, _FOREARMS = ((2, 3), (5, 6)), ((3, 4), (6, 7))
 _HALF_WIDTHS = np.array([limb[2] for pair in (*_UPPER_ARMS, *_FOREARMS) for limb in body.LIMBS if limb[:2] == pair])
@@ -24,6 +24,11 @@ _SMOOTH = 0.1  # places over which cloth becomes skin
 _FEW = 5.0  # pixels that count half in a piece
 _DOUBT = 0.5  # the share of the arm that contradicts a sleeve altogether
 _SMALL = 1e-4
+_HAND, _WIDE = 1.45, 2.2  # a forearm with its hand is so much longer, and at most so many half widths from its axis
+_TRUNK, _THIGHS = (2, 5, 11, 8), (8, 11, 12, 9)
+_ON_ARM = np.array([0, *(limb[:2] in (*_UPPER_ARMS, *_FOREARMS) for limb in body.LIMBS)], bool)
+_REACHES, _ENOUGH = (1 / 8, 1 / 32, 1 / 128), 0.3  # of means, in frame heights; the share of one that has to be known
+_COVERS = np.array([name not in ("background", "hair", "face") for name in regions.NAMES], np.float32)
 _einsum = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
 
@@ -90,3 +95,64 @@ def worn(parsing_BxHxWxR, masks_BxHxWxR, source_pose_Bx18x2, target_pose_Bx18x2,
     kinds = (both * (1 - share))[..., None] * kinds / kinds.sum(-1, keepdims=True)
     changed = parsing_BxHxWxR.at[..., _CLOTH].set(kinds).at[..., _SKIN].set(both * share)
     return jnp.where((push == 0)[..., None], parsing_BxHxWxR, changed)
+
+
+def carry_labels(masks_BxHxWxR, pose_Bx18x2, positions, distances):
+    """`paint.carry_labels` of `body.part_map`'s parts, of which all but the arms show what is under bare forearms."""
+    own, under = (
+        paint.carry_labels(m, positions, distances) for m in (masks_BxHxWxR, bared(masks_BxHxWxR, pose_Bx18x2))
+    )
+    return jnp.where(jnp.asarray(_ON_ARM)[distances.argmin(-1)][..., None], own, under)
+
+
+def bared(masks_BxHxWxR, pose_Bx18x2):
+    """The source's regions with what is beside bare forearms and hands in their place, before trunk and thighs.
+
+    Arms that are folded over a waist do not make it a bare one.
+    """
+    height, width = masks_BxHxWxR.shape[1:3]
+    pose, there = body.with_head(pose_Bx18x2)
+    grid = jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij"), -1).astype(jnp.float32)
+    limbs = np.array(_FOREARMS)
+    start, way = pose[:, limbs[:, 0]], _HAND * (pose[:, limbs[:, 1]] - pose[:, limbs[:, 0]])
+    from_start = grid[None, :, :, None] - start[:, None, None]
+    share = _einsum("bhwlc,blc->bhwl", from_start, way) / jnp.maximum((way**2).sum(-1), 1)[:, None, None]
+    apart = ((from_start - jnp.clip(share, 0, 1)[..., None] * way[:, None, None]) ** 2).sum(-1)
+    half = _WIDE * _HALF_WIDTHS[-len(limbs) :] * body.size_of(pose, there, height)[:, None]
+    near = ((apart < half[:, None, None] ** 2) & there[:, limbs].all(-1)[:, None, None]).any(-1)
+    before = _inside(pose, there, _TRUNK, grid) | _inside(pose, there, _THIGHS, grid)
+    hidden = (near & before & (masks_BxHxWxR.argmax(-1) == _SKIN))[..., None]
+    known = jnp.where(hidden, 0, masks_BxHxWxR * _COVERS)
+    total, filled = known.sum(-1, keepdims=True), 0.0
+    for reach in _REACHES:
+        around, share = (_around(maps, reach * height) for maps in (known, total))
+        sure = jnp.clip(share / _ENOUGH, 0, 1)
+        filled = sure * around / jnp.maximum(share, _SMALL) + (1 - sure) * filled
+    return jnp.where(hidden, filled, masks_BxHxWxR)
+
+
+def _inside(pose_Bx19x2, there_Bx19, corners, grid_HxWx2):
+    """Which pixels lie within four joints, taken in turn around them: (B, H, W); none where one of them is missing."""
+    sides = []
+    for joint, after in zip(corners, corners[1:] + corners[:1], strict=True):
+        start, way = pose_Bx19x2[:, None, None, joint], (pose_Bx19x2[:, after] - pose_Bx19x2[:, joint])[:, None, None]
+        apart = grid_HxWx2 - start
+        sides.append(apart[..., 1] * way[..., 0] - apart[..., 0] * way[..., 1])
+    sides = jnp.stack(sides, -1)
+    shown = there_Bx19[:, np.array(corners)].all(-1)[:, None, None]
+    return ((sides >= 0).all(-1) | (sides <= 0).all(-1)) & shown
+
+
+def _around(maps_BxHxWxC, reach: float):
+    """Means under a Gaussian of `reach` pixels; what is outside the frame counts as 0."""
+
+    def along(maps, axis: int):
+        """The same along one axis; as a product of two matrices a picture, which every export format has."""
+        maps = jnp.moveaxis(maps, axis, 1)
+        shape, count = maps.shape, maps.shape[1]
+        shares = np.exp(-0.5 * ((np.arange(count)[:, None] - np.arange(count)) / reach) ** 2, dtype=np.float32)
+        shares = jnp.broadcast_to(shares / (reach * np.sqrt(2 * np.pi)), (shape[0], count, count))
+        found = _einsum("bij,bjk->bik", shares, maps.reshape(*shape[:2], -1))
+        return jnp.moveaxis(found.reshape(shape), 1, axis)
+
+    return along(along(maps_BxHxWxC, 1), 2)
