@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from scrn_jax.inference import pattern
+from scrn_jax.inference import pattern, poses
 from scrn_jax.person import joints, moving, paint, regions
 from scrn_jax.person.guided import along_edges
 from scrn_jax.person.resizing import resize_maps
@@ -32,6 +32,8 @@ _HEAD = (1, 5)  # hair and face
 # How far the face's joints may lie from where the source's head would have them, as a share of the way from neck to
 # face: beyond it the head is turned.
 _TURNED = 0.15
+_SCALE = 1.1  # at most, how much larger or smaller a head is than the body says
+_BUT_FACE = np.array([name != "face" for name in regions.NAMES], np.float32)
 # So it is if the shoulders are as narrow as this, of the source's: a profile's few joints can look like a head that
 # leans.
 _PROFILE = 0.6
@@ -100,17 +102,17 @@ def enlarge(
     large = source.large.shape[:2]
     times = large[0] // source.regions.shape[0]
     here, there = source.masks, _soft_regions(labels, large)
-    poses = [joints.move(np.asarray(pose), (times, times)) for pose in (source.joints, target_joints)]
+    own_pose, target_pose = (joints.move(np.asarray(pose), 2 * (times,)) for pose in (source.joints, target_joints))
     share = np.zeros(regions.NUM_REGIONS, np.float32) if share is None else share
-    enlarged = resize_maps(picture, large) + _change(source, picture, labels, there, 1 - share, *poses)
+    enlarged = resize_maps(picture, large) + _change(source, picture, labels, there, 1 - share, own_pose, target_pose)
     if other is not None and share.any():
         their_pose = joints.move(np.asarray(other.joints), (times, times))
-        enlarged += _change(other, picture, labels, there, share, their_pose, poses[1])
+        enlarged += _change(other, picture, labels, there, share, their_pose, target_pose)
     person = np.clip(2 * (1 - there[..., 0]) - 0.5, 0, 1)
-    head = None if share[list(_HEAD)].any() else _head(source.large, here, *poses)
-    if head is None:
+    similarity = None if share[list(_HEAD)].any() else _similarity(own_pose, target_pose)
+    if similarity is None:
         return enlarged, person
-    head_picture, head_share, above = head
+    head_picture, head_share, above = _head(source.large, here, similarity, target_pose)
     models = np.clip(4 * there[..., _HEAD].sum(-1), 0, 1)  # the model's head makes room for the source's
     enlarged = head_share[..., None] * head_picture + (1 - head_share[..., None]) * enlarged
     return enlarged, np.maximum(person * (1 - above * models), head_share)
@@ -124,6 +126,8 @@ def _change(source: Source, picture, labels, there, own, source_pose, target_pos
       source_pose, target_pose: (18, 2) in pixels of (kH, kW).
     """
     small, large = labels.shape, there.shape[:2]
+    if _similarity(source_pose, target_pose) is None:
+        own = own * _BUT_FACE  # seen from another side, the features of a face are elsewhere
     found = _move(source.layers[None], source.sure[None], source_pose[None], target_pose[None], there[None])
     moved, weight = (np.asarray(part)[0] for part in found)
     weight = weight * (there[..., 1:] @ own[1:])[..., None]
@@ -135,15 +139,12 @@ def _change(source: Source, picture, labels, there, own, source_pose, target_pos
     return taken * (moved[..., 3:] - resize_maps(pattern.pattern_of(picture, masks, source.reaches, small), large))
 
 
-def _head(source, masks, source_pose, target_pose) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """The source's head where the target has it: picture, share, and what lies above the nose, 0 to 1, all (kH, kW).
+def _similarity(source_pose: np.ndarray, target_pose: np.ndarray) -> tuple[complex, complex] | None:
+    """Where a head that looks the same way in both poses (18, 2) comes from: factor and shift of the target's x + iy.
 
-    It is moved by the similarity that fits the joints of face and neck best (least squares, over complex numbers).
-    None where not both eyes and the nose are shown twice, or where it fits badly or the shoulders have become narrow:
-    the head is turned.
-
-    Args:
-      masks: the source's regions (kH, kW, 8); poses (18, 2) in pixels of (kH, kW).
+    The similarity that fits the joints of face and neck best (least squares), but for its scale, which is about that
+    of the bodies: shoulders that are raised do not make a head smaller. None where not both eyes and the nose are shown
+    twice, or where it fits badly or the shoulders have become narrow: the head is turned.
     """
     both = joints.present(source_pose) & joints.present(target_pose)
     points = [joint for joint in _FACE if both[joint]]
@@ -159,6 +160,18 @@ def _head(source, masks, source_pose, target_pose) -> tuple[np.ndarray, np.ndarr
     apart = abs(turn * ours + shift - theirs).mean()
     if not apart < _TURNED * abs(theirs[:-1].mean() - theirs[-1]):
         return None
+    bodies = poses.body_size(source_pose, both) / poses.body_size(target_pose, both)
+    scaled = turn * np.clip(abs(turn), bodies / _SCALE, bodies * _SCALE) / max(abs(turn), 1e-6)
+    return scaled, shift + (turn - scaled) * ours[:-1].mean()
+
+
+def _head(source, masks, similarity, target_pose) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The source's head moved by a `_similarity`: picture, share, and what lies above the nose, 0 to 1, all (kH, kW).
+
+    masks: the source's regions (kH, kW, 8); target_pose: (18, 2) in pixels of (kH, kW).
+    """
+    turn, shift = similarity
+    axis = target_pose[_FACE[0]] - target_pose[_NECK]
     shift += (0.5 + 0.5j) * (1 - turn)  # Pillow counts from the corner of the first pixel, not from its centre
     matrix = (turn.real, -turn.imag, shift.real, turn.imag, turn.real, shift.imag)
     size = source.shape[1::-1]

@@ -121,6 +121,30 @@ def test_a_head_on_shoulders_seen_from_the_side_is_the_models(person):
         assert (np.median(found[_head(person)][:, 2]) > 200) == is_models
 
 
+def test_raised_shoulders_do_not_make_a_head_smaller(person):
+    """The face half as far from the neck as it was, where the model paints a blue one: its middle stays the face's."""
+    large, labels, joints = person
+    target, face = joints.copy(), [joint for joint in (0, 14, 15, 16, 17) if joints[joint, 0] >= 0]
+    down = (joints[1] - joints[0]) / 2
+    target[face] += down
+    found, share = detail.enlarge(detail.Source(*person), BLUE, labels, target)
+    above = np.nonzero(_head(person) & (np.arange(256)[:, None] < TIMES * joints[0, 0]))
+    shift = TIMES * down
+    there = tuple(np.round(np.stack(above) + shift[:, None]).astype(int))
+    assert share[there].mean() > 0.9  # of a head of half the size it would be less than a third
+    head = np.median(np.abs(found[there] - large[above]))
+    assert head < 40  # a tenth larger or smaller, it is not pixel by pixel the same
+
+
+def test_a_face_from_the_side_is_the_models_and_has_no_features_of_the_front(person):
+    target = person[2].copy()
+    target[[2, 5]] = target[1] + 0.4 * (target[[2, 5]] - target[1])
+    flat = np.full((64, 44, 3), 128, np.uint8)
+    found, _ = detail.enlarge(detail.Source(*person), flat, person[1], target)
+    face = ndimage.binary_erosion(person[1] == 5).repeat(TIMES, 0).repeat(TIMES, 1)
+    assert np.abs(found[face] - 128).mean() < 2 < person[0][face].std() / 2
+
+
 @pytest.mark.parametrize("hidden", [14, 0, 1], ids=["an eye", "the nose", "the neck"])
 def test_a_head_of_which_the_target_hides_a_part_is_the_models(person, hidden):
     target = person[2].copy()
