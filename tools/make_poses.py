@@ -3,7 +3,8 @@
     python tools/make_poses.py
 
 24 poses and two films (a walk and a turn-around, 16 poses each, that loop), as (y, x) in frame heights; points of the
-face that the head hides are missing.
+face that the head hides are missing, and so are hands, and elbows of hidden hands, of poses, not of films, that the
+body hides: a model would paint them.
 """
 
 import json
@@ -20,6 +21,9 @@ from input_pipeline.mannequins.rendering import camera
 ASPECT = 0.6875
 OUTPUT = Path(__file__).parents[1] / "scrn_jax/inference/assets/poses.json"
 FRAMES = 16
+
+ARMS = [3, 4, 6, 7]  # elbows and wrists
+THICK = 0.1  # metres that an arm's joint lies at most under its own surface and clothes
 
 # Arms: abduction, flexion, axial rotation, elbow, in degrees, see `input_pipeline.mannequins.poses`.
 HANG, HIP, POCKET, CHIN = (9, 2, 12, 14), (45, -9, 60, 90), (18, -14, 30, 44), (12, 48, 30, 124)
@@ -98,6 +102,12 @@ class Model:
             lens = self._lens
         screen = lens.project(mesh.vertices)
         joints, face_box = self._person.landmarks.see(turned, lens, lift_by, screen, mesh, 10.0)
+        if not is_film:
+            depths = turned.heads[[self._asset.bones[camera.BODY_JOINTS[joint]] for joint in ARMS], 2] + lift_by[2]
+            nearest = camera.covers(screen, mesh.vertices[:, 2], mesh.faces, joints[ARMS])
+            hidden = (nearest - depths > THICK).reshape(2, 2)
+            hidden[:, 0] &= hidden[:, 1]  # an elbow says where a visible forearm is
+            joints[np.array(ARMS)[hidden.ravel()]] = -1
         feet = camera.soles(turned, lens, lift_by, self._person.figure)
         return Shot(mesh, lens, screen, joints, face_box, feet)
 
