@@ -46,7 +46,9 @@ class Framed(Person):
     found: Person = dataclasses.field(kw_only=True, repr=False)
 
     def with_room(self, room: float) -> "Framed":
-        """The person in a frame of `room` times the height and width, see `framing.window_around`."""
+        """The person in a frame of `room` times the height and width, see `framing.window_around`; itself for 1."""
+        if room == 1:
+            return self
         size, pixels = self.image.shape[:2], self.photo[self.inside]
         framed = frame_person(pixels, self.found, size, len(self.large) // size[0], room)
         return dataclasses.replace(framed, photo=self.photo, inside=self.inside)
@@ -146,7 +148,7 @@ class PhotoTransfer:
         pictures: dict[int, np.ndarray] = {}
         for room in sorted(set(rooms)):
             chosen = [index for index, needed in enumerate(rooms) if needed == room]
-            stage = framed if room == 1 else framed.with_room(room)
+            stage = framed.with_room(room)
             targets = np.stack([poses.retarget(wanted[index], stage.joints_Jx2, self.size) for index in chosen])
             painted = (self.paint_whole if whole else self.paint_framed)(stage, targets, style)
             pictures.update(zip(chosen, painted, strict=True))

@@ -24,6 +24,7 @@ _LEAST_JOINTS = 4
 _MOST_POSES, _MOST_BYTES = 4096, 1 << 22
 # Lengths that measure a body whatever its pose, and what each is of the trunk's on average.
 _MEASURES = (((1, 8), 1.0), ((1, 11), 1.0), ((2, 5), 0.69), ((0, 1), 0.45), ((8, 9), 0.79), ((11, 12), 0.79))
+_ENDS = ((3, 4), (6, 7), (9, 10), (12, 13))  # elbows and knees, and what hangs on them
 # Ears as seen from behind, from the neck up and to either side, as shares of the trunk's length: medians of rendered
 # people. Hair that ends so far above the neck joint leaves them free: of 1,900 pairs of views that is right for four in
 # five.
@@ -33,7 +34,7 @@ _HAIR_ENDS = 0.98  # of the hair's pixels are above its end
 _EDGE, _HEAD = 0.03, 0.22
 # Of room for arms: a hand's length as a share of the forearm's; what may be cut off; the steps in which a frame grows,
 # so that many poses share one; and the most.
-_HAND, _SPARE, _STEPS, _MOST_ROOM = 0.4, 0.03, 8, 2.0
+_HAND, _SPARE, _STEPS, MOST_ROOM = 0.4, 0.03, 8, 2.0
 # Files that are photos, whose person's pose is meant.
 _PHOTOS = (".jpg", ".jpeg", ".png")
 
@@ -172,13 +173,18 @@ def retarget(pose: np.ndarray, onto: np.ndarray, size: tuple[int, int] | None = 
     """The pose (..., 18, 2) as large as the person with joints `onto` (18, 2), the neck where it is there.
 
     With `size`, the (height, width) of the frame, a person seen whole stays whole: the pose is shrunk and moved until
-    its joints are in the frame. Joints outside become missing. The poses of a sequence are all moved alike.
+    its joints are in the frame. Joints outside become missing, and so do hands and feet whose elbow or knee does. The
+    poses of a sequence are all moved alike.
     """
     moved, there = _placed(pose, onto)
     if size is not None and joints_lib.present(onto)[[10, 13]].any():
         moved = _into_frame(moved, there, onto, size)
     moved = np.where(there[..., None], np.maximum(moved, -0.999), joints_lib.MISSING).astype(np.float32)
-    moved = moved if size is None else joints_lib.clip_to_frame(moved, *size)
+    if size is not None:
+        moved = joints_lib.clip_to_frame(moved, *size)
+        lost = there & ~joints_lib.present(moved)
+        for inner, outer in _ENDS:
+            moved[lost[:, inner], outer] = joints_lib.MISSING
     return moved.reshape(np.shape(pose))
 
 
@@ -214,7 +220,7 @@ def room_for(pose: np.ndarray, onto: np.ndarray, size: tuple[int, int]) -> float
         return 1.0
     up, aside = size[0] - ends[:, 0], abs(ends[:, 1] - (size[1] - 1) / 2)
     needed = max((up / size[0]).max(), (aside / (size[1] / 2)).max())
-    return float(np.clip(np.ceil((needed - _SPARE) * _STEPS) / _STEPS, 1, _MOST_ROOM))
+    return float(np.clip(np.ceil((needed - _SPARE) * _STEPS) / _STEPS, 1, MOST_ROOM))
 
 
 def _into_frame(moved: np.ndarray, there: np.ndarray, onto: np.ndarray, size: tuple[int, int]) -> np.ndarray:

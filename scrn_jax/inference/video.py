@@ -64,8 +64,7 @@ def film(transfer: PhotoTransfer, person: Framed, source: str | Path, frames: in
 
     `style` as `PhotoTransfer.paint` takes it.
     """
-    room = poses.room_for(sequence(source)[0], person.joints_Jx2, transfer.size)
-    person = person if room == 1 else person.with_room(room)
+    person = person.with_room(poses.room_for(sequence(source)[0], person.joints_Jx2, transfer.size))
     along = targets(source, person.joints_Jx2, transfer.size, frames)
     return transfer.paint_framed(person, along, style)
 

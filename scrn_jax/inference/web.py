@@ -223,9 +223,10 @@ async def _ready(service: Service, _: Request) -> Response:
 
 
 async def _person(service: Service, request: Request) -> Response:
-    """A photo's bytes to the person in the model's frame."""
+    """A photo's bytes to the person in the model's frame, `room` times as large as the person needs."""
+    room = web_requests.room_of(request)
     data = await web_requests.read_photo(request, service.limits)
-    found = await service.do(service.transfer.estimate, data)
+    found = await service.do(lambda: service.transfer.estimate(data).with_room(room))
     return JSONResponse({
         "image": text_of(found.image), "large": text_of(found.large), "regions": text_of(found.regions_HxW),
         "joints": found.joints_Jx2.tolist(), "notes": found.notes,
@@ -233,7 +234,8 @@ async def _person(service: Service, request: Request) -> Response:
 
 
 async def _fit(service: Service, request: Request) -> Response:
-    """Poses of a file, as `poses.from_file` knows them, or the gallery, fitted to a person's joints."""
+    """Poses of a file, as `poses.from_file` knows them, or the gallery, fitted to a person's joints, and the room that
+    each needs for its arms."""
     size = service.transfer.size
     given = await web_requests.read_json(request, size, service.limits)
     onto, found, names = web_requests.joints_of(given.get("onto"), "onto"), web_requests.poses_of(given), None
@@ -242,7 +244,8 @@ async def _fit(service: Service, request: Request) -> Response:
         found = [poses.named(name) for name in names]
     # Each for itself: the poses of a file need not be of one film.
     fitted = [poses.retarget(pose, onto, size).tolist() for pose in found]
-    return JSONResponse({"poses": fitted, "names": names})
+    rooms = [poses.room_for(pose, onto, size) for pose in found]
+    return JSONResponse({"poses": fitted, "rooms": rooms, "names": names})
 
 
 async def _paint(service: Service, request: Request) -> Response:

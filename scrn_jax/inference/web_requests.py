@@ -47,6 +47,18 @@ async def read_photo(request: Request, limits: Limits) -> bytes:
     return data
 
 
+def room_of(request: Request) -> float:
+    """How many times as large as usual the frame around a person is to be. Raises UserError for none from 1 to 2."""
+    text = request.query_params.get("room", "1")
+    try:
+        room = float(text)
+    except ValueError:
+        room = 0.0
+    if not 1 <= room <= poses.MOST_ROOM:
+        raise UserError(f"room {text[:20]!r}: give a number from 1 to {poses.MOST_ROOM:g}")
+    return room
+
+
 async def read_json(request: Request, size: Size, limits: Limits, times: int = 0) -> Given:
     """A JSON object about people in a frame of `size` = (height, width), which may be given `times` as large, too.
 

@@ -160,6 +160,17 @@ def test_keys_go_from_joint_to_joint_and_move_the_one_that_has_the_focus(page):
     assert handle.accessible_name.startswith("left hip of the pose")
 
 
+def test_with_room_around_the_person_is_smaller_and_the_pose_chosen_stays(page):
+    page.after_repaint(lambda: page.get("#gallery button:nth-child(2)").click())
+    place = page.joint("source", "neck").rect["y"]
+    page.after_repaint(lambda: page.get("#room option:nth-child(2)").click())
+    assert page.joint("source", "neck").rect["y"] > place + 5
+    assert page.get("#gallery button:nth-child(2)").get_attribute("aria-pressed") == "true"
+    page.after_repaint(lambda: page.get("#room option:nth-child(1)").click())
+    assert page.joint("source", "neck").rect["y"] == pytest.approx(place, abs=1)
+    page.after_repaint(lambda: page.get("#reset").click())
+
+
 def test_a_joint_can_be_removed_and_added_again(page):
     page.joint("target", "left wrist").click()
     page.after_repaint(lambda: page.browser.switch_to.active_element.send_keys(Keys.DELETE))

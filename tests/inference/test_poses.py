@@ -64,6 +64,15 @@ def test_a_frame_with_room_shows_the_arms(name, close_up):
     assert present(roomy)[[3, 4, 6, 7]].all() and not present(tight)[[3, 4, 6, 7]].all()
 
 
+def test_a_hand_whose_elbow_is_outside_does_not_float_in_the_frame(close_up):
+    """Upper arms outwards, beyond the frame, and hands back in."""
+    pose = close_up.copy()
+    pose[3], pose[4], pose[6], pose[7] = (36, -30), (36, 30), (36, 60), (50, 60)
+    there = present(close_up) | np.isin(np.arange(18), [3, 4, 6, 7])
+    fitted = poses.retarget(np.where(there[:, None], pose + 100, -1), close_up, SIZE)
+    assert not present(fitted)[[3, 4]].any() and present(fitted)[[6, 7]].all()
+
+
 def test_a_sequence_needs_the_room_of_its_widest_pose(close_up):
     both = np.stack([poses.named("standing"), poses.named("arms-up")])
     assert poses.room_for(both, close_up, SIZE) == poses.room_for(poses.named("arms-up"), close_up, SIZE) > 1

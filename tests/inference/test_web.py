@@ -121,6 +121,16 @@ def test_poses_are_fitted_to_the_person(client, packed, page_transfer):
     np.testing.assert_allclose(answer["poses"][answer["names"].index("back")], expected, rtol=1e-6)
 
 
+def test_a_person_may_be_asked_for_with_room_around(client, photo_file, packed):
+    roomy = client.post("/api/person?room=1.5", content=photo_file.read_bytes()).json()
+    near, far = (np.array(each["joints"]) for each in (packed, roomy))
+    there = (near >= 0).all(1) & (far >= 0).all(1)
+    assert np.ptp(near[there, 0]) == pytest.approx(1.5 * np.ptp(far[there, 0]), rel=0.02)
+    for wrong in ("0.5", "9", "nan", "much"):
+        answer = client.post(f"/api/person?room={wrong}", content=photo_file.read_bytes())
+        assert answer.status_code == 400 and "give a number from 1 to 2" in answer.json()["error"]
+
+
 def test_a_file_of_openpose_is_fitted_too(client, packed):
     flat = [
         value for y, x in (1000 * poses.named("standing")).tolist() for value in ([x, y, 1] if y > 0 else [0, 0, 0])

@@ -9,7 +9,7 @@ import { Skeleton, picture } from "./skeleton.js";
 
 const $ = (id) => document.getElementById(id);
 const PICTURE = "The person of the photo in the pose beside it";
-const state = { model: null, person: null, target: null, picture: null, ready: false };
+const state = { model: null, photo: null, person: null, target: null, picture: null, ready: false };
 let clothes;
 let source;
 let target;
@@ -51,13 +51,16 @@ const takePhoto = said(async (blob) => {
   if (blob.size > state.model.photo_bytes) throw new Error(`the photo is larger than ${state.model.photo_bytes >> 20} MB; make it smaller`);
   say("Looking for the person …");
   $("source").classList.add("busy");
+  if (blob !== state.photo) $("room").value = "1";
+  state.photo = blob;
   try {
-    state.person = new Person(await (await send("person", blob)).json(), state.model.size, state.model.times);
+    const answer = await (await send(`person?room=${$("room").value}`, blob)).json();
+    state.person = new Person(answer, state.model.size, state.model.times);
   } finally {
     $("source").classList.remove("busy");
   }
   $("drop").hidden = true;
-  $("another").hidden = false;
+  $("photo-tools").hidden = false;
   painter.setPerson(state.person);
   source.show(state.person.joints);
   setTarget(structuredClone(state.person.joints));
@@ -67,13 +70,15 @@ const takePhoto = said(async (blob) => {
   say("Joints and regions found. Choose a pose, or drag the skeleton.");
   listMissing();
   clothes.show();
+  const chosen = [...$("gallery").children].findIndex((button) => button.getAttribute("aria-pressed") === "true");
   await fitGallery();
-  repaint();
+  if (chosen < 0) repaint();
+  else $("gallery").children[chosen].click();
 });
 
 async function fitGallery() {
-  const { poses, names } = await (await send("fit", { onto: state.person.joints })).json();
-  showGallery(names.map((name, index) => ({ name, joints: poses[index] })));
+  const { poses, rooms, names } = await (await send("fit", { onto: state.person.joints })).json();
+  showGallery(names.map((name, index) => ({ name, joints: poses[index], room: rooms[index] })));
 }
 
 function editRegions(regions) {
@@ -121,7 +126,7 @@ function mirrored(joints) {
 
 function showGallery(poses) {
   const [height, width] = state.model.size;
-  $("gallery").replaceChildren(...poses.map(({ name, joints }) => {
+  $("gallery").replaceChildren(...poses.map(({ name, joints, room }) => {
     const button = document.createElement("button");
     button.type = "button";
     button.setAttribute("aria-pressed", "false");
@@ -132,7 +137,7 @@ function showGallery(poses) {
       if (!state.person) throw new Error("choose a photo first, or try the example");
       [...$("gallery").children].forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
       setTarget(structuredClone(joints));
-      say(`Pose: ${label.textContent}`);
+      say(`Pose: ${label.textContent}${room > 1 ? ". Its arms leave the frame: give the photo more room for arms" : ""}`);
       repaint();
     });
     return button;
@@ -222,6 +227,7 @@ function wireDrop() {
 function wire() {
   takeFiles("choose", "file", takePhoto);
   $("another").onclick = () => $("file").click();
+  $("room").onchange = () => takePhoto(state.photo);
   $("example").onclick = said(async () => takePhoto(await (await fetch("example.jpg")).blob()));
   takeFiles("open-pose", "pose-file", openPoseFile);
   takeFiles("choose-style", "style-file", clothes.take);
