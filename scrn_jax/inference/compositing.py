@@ -90,13 +90,12 @@ def enlarged(background: np.ndarray, hole: np.ndarray, large: np.ndarray) -> np.
 
 def without_islands(regions_HxW: np.ndarray, joints: np.ndarray) -> np.ndarray:
     """The regions without pieces that belong to nobody: none of the joints (18, 2) is on them or near."""
-    pieces, _ = ndimage.label(regions_HxW > 0, np.ones((3, 3)))
-    there = joints[joints_lib.present(joints)]
-    at = np.rint(there).astype(int).clip(0, np.subtract(regions_HxW.shape, 1))
-    near = np.zeros(regions_HxW.shape, bool)
-    near[at[:, 0], at[:, 1]] = True
-    kept = np.unique(pieces[hidden_by(near)])
-    return np.where(np.isin(pieces, kept), regions_HxW, 0)
+    pieces, count = ndimage.label(regions_HxW > 0, np.ones((3, 3)))
+    kept, near = np.zeros(count + 1, bool), max(1, round(MARGIN * len(regions_HxW)))
+    for row, column in np.rint(joints[joints_lib.present(joints)]).astype(int):
+        rows, columns = (slice(max(0, at - near), max(0, at + near + 1)) for at in (row, column))
+        kept[pieces[rows, columns]] = True
+    return np.where(kept[pieces], regions_HxW, 0)
 
 
 def share_of(regions_HxW: np.ndarray) -> np.ndarray:

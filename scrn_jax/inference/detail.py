@@ -40,6 +40,7 @@ _PROFILE = 0.6
 # The model's own head stays below this share of the way from the neck to the nose; on the way itself, which is as wide
 # as the chin, up to another: chin and neck must not come apart.
 _NOSE, _CHIN, _FADE = 0.6, 0.85, 0.2
+_RIM, _FLAT = 2, 0.6  # pixels of a head's upper edge; how wide it is there, of its width, where the photo cuts it off
 _WIDE, _NARROW = 0.4, 0.2  # half the width of the way, as shares of its length: outside the first it has ended
 
 
@@ -182,14 +183,38 @@ def _head(source, masks, similarity, target_pose) -> tuple[np.ndarray, np.ndarra
 
     share = np.clip(2 * moved(masks[..., _HEAD].sum(-1)) - 0.5, 0, 1)
     picture = np.stack([moved(source[..., channel]) for channel in range(3)], axis=-1).clip(0, 255)
-    down, right = (grid - target_pose[_NECK, i] for i, grid in enumerate(np.mgrid[: size[1], : size[0]]))
+    y, x = np.mgrid[: size[1], : size[0]]
+    down, across = y - target_pose[_NECK, 0], x - target_pose[_NECK, 1]
     along, beside = (
-        (down * axis[0] + right * axis[1]) / (axis @ axis),
-        abs(down * axis[1] - right * axis[0]) / (axis @ axis),
+        (down * axis[0] + across * axis[1]) / (axis @ axis),
+        abs(down * axis[1] - across * axis[0]) / (axis @ axis),
     )
     on_the_way = np.clip((_WIDE - beside) / (_WIDE - _NARROW), 0, 1)
     start = _NOSE + (_CHIN - _NOSE) * on_the_way
-    return picture, share, np.clip((along - start) / _FADE, 0, 1).astype(np.float32)
+    above = np.clip((along - start) / _FADE, 0, 1)
+    cut = _cut_at(masks[..., _HEAD].sum(-1))
+    if cut is not None:  # what the photo does not show of the head is the model's, under a rim that fades
+        places = turn * (x + 1j * y) + similarity[1]
+        top, left, right = cut
+        below = (places.imag - top) / _RIM - 1
+        share = share * np.clip(below, 0, 1)
+        beside = np.maximum(left - places.real, places.real - right) / _RIM
+        above *= np.clip(np.maximum(below - 2, beside), 0, 1)
+    return picture, share, above.astype(np.float32)
+
+
+def _cut_at(head: np.ndarray) -> tuple[int, int, int] | None:
+    """Where the photo cuts a head (kH, kW) off: its first row, if it is nearly as wide there as anywhere, and the
+    columns in which that begins and ends; None if it is not."""
+    inside = head > 0.5
+    widths = inside.sum(1)
+    if not widths.any():
+        return None
+    top = int(np.flatnonzero(widths)[0])
+    if not widths[top + _RIM : top + 2 * _RIM].mean() > _FLAT * widths.max():
+        return None
+    columns = np.flatnonzero(inside[top + _RIM])
+    return top, columns[0], columns[-1]
 
 
 def _shoulders(pose: np.ndarray) -> float:

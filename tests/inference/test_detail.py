@@ -121,6 +121,25 @@ def test_a_head_on_shoulders_seen_from_the_side_is_the_models(person):
         assert (np.median(found[_head(person)][:, 2]) > 200) == is_models
 
 
+def test_a_head_that_the_photo_cuts_off_goes_on_as_the_models():
+    """A large round head, of which the photo shows what is below row 12; the model paints the whole of it blue."""
+    y, x = np.mgrid[:64, :44]
+    labels = np.where(np.hypot((y - 19) / 15, (x - 22) / 12) < 1, 5, 0)
+    joints = np.full((18, 2), -1, np.float32)
+    joints[[0, 1, 2, 5]] = (22, 22), (42, 22), (46, 8), (46, 36)
+    joints[[14, 15, 16, 17]] = (18, 18), (18, 26), (20, 12), (20, 32)
+    grey = np.full((256, 176, 3), 100, np.uint8)
+    shown = np.where(y < 12, 0, labels)
+    found, share = detail.enlarge(detail.Source(grey, shown, joints), BLUE, labels, joints)
+    blue, columns = found[..., 2], slice(76, 104)
+    assert share[30:44, columns].min() > 0.9 and blue[30:44, columns].min() > 200
+    assert blue[60:80, columns].max() < 130
+    # A head that is not cut off takes the place of the model's, larger one.
+    small = np.where(np.hypot((y - 21) / 12, (x - 22) / 9) < 1, 5, 0)
+    _, share = detail.enlarge(detail.Source(grey, small, joints), BLUE, labels, joints)
+    assert share[20:30, columns].max() < 0.1
+
+
 def test_raised_shoulders_do_not_make_a_head_smaller(person):
     """The face half as far from the neck as it was, where the model paints a blue one: its middle stays the face's."""
     large, labels, joints = person
