@@ -163,7 +163,7 @@ class PoseTransfer:
         Raises:
           UserError: a map of another size, or no person in it.
         """
-        from scrn_jax.inference.photo import fit
+        from scrn_jax.inference.framed import fit
 
         return fit(photo, parsing, source_joints, self.size)
 

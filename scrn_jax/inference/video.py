@@ -10,8 +10,9 @@ from PIL import Image, features
 
 from scrn_jax.errors import UserError
 from scrn_jax.inference import poses
+from scrn_jax.inference.framed import Framed
 from scrn_jax.inference.in_between import in_between
-from scrn_jax.inference.photo import Framed, PhotoTransfer
+from scrn_jax.inference.photo import PhotoTransfer
 from scrn_jax.runtime.files import read_json
 
 FORMATS = (".gif", ".webp", ".avif", ".png", ".mp4")

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from scrn_jax.errors import UserError
-from scrn_jax.inference import checks, in_between, photo, poses, transfer
+from scrn_jax.inference import checks, framed, in_between, photo, poses, transfer
 from scrn_jax.inference.photo_files import open_photo
 from scrn_jax.inference.transfer import PoseTransfer
 
@@ -111,7 +111,7 @@ RAGGED = [[1, 2], [3]]
         ("target_joints", lambda: checks.pose("target_joints", RAGGED, None, SIZE)),
         ("the pose", lambda: poses.check(RAGGED, "the pose")),
         ("a film's poses", lambda: in_between.in_between(RAGGED, 3)),
-        ("the parsing map", lambda: photo.fit(np.zeros((64, 44, 3), np.uint8), RAGGED, RAGGED, SIZE)),
+        ("the parsing map", lambda: framed.fit(np.zeros((64, 44, 3), np.uint8), RAGGED, RAGGED, SIZE)),
         ("targets", lambda: photo.PhotoTransfer(_Model()).paint(None, None, None, RAGGED)),
         ("style share", lambda: PoseTransfer._style(_Model(), dict.fromkeys(transfer._OF_STYLE, RAGGED), 1)),
     ],
