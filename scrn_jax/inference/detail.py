@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import ndimage
 
 from scrn_jax.inference import pattern, poses
-from scrn_jax.person import joints, moving, paint, regions
+from scrn_jax.person import face, joints, moving, paint, regions
 from scrn_jax.person.guided import along_edges
 from scrn_jax.person.resizing import resize_maps
 
@@ -32,6 +32,7 @@ _HEAD = (1, 5)  # hair and face
 # How far the face's joints may lie from where the source's head would have them, as a share of the way from neck to
 # face: beyond it the head is turned.
 _TURNED = 0.15
+_CHEEKS = 0.7  # of half the side of its box, a face reaches so far from the box's middle for sure
 _SCALE = 1.1  # at most, how much larger or smaller a head is than the body says
 _BUT_FACE = np.array([name != "face" for name in regions.NAMES], np.float32)
 # So it is if the shoulders are as narrow as this, of the source's: a profile's few joints can look like a head that
@@ -113,7 +114,7 @@ def enlarge(
     similarity = None if share[list(_HEAD)].any() else _similarity(own_pose, target_pose)
     if similarity is None:
         return enlarged, person
-    head_picture, head_share, above = _head(source.large, here, similarity, target_pose)
+    head_picture, head_share, above = _head(source.large, _head_of(here, own_pose), similarity, target_pose)
     models = np.clip(4 * there[..., _HEAD].sum(-1), 0, 1)  # the model's head makes room for the source's
     enlarged = head_share[..., None] * head_picture + (1 - head_share[..., None]) * enlarged
     return enlarged, np.maximum(person * (1 - above * models), head_share)
@@ -166,10 +167,10 @@ def _similarity(source_pose: np.ndarray, target_pose: np.ndarray) -> tuple[compl
     return scaled, shift + (turn - scaled) * ours[:-1].mean()
 
 
-def _head(source, masks, similarity, target_pose) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _head(source, head, similarity, target_pose) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The source's head moved by a `_similarity`: picture, share, and what lies above the nose, 0 to 1, all (kH, kW).
 
-    masks: the source's regions (kH, kW, 8); target_pose: (18, 2) in pixels of (kH, kW).
+    head: the source's share of each pixel, (kH, kW); target_pose: (18, 2) in its pixels.
     """
     turn, shift = similarity
     axis = target_pose[_FACE[0]] - target_pose[_NECK]
@@ -181,7 +182,7 @@ def _head(source, masks, similarity, target_pose) -> tuple[np.ndarray, np.ndarra
         image = Image.fromarray(np.ascontiguousarray(channel, np.float32))
         return np.asarray(image.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC))
 
-    share = np.clip(2 * moved(masks[..., _HEAD].sum(-1)) - 0.5, 0, 1)
+    share = np.clip(2 * moved(head) - 0.5, 0, 1)
     picture = np.stack([moved(source[..., channel]) for channel in range(3)], axis=-1).clip(0, 255)
     y, x = np.mgrid[: size[1], : size[0]]
     down, across = y - target_pose[_NECK, 0], x - target_pose[_NECK, 1]
@@ -192,7 +193,7 @@ def _head(source, masks, similarity, target_pose) -> tuple[np.ndarray, np.ndarra
     on_the_way = np.clip((_WIDE - beside) / (_WIDE - _NARROW), 0, 1)
     start = _NOSE + (_CHIN - _NOSE) * on_the_way
     above = np.clip((along - start) / _FADE, 0, 1)
-    cut = _cut_at(masks[..., _HEAD].sum(-1))
+    cut = _cut_at(head)
     if cut is not None:  # what the photo does not show of the head is the model's, under a rim that fades
         places = turn * (x + 1j * y) + similarity[1]
         top, left, right = cut
@@ -201,6 +202,16 @@ def _head(source, masks, similarity, target_pose) -> tuple[np.ndarray, np.ndarra
         beside = np.maximum(left - places.real, places.real - right) / _RIM
         above *= np.clip(np.maximum(below - 2, beside), 0, 1)
     return picture, share, above.astype(np.float32)
+
+
+def _head_of(masks: np.ndarray, pose: np.ndarray) -> np.ndarray:
+    """How far pixels are a head's by its regions (kH, kW, 8): hair, face, and skin so near the face's middle that it is
+    the face's as well."""
+    box = face.face_box_from_joints(pose, *masks.shape[:2])
+    y, x = np.ogrid[: masks.shape[0], : masks.shape[1]]
+    away = np.hypot(y - (box[0] + box[2] - 1) / 2, x - (box[1] + box[3] - 1) / 2)
+    skin = masks[..., regions.NAMES.index("upper skin")] * (away < _CHEEKS * (box[2] - box[0]) / 2)
+    return masks[..., _HEAD].sum(-1) + skin
 
 
 def _cut_at(head: np.ndarray) -> tuple[int, int, int] | None:

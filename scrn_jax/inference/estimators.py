@@ -25,6 +25,7 @@ from scrn_jax.person.joint_files import read_joints
 _ORDER = [0, 12, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7]
 _NECK, _SHOULDERS, _EARS = 1, [11, 12], [7, 8]
 _FACE = [0, 14, 15, 16, 17]
+_TRUNK = [1, 2, 5, 8, 11]
 _LIMBS = [3, 4, 6, 7, 9, 10, 12, 13]
 LEAST_VISIBILITY = 0.3
 # A body is more than a head: without shoulders there is nobody to move.
@@ -100,6 +101,8 @@ class BlazePoseJoints:
                 "nobody is found in the picture; take a photo that shows a person from the head to the hips"
             )
         joints = joints_lib.clip_to_frame(calibrated(joints, body), *photo_HxWx3.shape[:2])
+        if not joints_lib.present(joints)[_TRUNK].any():
+            raise UserError("only a head is found in the picture; take a photo that shows shoulders and chest as well")
         return joints, body.mask, notes(joints, body.people)
 
 

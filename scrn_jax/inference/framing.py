@@ -1,7 +1,7 @@
 """Where the person of a photo stands, and the part of the photo that becomes a model's frame.
 
 Framed as the embedded people are: a whole person fills nine tenths of the height; one whom the photo cuts off reaches
-to the lower edge, with a little room above the head.
+to the lower edge, with a little room above the head, or more if the body is wide.
 """
 
 import dataclasses
@@ -12,6 +12,8 @@ from PIL import Image
 from scrn_jax.person import joints as joints_lib
 
 FILL, SIDE_FILL, MARGIN = 0.91, 0.96, 0.05
+# Of somebody whom the photo cuts off: how wide a body is at most, of the frame's width.
+WIDEST = 1.15
 # A body whose lowest row is nearer to the photo's edge than this share of its height counts as cut off.
 _CUT_OFF = 0.02
 
@@ -108,7 +110,7 @@ def window_around(box: np.ndarray, size: Size, aspect: float, room: float = 1.0)
     tall, wide = box[2] - box[0], box[3] - box[1]
     middle = (box[1] + box[3]) / 2
     if is_cut_off(box, size):
-        height = room * tall / (1 - MARGIN)
+        height = room * max(tall / (1 - MARGIN), wide / (WIDEST * aspect))
         top = box[2] - height
     else:
         height = room * max(tall / FILL, wide / (SIDE_FILL * aspect))

@@ -24,6 +24,7 @@ _LEAST_JOINTS = 4
 _MOST_POSES, _MOST_BYTES = 4096, 1 << 22
 # Lengths that measure a body whatever its pose, and what each is of the trunk's on average.
 _MEASURES = (((1, 8), 1.0), ((1, 11), 1.0), ((2, 5), 0.69), ((0, 1), 0.45), ((8, 9), 0.79), ((11, 12), 0.79))
+_HALVES = (((1, 2), 0.345), ((1, 5), 0.345))  # of the shoulders, where one of them is missing
 _ENDS = ((3, 4), (6, 7), (9, 10), (12, 13))  # elbows and knees, and what hangs on them
 # Ears as seen from behind, from the neck up and to either side, as shares of the trunk's length: medians of rendered
 # people. Hair that ends so far above the neck joint leaves them free: of 1,900 pairs of views that is right for four in
@@ -160,7 +161,8 @@ def body_size(pose: np.ndarray, among: np.ndarray | None = None) -> float:
     """
     present = joints_lib.present(pose)
     there = present if among is None else present & among
-    lengths = [np.hypot(*(pose[a] - pose[b])) / share for (a, b), share in _MEASURES if there[a] and there[b]]
+    measures = _MEASURES if there[[2, 5]].all() else _MEASURES + _HALVES
+    lengths = [np.hypot(*(pose[a] - pose[b])) / share for (a, b), share in measures if there[a] and there[b]]
     if not lengths and among is not None:
         return body_size(pose)
     if not lengths:

@@ -140,6 +140,18 @@ def test_a_head_that_the_photo_cuts_off_goes_on_as_the_models():
     assert share[20:30, columns].max() < 0.1
 
 
+def test_a_chin_that_is_taken_for_a_neck_moves_with_the_head():
+    """The face's middle is where the joints say: at (22, 22), 22 rows above the neck."""
+    y, x = np.mgrid[:64, :44]
+    labels = np.where(np.hypot((y - 22) / 14, (x - 22) / 11) < 1, np.where(y < 26, 5, 6), 0)
+    joints = np.full((18, 2), -1, np.float32)
+    joints[[0, 1, 2, 5]] = (22, 22), (44, 22), (48, 8), (48, 36)
+    joints[[14, 15, 16, 17]] = (18, 18), (18, 26), (20, 12), (20, 32)
+    grey = np.full((256, 176, 3), 100, np.uint8)
+    found, _ = detail.enlarge(detail.Source(grey, labels, joints), BLUE, np.where(labels > 0, 5, 0), joints)
+    assert found[4 * 28 : 4 * 30, 84:92, 2].max() < 130
+
+
 def test_raised_shoulders_do_not_make_a_head_smaller(person):
     """The face half as far from the neck as it was, where the model paints a blue one: its middle stays the face's."""
     large, labels, joints = person

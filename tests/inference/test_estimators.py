@@ -74,6 +74,15 @@ def _body(**changes):
     return Body(**(values | changes))
 
 
+def test_a_head_alone_is_nobody_to_move():
+    seen = np.zeros(33)
+    seen[:11] = 1  # the points of the head
+    finder = object.__new__(estimators.BlazePoseJoints)
+    finder._look = lambda photo: _body(visibility=seen)
+    with pytest.raises(UserError, match="only a head is found"):
+        finder(np.zeros((300, 300, 3), np.uint8))
+
+
 def test_points_take_their_place_among_the_18_joints():
     body = _body()
     joints = estimators.openpose_joints(body, (300, 300))

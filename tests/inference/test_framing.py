@@ -26,6 +26,12 @@ def test_somebody_whom_the_photo_cuts_off_reaches_to_the_frames_lower_edge():
     assert (95 - window.top) / window.height == pytest.approx(0.05)
 
 
+def test_of_head_and_shoulders_the_shoulders_are_kept_and_the_room_is_above():
+    window = framing.window_around(np.array([20.0, 10, 200, 310]), (200, 320), 88 / 128)
+    assert window.width == pytest.approx(300 / 1.15)
+    assert window.top + window.height == pytest.approx(200)
+
+
 def test_a_frame_with_room_ends_below_where_somebody_is_cut_off_and_grows_around_somebody_whole():
     cut_off, whole = np.array([95.0, 50, 400, 250]), np.array([95.0, 100, 300, 200])
     for box, size in ((cut_off, (400, 300)), (whole, (400, 300))):

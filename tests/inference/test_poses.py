@@ -117,6 +117,13 @@ def test_a_pose_takes_the_persons_size_and_neck(person):
     assert poses.body_size(fitted) == pytest.approx(poses.body_size(person), rel=1e-4)
 
 
+def test_half_of_the_shoulders_tells_the_size_of_a_bust(person):
+    whole, half = np.full((2, 18, 2), -1, np.float32)
+    whole[[1, 2, 5]] = half[[1, 2, 5]] = (40, 44), (40, 34), (40, 54)
+    half[2] = -1
+    assert poses.body_size(half) == pytest.approx(poses.body_size(whole)) == pytest.approx(20 / 0.69)
+
+
 def test_fitting_keeps_the_shape_of_a_pose(person):
     pose = poses.named("arms-up")
     fitted = poses.retarget(pose, person, SIZE)
