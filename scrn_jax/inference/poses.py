@@ -33,8 +33,8 @@ _EARS_UP, _EARS_OUT, _FREE = 0.41, 0.15, 0.2
 _HAIR_ENDS = 0.98  # of the hair's pixels are above its end
 # Room at the frame's edges as a share of its sides, and above the eyes as a share of the trunk's length.
 _EDGE, _HEAD = 0.03, 0.22
-# Of room for arms: a hand's length as a share of the forearm's; what may be cut off; the steps in which a frame grows,
-# so that many poses share one; and the most.
+# Of room for arms: a hand's length as a share of the forearm's; what of the frame it may lack; the steps in which a
+# frame grows, so that many poses share one; and the most.
 _HAND, _SPARE, _STEPS, MOST_ROOM = 0.4, 0.03, 8, 2.0
 # Files that are photos, whose person's pose is meant.
 _PHOTOS = (".jpg", ".jpeg", ".png")
@@ -211,18 +211,16 @@ def room_for(pose: np.ndarray, onto: np.ndarray, size: tuple[int, int]) -> float
     """
     if joints_lib.present(onto)[[10, 13]].any():
         return 1.0
-    (moved, there), ends = _placed(pose, onto), []
+    moved, there = _placed(pose, onto)
+    needed = 1.0
     for elbow, wrist in ((3, 4), (6, 7)):
         arm, shown = moved[:, [elbow, wrist]], there[:, [elbow, wrist]]
         hand = arm[:, 1] + _HAND * (arm[:, 1] - arm[:, 0])
-        ends += [arm[shown], hand[shown.all(1)]]
-    ends = np.concatenate(ends)
-    ends = ends[ends[:, 0] < size[0]]
-    if not len(ends):
-        return 1.0
-    up, aside = size[0] - ends[:, 0], abs(ends[:, 1] - (size[1] - 1) / 2)
-    needed = max((up / size[0]).max(), (aside / (size[1] / 2)).max())
-    return float(np.clip(np.ceil((needed - _SPARE) * _STEPS) / _STEPS, 1, MOST_ROOM))
+        for ends, spare in ((arm[shown], -_EDGE), (hand[shown.all(1)], _SPARE)):
+            ends = ends[ends[:, 0] < size[0]]
+            up, aside = 1 - ends[:, 0] / size[0], abs(2 * ends[:, 1] + 1 - size[1]) / size[1]
+            needed = np.maximum(up, aside).max(initial=needed + spare) - spare
+    return float(min(np.ceil(needed * _STEPS) / _STEPS, MOST_ROOM))
 
 
 def _into_frame(moved: np.ndarray, there: np.ndarray, onto: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -64,6 +64,12 @@ def test_a_frame_with_room_shows_the_arms(name, close_up):
     assert present(roomy)[[3, 4, 6, 7]].all() and not present(tight)[[3, 4, 6, 7]].all()
 
 
+def test_a_pose_without_arms_needs_no_room(close_up):
+    pose = poses.named("standing")
+    pose[[3, 4, 6, 7]] = -1
+    assert poses.room_for(pose, close_up, SIZE) == 1
+
+
 def test_a_hand_whose_elbow_is_outside_does_not_float_in_the_frame(close_up):
     """Upper arms outwards, beyond the frame, and hands back in."""
     pose = close_up.copy()
