@@ -3,8 +3,8 @@
     python tools/make_poses.py
 
 24 poses and two films (a walk and a turn-around, 16 poses each, that loop), as (y, x) in frame heights; points of the
-face that the head hides are missing, and so are hands, and elbows of hidden hands, of poses, not of films, that the
-body hides: a model would paint them.
+face that the head hides are missing, and so are elbows and hands, of poses, not of films, where the body hides both: a
+model would paint them.
 """
 
 import json
@@ -106,8 +106,8 @@ class Model:
             depths = turned.heads[[self._asset.bones[camera.BODY_JOINTS[joint]] for joint in ARMS], 2] + lift_by[2]
             nearest = camera.covers(screen, mesh.vertices[:, 2], mesh.faces, joints[ARMS])
             hidden = (nearest - depths > THICK).reshape(2, 2)
-            hidden[:, 0] &= hidden[:, 1]  # an elbow says where a visible forearm is
-            joints[np.array(ARMS)[hidden.ravel()]] = -1
+            hidden = hidden.all(1).repeat(2)  # what an arm shows of itself ends where the body hides it
+            joints[np.array(ARMS)[hidden]] = -1
         feet = camera.soles(turned, lens, lift_by, self._person.figure)
         return Shot(mesh, lens, screen, joints, face_box, feet)
 
