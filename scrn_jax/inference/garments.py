@@ -3,7 +3,8 @@ but three numbers.
 
 The network by itself may call one half of a dress a top and the other a skirt. So whether somebody wears a dress is
 decided once for the whole person: by what the network leans to, and by whether the cloth above the hips is that below
-them. Colours have a say in what is cloth, skin and hair, by those of the pixels that the network is sure of.
+them. Colours have a say in what is cloth, skin and hair, by those of the pixels that the network is sure of. Of arms
+that lie before clothes, the rim counts as theirs.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import ndimage
 
+from scrn_jax.inference.poses import body_size
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person import regions
 
@@ -31,6 +33,9 @@ _LEAST_PIXELS = 20.0  # of cloth in either place; with less, cloth tells nothing
 # Histograms of colours: brightness, and red and blue beside it, of logarithms above that of _DARK.
 _DARK, _BINS, _SPAN, _SMOOTH = 0.15, (8, 20, 20), np.array([(-1.9, -0.6, -0.6), (0.14, 0.6, 0.6)]), 0.8
 _LEAST_LIKENESS = 1e-3
+# Of bare arms before clothes: the rim's width in frame heights, how much longer a forearm is with its hand, how far its
+# skin lies from the axis in trunk lengths, and from which share of cloth around it on an arm lies before clothes.
+_RIM, _TO_FINGERS, _WIDE, _BEFORE = 3 / 256, 1.6, 0.16, 0.6
 _RULED_OUT = 50.0  # taken from the logits of what somebody does not wear
 
 
@@ -145,3 +150,27 @@ def softmax(logits):
     """Shares along the last axis."""
     shares = np.exp(logits - logits.max(-1, keepdims=True))
     return shares / shares.sum(-1, keepdims=True)
+
+
+def with_rims_of_arms(regions_HxW: np.ndarray, joints: np.ndarray) -> np.ndarray:
+    """The regions with a rim of cloth around bare forearms and hands counted as theirs, where they lie before clothes.
+
+    Its pixels show both; taken for cloth, they leave the outline of a hand where the hand was. joints: (18, 2).
+    """
+    found, there = regions_HxW.copy(), joints_lib.present(joints)
+    rim = max(1, round(_RIM * len(regions_HxW)))
+    grid = np.stack(np.mgrid[tuple(map(slice, regions_HxW.shape))], -1)
+    for elbow, wrist in ((3, 4), (6, 7)):
+        if not there[[elbow, wrist]].all():
+            continue
+        way, from_elbow = _TO_FINGERS * (joints[wrist] - joints[elbow]), grid - joints[elbow]
+        along = (from_elbow @ way / max(way @ way, 1)).clip(0, 1)
+        near = np.hypot(*np.moveaxis(from_elbow - along[..., None] * way, -1, 0)) < _WIDE * body_size(joints)
+        is_hand = along * _TO_FINGERS > 1
+        for part in (is_hand, ~is_hand):
+            bare = near & part & (regions_HxW == SKIN)
+            around = ndimage.binary_dilation(bare, iterations=rim) & (regions_HxW != SKIN)
+            cloth = around & np.isin(regions_HxW, _CLOTHES)
+            if cloth.sum() > _BEFORE * around.sum():
+                found[cloth] = SKIN
+    return found

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from scrn_jax.errors import UserError
-from scrn_jax.inference import checks, compositing, detail, estimators, poses
+from scrn_jax.inference import checks, compositing, detail, estimators, garments, poses
 from scrn_jax.inference.estimators import Estimator
 from scrn_jax.inference.framed import Framed, frame_person
 from scrn_jax.inference.photo_files import Photo, open_photo, within_bars
@@ -143,6 +143,7 @@ class PhotoTransfer:
         targets = np.stack([poses.with_ears(target, joints, regions) for target in targets])
         if self._beginning is not None:
             self._beginning.join()
+        regions = garments.with_rims_of_arms(regions, joints)
         hole = compositing.hidden_by(regions) & self._transfer.fills_background
         with ThreadPoolExecutor(workers.cores()) as pool:  # NumPy, Pillow and JAX let go of Python's lock
             source = other = None
