@@ -222,7 +222,7 @@ def _cut_at(head: np.ndarray) -> tuple[int, int, int] | None:
     if not widths.any():
         return None
     top = int(np.flatnonzero(widths)[0])
-    if not widths[top + _RIM : top + 2 * _RIM].mean() > _FLAT * widths.max():
+    if not widths[top + _RIM : top + 2 * _RIM].sum() > _RIM * _FLAT * widths.max():
         return None
     columns = np.flatnonzero(inside[top + _RIM])
     return top, columns[0], columns[-1]
