@@ -116,7 +116,8 @@ class PhotoTransfer:
     ) -> list[np.ndarray]:
         """The person in each of several poses (18, 2) in any unit, see `read`: `paint_framed`, or `paint_whole`.
 
-        Somebody whom the photo cuts off is framed with room for the arms, see `poses.room_for`, pose by pose.
+        Somebody whom the photo cuts off is framed with room for the arms, see `poses.room_for`, pose by pose, by what
+        the estimator found: joints and regions mended by hand are for `paint_framed`.
         """
         rooms = [poses.room_for(pose, framed.joints_Jx2, self.size) for pose in wanted]
         pictures: dict[int, np.ndarray] = {}
