@@ -37,17 +37,8 @@ def along_arms(pose_Bx18x2, height: int, width: int):
 
     Both (B, H, W); the distance is `body.FAR` where no arm is shown.
     """
-    pose, there = body.with_head(pose_Bx18x2)
-    grid = jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij"), -1).astype(jnp.float32)
     limbs = np.array([*_UPPER_ARMS, *_FOREARMS])
-    start, way = pose[:, limbs[:, 0]], pose[:, limbs[:, 1]] - pose[:, limbs[:, 0]]
-    from_start = grid[None, :, :, None] - start[:, None, None]
-    share = _einsum("bhwlc,blc->bhwl", from_start, way) / jnp.maximum((way**2).sum(-1), 1)[:, None, None]
-    share = jnp.clip(share, 0, 1)
-    apart = jnp.sqrt(((from_start - share[..., None] * way[:, None, None]) ** 2).sum(-1) + 1e-6)
-    half = _HALF_WIDTHS * body.size_of(pose, there, height)[:, None]
-    shown = there[:, limbs].all(-1)
-    far = jnp.where(shown[:, None, None], apart / half[:, None, None], body.FAR)
+    share, far = _along(pose_Bx18x2, limbs, height, width)
     nearest = far.argmin(-1)[..., None]
     place = share + (np.arange(len(limbs)) >= len(_UPPER_ARMS))
     return jnp.take_along_axis(place, nearest, 3)[..., 0], far.min(-1)
@@ -112,15 +103,10 @@ def bared(masks_BxHxWxR, pose_Bx18x2):
     """
     height, width = masks_BxHxWxR.shape[1:3]
     pose, there = body.with_head(pose_Bx18x2)
-    grid = jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij"), -1).astype(jnp.float32)
-    limbs = np.array(_FOREARMS)
-    start, way = pose[:, limbs[:, 0]], _HAND * (pose[:, limbs[:, 1]] - pose[:, limbs[:, 0]])
-    from_start = grid[None, :, :, None] - start[:, None, None]
-    share = _einsum("bhwlc,blc->bhwl", from_start, way) / jnp.maximum((way**2).sum(-1), 1)[:, None, None]
-    apart = ((from_start - jnp.clip(share, 0, 1)[..., None] * way[:, None, None]) ** 2).sum(-1)
-    half = _WIDE * _HALF_WIDTHS[-len(limbs) :] * body.size_of(pose, there, height)[:, None]
-    near = ((apart < half[:, None, None] ** 2) & there[:, limbs].all(-1)[:, None, None]).any(-1)
+    _, far = _along(pose_Bx18x2, np.array(_FOREARMS), height, width, _HAND)
+    grid = _grid(height, width)
     before = _inside(pose, there, _TRUNK, grid) | _inside(pose, there, _THIGHS, grid)
+    near = far.min(-1) < _WIDE
     hidden = (near & before & (masks_BxHxWxR.argmax(-1) == _SKIN))[..., None]
     known = jnp.where(hidden, 0, masks_BxHxWxR * _COVERS)
     total, filled = known.sum(-1, keepdims=True), 0.0
@@ -129,6 +115,25 @@ def bared(masks_BxHxWxR, pose_Bx18x2):
         sure = jnp.clip(share / _ENOUGH, 0, 1)
         filled = sure * around / jnp.maximum(share, _SMALL) + (1 - sure) * filled
     return jnp.where(hidden, filled, masks_BxHxWxR)
+
+
+def _grid(height: int, width: int):
+    """A frame's pixels, (H, W, 2)."""
+    return jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij"), -1).astype(jnp.float32)
+
+
+def _along(pose_Bx18x2, limbs, height: int, width: int, longer: float = 1.0):
+    """Of limbs (inner, outer joint) of arms, `longer` times as long: how far along them a frame's pixels lie, in
+    [0, 1], and distances from their axes in half widths, `body.FAR` of a limb that is not shown; both (B, H, W, L)."""
+    pose, there = body.with_head(pose_Bx18x2)
+    start, way = pose[:, limbs[:, 0]], longer * (pose[:, limbs[:, 1]] - pose[:, limbs[:, 0]])
+    from_start = _grid(height, width)[None, :, :, None] - start[:, None, None]
+    share = _einsum("bhwlc,blc->bhwl", from_start, way) / jnp.maximum((way**2).sum(-1), 1)[:, None, None]
+    share = jnp.clip(share, 0, 1)
+    apart = jnp.sqrt(((from_start - share[..., None] * way[:, None, None]) ** 2).sum(-1) + 1e-6)
+    # The half widths are those of upper arms and forearms in turn; what is asked for are the last of them, or all.
+    half = _HALF_WIDTHS[-len(limbs) :] * body.size_of(pose, there, height)[:, None]
+    return share, jnp.where(there[:, limbs].all(-1)[:, None, None], apart / half[:, None, None], body.FAR)
 
 
 def _inside(pose_Bx19x2, there_Bx19, corners, grid_HxWx2):
