@@ -51,7 +51,7 @@ class Source:
 
     large: uint8 (kH, kW, 3), k whole. regions: its regions (H, W). joints: (18, 2) in pixels of (H, W).
     masks: the regions in the larger size with outlines along the picture's edges: float32 (kH, kW, 8), shares of 1.
-    sure: the same where they are sure of one region, all background elsewhere.
+    sure: the same where they are sure of one region, 0 elsewhere: there nothing is to be had.
     layers: the picture and its pattern, 0 where its region is not sure, in grey levels: float32 (kH, kW, 6).
     reaches: of the mean around a pixel, by region, in pixels of (H, W).
     """
@@ -72,7 +72,6 @@ class Source:
         sure = masks * (masks.max(-1) > _SURE)[..., None]
         large = pattern.with_own_colours(self.large, masks, small)
         layers = np.concatenate([large, pattern.pattern_of(large, sure, reaches, small)], -1, dtype=np.float32)
-        sure[..., 0] += 1 - sure.sum(-1)  # counts as background, which is not carried
         for name, value in (("masks", masks), ("sure", sure), ("layers", layers), ("reaches", reaches)):
             object.__setattr__(self, name, value)
 

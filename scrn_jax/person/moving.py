@@ -45,7 +45,8 @@ def move(maps_BxHxWxC, masks_BxHxWxR, source_pose_Bx18x2, target_pose_Bx18x2, pa
     """The source's maps where the body takes them, and how far each pixel is known.
 
     Args:
-      maps_BxHxWxC: whatever is known of the source's pixels; masks_BxHxWxR: its regions, shares or one-hot.
+      maps_BxHxWxC: whatever is known of the source's pixels; masks_BxHxWxR: its regions, shares or one-hot, or all 0
+        where they are unsure.
       parsing_BxHxWxR: the target's regions, a distribution; see `paint.sharpen`.
 
     Returns:
@@ -59,8 +60,13 @@ def move(maps_BxHxWxC, masks_BxHxWxR, source_pose_Bx18x2, target_pose_Bx18x2, pa
     closed = _is_closed(masks_BxHxWxR, source_pose_Bx18x2) & _is_closed(parsing_BxHxWxR, target_pose_Bx18x2)
     skirt = parsing_BxHxWxR[..., _DRESS] + closed[:, None, None] * parsing_BxHxWxR[..., _PANTS]
     wrong = jnp.tile(skirt[..., None] * _IS_LEG + (1 - skirt[..., None]) * _IS_SKIRT, 2)
-    mirrored = np.repeat([0, _MIRRORED], body.PARTS + 1).astype(np.float32)
-    cost = distances + paint.DETOUR * (1 - agreeing) + _KIND * wrong + mirrored
+    cost = distances + paint.DETOUR * (1 - agreeing) + _KIND * wrong
+    own, other = jnp.split(cost, 2, -1)
+    # What is unsure in the source, an outline, is not hidden there.
+    y, x = jnp.moveaxis(body.of_part(nearest, own.argmin(-1)), -1, 0)
+    unsure = body.inside(jnp.stack([y, x], -1), height, width)
+    unsure &= body.gather(masks_BxHxWxR.sum(-1, keepdims=True), y, x)[..., 0] < 0.5
+    cost = jnp.concatenate([own, other + _MIRRORED + paint.DETOUR * unsure[..., None]], -1)
     part = cost.argmin(-1)
     at = body.of_part(positions, part)
     apart = ((positions - at[..., None, :]) ** 2).sum(-1) / (_NEAR * height) ** 2

@@ -220,7 +220,7 @@ def test_what_a_region_wrongly_covers_of_the_background_is_no_detail(person):
     flat = np.full((*labels.shape, 3), 90, np.uint8)
     source, not_the_head = detail.Source(large, labels, joints), np.eye(8, dtype=np.float32)[1]
     found, _ = detail.enlarge(source, flat, labels, joints, not_the_head)
-    assert np.abs(found - 90)[rim].mean() < (255 - 90) / 10 and (source.masks[..., 2] > 0.5)[rim].mean() < 0.6
+    assert np.abs(found - 90)[rim].mean() < 8 and (source.masks[..., 2] > 0.5)[rim].mean() < 0.6
 
 
 def test_where_the_source_ends_there_is_no_line(person):
