@@ -4,7 +4,8 @@ A model of 256x176 paints faces, prints and folds blurred, or makes prints up; t
 what its pixels differ by from the mean around them, is taken along by the body (`person.moving`) and takes the place of
 the model's own, if the source shows there what the model paints. Colours and light at large stay the model's. Means are
 taken region by region, in the photo and in the picture: where two parts or regions meet whose colours differ, no edge
-comes along. A head that looks the same way in both poses is moved as a whole, hair and all.
+comes along. Skin of arms and legs has none: it would mostly be what hems, hair and walls leave at its rim. A head that
+looks the same way in both poses is moved as a whole, hair and all.
 """
 
 import dataclasses
@@ -15,7 +16,7 @@ from PIL import Image
 from scipy import ndimage
 
 from scrn_jax.inference import pattern, poses
-from scrn_jax.person import face, joints, moving, paint, regions
+from scrn_jax.person import body, face, joints, moving, paint, regions
 from scrn_jax.person.guided import along_edges
 from scrn_jax.person.resizing import resize_maps
 
@@ -34,6 +35,10 @@ _HEAD = (1, 5)  # hair and face
 _TURNED = 0.15
 _CHEEKS = 0.7  # of half the side of its box, a face reaches so far from the box's middle for sure
 _SCALE = 1.1  # at most, how much larger or smaller a head is than the body says
+_SKIN = [regions.NAMES.index(name) for name in ("upper skin", "leg")]
+# Beyond its wrist or ankle a limb goes on for a tenth of its length, where it ends over another. The measure of half
+# widths in trunk lengths.
+_MIDDLES, _END, _ENDING, _MEASURE = (3, 6, 9, 12), 1.1, 0.15, 1.35
 _BUT_FACE = np.array([name != "face" for name in regions.NAMES], np.float32)
 # So it is if the shoulders are as narrow as this, of the source's: a profile's few joints can look like a head that
 # leans.
@@ -131,13 +136,33 @@ def _change(source: Source, picture, labels, there, own, source_pose, target_pos
         own = own * _BUT_FACE  # seen from another side, the features of a face are elsewhere
     found = _move(source.layers[None], source.sure[None], source_pose[None], target_pose[None], there[None])
     moved, weight = (np.asarray(part)[0] for part in found)
-    weight = weight * (there[..., 1:] @ own[1:])[..., None]
+    limbs = _on_limbs(joints.pose_at_size(target_pose, large, small), small)
+    limbs = resize_maps(limbs, large, Image.Resampling.BILINEAR)
+    weight = weight * ((there[..., 1:] @ own[1:])[..., None] - limbs * (there[..., _SKIN] @ own[_SKIN])[..., None])
     masks = np.eye(regions.NUM_REGIONS, dtype=np.float32)[labels]
     known, total = (resize_maps(part, small, Image.Resampling.BOX) for part in (weight, moved[..., :3] * weight))
     apart = pattern.level_of(total - known * picture, known, masks, source.reaches)
     trusted = (labels > 0)[..., None] / (1 + (np.abs(apart).mean(-1, keepdims=True) / _TRUST) ** 4)
     taken = resize_maps(trusted, large) * ndimage.gaussian_filter(weight, (_SOFT * large[0], _SOFT * large[0], 0))
     return taken * (moved[..., 3:] - resize_maps(pattern.pattern_of(picture, masks, source.reaches, small), large))
+
+
+def _on_limbs(pose: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """How far pixels are those of arms and legs, hands and feet aside: float32 (H, W, 1) in [0, 1].
+
+    What skin there differs by from the mean around it is mostly what is not skin: the wall at its rim, a hem, a cuff.
+    """
+    nearest, found = np.full(size, np.inf, np.float32), np.zeros(size, np.float32)
+    there, measure = joints.present(pose), _MEASURE * poses.body_size(pose)
+    for inner, outer, half_width in body.LIMBS[1:]:  # the first is the head's
+        if there[[inner, outer]].all():
+            share, away = joints.along(pose[inner], pose[outer], size)
+            away = away / (half_width * measure)
+            on_it = np.clip(2 - away, 0, 1)
+            if outer not in _MIDDLES:
+                on_it *= np.clip((_END - share) / _ENDING, 0, 1)
+            found, nearest = np.where(away < nearest, on_it, found), np.minimum(away, nearest)
+    return found[..., None]
 
 
 def _similarity(source_pose: np.ndarray, target_pose: np.ndarray) -> tuple[complex, complex] | None:

@@ -159,13 +159,12 @@ def with_rims_of_arms(regions_HxW: np.ndarray, joints: np.ndarray) -> np.ndarray
     """
     found, there = regions_HxW.copy(), joints_lib.present(joints)
     rim = max(1, round(_RIM * len(regions_HxW)))
-    grid = np.stack(np.mgrid[tuple(map(slice, regions_HxW.shape))], -1)
     for elbow, wrist in ((3, 4), (6, 7)):
         if not there[[elbow, wrist]].all():
             continue
-        way, from_elbow = _TO_FINGERS * (joints[wrist] - joints[elbow]), grid - joints[elbow]
-        along = (from_elbow @ way / max(way @ way, 1)).clip(0, 1)
-        near = np.hypot(*np.moveaxis(from_elbow - along[..., None] * way, -1, 0)) < _WIDE * body_size(joints)
+        fingers = joints[elbow] + _TO_FINGERS * (joints[wrist] - joints[elbow])
+        along, away = joints_lib.along(joints[elbow], fingers, regions_HxW.shape)
+        near = away < _WIDE * body_size(joints)
         is_hand = along * _TO_FINGERS > 1
         for part in (is_hand, ~is_hand):
             bare = near & part & (regions_HxW == SKIN)

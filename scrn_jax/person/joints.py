@@ -69,6 +69,16 @@ def clip_to_frame(joints: np.ndarray, height: int, width: int) -> np.ndarray:
     return _where_present(joints, inside)
 
 
+def along(inner: np.ndarray, outer: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """How far along a limb from `inner` to `outer`, (2,) each, a frame's pixels lie, in its lengths (below 0 before it,
+    above 1 beyond it), and how many pixels they are away from it: float32 (H, W) each."""
+    way = np.float32(outer) - np.float32(inner)
+    y, x = (grid - np.float32(start) for grid, start in zip(np.ogrid[: size[0], : size[1]], inner, strict=True))
+    share = (y * way[0] + x * way[1]) / max(way @ way, 1)
+    on_it = share.clip(0, 1)
+    return share, np.hypot(y - on_it * way[0], x - on_it * way[1])
+
+
 def pose_at_size(pose: np.ndarray, frame: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
     """The pose, float32 (18, 2), in the pixels of `size` instead of `frame`; joints outside it are missing."""
     return clip_to_frame(move(pose, (size[0] / frame[0], size[1] / frame[1])), *size)

@@ -6,6 +6,7 @@ from PIL import Image
 from scipy import ndimage
 
 from scrn_jax.inference import detail
+from scrn_jax.person import regions
 from scrn_jax.person.resizing import resize_maps
 
 TIMES = 4
@@ -209,6 +210,23 @@ def test_chin_and_neck_do_not_come_apart(person, picture):
     nose, neck = (TIMES * (joints[joint] + 0.5) - 0.5 for joint in (0, 1))
     way = np.round(np.linspace(neck, nose, 20)).astype(int)
     assert share[way[:, 0], way[:, 1]].min() > 0.9
+
+
+@pytest.mark.parametrize("limb", [(3, 4), (9, 10)])
+def test_skin_of_a_limb_has_none_and_what_ends_it_has(person, limb):
+    """Stripes all over a picture that is all skin: they come along on hands and feet, and not on forearms and shins."""
+    large, labels, joints = person
+    striped = np.where((np.arange(256) // 2 % 2)[:, None, None], 188, np.full_like(large, 128))
+    skin = np.full_like(labels, regions.NAMES.index("leg"))
+    even = np.full((*labels.shape, 3), 158, np.uint8)
+    found, _ = detail.enlarge(detail.Source(striped, skin, joints), even, skin, joints)
+    start, end = (TIMES * (joints[joint] + 0.5) - 0.5 for joint in limb)
+    on_it, beyond = (np.round(start + share * (end - start)).astype(int) for share in (0.6, 1.15))
+
+    def unevenness(place):
+        return found[place[0] - 4 : place[0] + 5, place[1], 0].std()
+
+    assert unevenness(on_it) < 1 and unevenness(beyond) > 10
 
 
 def test_what_a_region_wrongly_covers_of_the_background_is_no_detail(person):

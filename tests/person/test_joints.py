@@ -88,3 +88,10 @@ def test_the_face_box_is_a_square_around_all_face_joints():
     assert y0 <= 26 and y1 > 33 and x0 <= 72 and x1 > 90
     assert abs((y1 - y0) - (x1 - x0)) <= 1
     assert abs((x1 - x0) - 1.3 * 18) <= 1
+
+
+def test_pixels_lie_along_a_limb_and_away_from_it_by_hand_computed_amounts():
+    share, away = joints.along(np.array([2, 3]), np.array([2, 7]), (6, 12))
+    assert [share[2, 3], share[5, 5], share[2, 11], share[0, 1]] == [0, 0.5, 2, -0.5]
+    # Below its middle, beyond its end, and before its start: (-2, -2) from there.
+    np.testing.assert_allclose([away[5, 5], away[2, 11], away[0, 1]], [3, 4, 8**0.5], rtol=1e-6)
