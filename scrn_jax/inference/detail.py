@@ -29,7 +29,7 @@ _SOFT = 1 / 256  # of the frame's height: so softly a pattern begins
 # there the model says that something else is to be seen.
 _TRUST = 60.0
 _FACE, _NECK, _EYES_AND_NOSE, _SHOULDERS = (0, 14, 15, 16, 17), 1, (0, 14, 15), (2, 5)
-_HEAD = (1, 5)  # hair and face
+_HAIR, _HEAD = (1,), (1, 5)  # the latter is hair and face
 # How far the face's joints may lie from where the source's head would have them, as a share of the way from neck to
 # face: beyond it the head is turned.
 _TURNED = 0.15
@@ -118,10 +118,12 @@ def enlarge(
     similarity = None if share[list(_HEAD)].any() else _similarity(own_pose, target_pose)
     if similarity is None:
         return enlarged, person
-    head_picture, head_share, above = _head(source.large, _head_of(here, own_pose), similarity, target_pose)
-    models = np.clip(4 * there[..., _HEAD].sum(-1), 0, 1)  # the model's head makes room for the source's
+    head = _head_of(here, own_pose), here[..., 0]
+    head_picture, head_share, above, wall = _head(source.large, *head, similarity, target_pose)
+    # The model's head makes room for the source's, and all its hair for the wall that is seen beside the source's neck.
+    heads, hair = (np.clip(4 * there[..., part].sum(-1), 0, 1) for part in (_HEAD, _HAIR))
     enlarged = head_share[..., None] * head_picture + (1 - head_share[..., None]) * enlarged
-    return enlarged, np.maximum(person * (1 - above * models), head_share)
+    return enlarged, np.maximum(person * (1 - np.maximum(above * heads, wall * hair)), head_share)
 
 
 def _change(source: Source, picture, labels, there, own, source_pose, target_pose) -> np.ndarray:
@@ -191,10 +193,11 @@ def _similarity(source_pose: np.ndarray, target_pose: np.ndarray) -> tuple[compl
     return scaled, shift + (turn - scaled) * ours[:-1].mean()
 
 
-def _head(source, head, similarity, target_pose) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The source's head moved by a `_similarity`: picture, share, and what lies above the nose, 0 to 1, all (kH, kW).
+def _head(source, head, wall, similarity, target_pose) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The source's head moved by a `_similarity`: picture, share, what lies above the nose, 0 to 1, and the wall around
+    it; all (kH, kW).
 
-    head: the source's share of each pixel, (kH, kW); target_pose: (18, 2) in its pixels.
+    head, wall: the source's shares of each pixel, (kH, kW); target_pose: (18, 2) in its pixels.
     """
     turn, shift = similarity
     axis = target_pose[_FACE[0]] - target_pose[_NECK]
@@ -225,7 +228,7 @@ def _head(source, head, similarity, target_pose) -> tuple[np.ndarray, np.ndarray
         share = share * np.clip(below, 0, 1)
         beside = np.maximum(left - places.real, places.real - right) / _RIM
         above *= np.clip(np.maximum(below - 2, beside), 0, 1)
-    return picture, share, above.astype(np.float32)
+    return picture, share, above.astype(np.float32), np.clip(2 * moved(wall) - 0.5, 0, 1)
 
 
 def _head_of(masks: np.ndarray, pose: np.ndarray) -> np.ndarray:

@@ -122,6 +122,21 @@ def test_a_head_on_shoulders_seen_from_the_side_is_the_models(person):
         assert (np.median(found[_head(person)][:, 2]) > 200) == is_models
 
 
+def test_hair_of_the_models_beside_a_neck_that_has_none_is_left_out(person, picture):
+    large, labels, joints = person
+    row, column = np.round(joints[1]).astype(int)
+    block = np.s_[row - 4 : row - 1, column + 8 : column + 11]
+    assert (labels[block] == 0).all() and joints[0, 0] < row - 4
+    with_hair = labels.copy()
+    with_hair[block] = regions.NAMES.index("hair")
+    found, kept = (
+        detail.enlarge(detail.Source(*person), picture, with_hair, joints, share)[1]
+        for share in (None, np.eye(8, dtype=np.float32)[1])  # with another person's hair, the head is the model's
+    )
+    middle = TIMES * (row - 3) + TIMES // 2, TIMES * (column + 9) + TIMES // 2
+    assert found[middle] < 0.1 and kept[middle] > 0.9
+
+
 def test_a_head_that_the_photo_cuts_off_goes_on_as_the_models():
     """A large round head, of which the photo shows what is below row 12; the model paints the whole of it blue."""
     y, x = np.mgrid[:64, :44]
