@@ -10,7 +10,7 @@ from scrn_jax.models.scrn import settings as scrn_settings
 
 FOLDER = Path(__file__).parents[1] / "configs"
 VARIANTS = {
-    "demo": ("full", "people_v1", "smoke"),
+    "demo": ("full", "long", "people_v1", "smoke"),
     "people": ("full", "smoke"),
     "deepfashion": ("full", "3cb", "no_refine_area", "no_face", "512", "tiny"),
     "methods": tuple(f"{name}{size}" for name in ("patn", "pise", "adgan", "pona", "pinet") for size in ("", "_small")),

@@ -234,7 +234,7 @@ def test_a_checkpoint_of_another_model_is_refused_and_the_workdir_stays(finished
     "arguments, message",
     [
         ([*SMOKE, "--config.model.widht=4"], 'Did you mean "width"'),
-        (["--config", "configs/demo.py:huge"], "no variant 'huge'; choose one of full, people_v1, smoke"),
+        (["--config", "configs/demo.py:huge"], "no variant 'huge'; choose one of full, long, people_v1, smoke"),
         (["--config", "configs/deepfashion.py", "--config.data.dir=/nowhere"], "/nowhere"),
         ([], "--mode train needs a --config"),
         (["--mode", "export", *SMOKE], "--mode export needs an --output"),
