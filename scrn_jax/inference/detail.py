@@ -36,9 +36,9 @@ _TURNED = 0.15
 _CHEEKS = 0.7  # of half the side of its box, a face reaches so far from the box's middle for sure
 _SCALE = 1.1  # at most, how much larger or smaller a head is than the body says
 _SKIN = [regions.NAMES.index(name) for name in ("upper skin", "leg")]
-# Beyond its wrist or ankle a limb goes on for a tenth of its length, where it ends over another. The measure of half
-# widths in trunk lengths.
-_MIDDLES, _END, _ENDING, _MEASURE = (3, 6, 9, 12), 1.1, 0.15, 1.35
+# Elbows and knees, at which limbs go on; beyond a wrist or an ankle skin counts as the limb's for a tenth of its
+# length, where that ends over so much of it. `body.LIMBS` are as wide as shares of a body's size, so many trunks.
+_MIDDLES, _END, _ENDING, _BODY = (3, 6, 9, 12), 1.1, 0.15, 1.35
 _BUT_FACE = np.array([name != "face" for name in regions.NAMES], np.float32)
 # So it is if the shoulders are as narrow as this, of the source's: a profile's few joints can look like a head that
 # leans.
@@ -155,11 +155,11 @@ def _on_limbs(pose: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     What skin there differs by from the mean around it is mostly what is not skin: the wall at its rim, a hem, a cuff.
     """
     nearest, found = np.full(size, np.inf, np.float32), np.zeros(size, np.float32)
-    there, measure = joints.present(pose), _MEASURE * poses.body_size(pose)
+    there, size_of_body = joints.present(pose), _BODY * poses.body_size(pose)
     for inner, outer, half_width in body.LIMBS[1:]:  # the first is the head's
         if there[[inner, outer]].all():
             share, away = joints.along(pose[inner], pose[outer], size)
-            away = away / (half_width * measure)
+            away = away / (half_width * size_of_body)
             on_it = np.clip(2 - away, 0, 1)
             if outer not in _MIDDLES:
                 on_it *= np.clip((_END - share) / _ENDING, 0, 1)
