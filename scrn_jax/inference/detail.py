@@ -37,8 +37,8 @@ _CHEEKS = 0.7  # of half the side of its box, a face reaches so far from the box
 _SCALE = 1.1  # at most, how much larger or smaller a head is than the body says
 _SKIN = [regions.NAMES.index(name) for name in ("upper skin", "leg")]
 # Elbows and knees, at which limbs go on; beyond a wrist or an ankle skin counts as the limb's for a tenth of its
-# length, where that ends over so much of it. `body.LIMBS` are as wide as shares of a body's size, so many trunks.
-_MIDDLES, _END, _ENDING, _BODY = (3, 6, 9, 12), 1.1, 0.15, 1.35
+# length, where that ends over so much of it.
+_MIDDLES, _END, _ENDING = (3, 6, 9, 12), 1.1, 0.15
 _BUT_FACE = np.array([name != "face" for name in regions.NAMES], np.float32)
 # So it is if the shoulders are as narrow as this, of the source's: a profile's few joints can look like a head that
 # leans.
@@ -155,7 +155,7 @@ def _on_limbs(pose: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     What skin there differs by from the mean around it is mostly what is not skin: the wall at its rim, a hem, a cuff.
     """
     nearest, found = np.full(size, np.inf, np.float32), np.zeros(size, np.float32)
-    there, size_of_body = joints.present(pose), _BODY * poses.body_size(pose)
+    there, size_of_body = joints.present(pose), body.TRUNKS * poses.body_size(pose)
     for inner, outer, half_width in body.LIMBS[1:]:  # the first is the head's
         if there[[inner, outer]].all():
             share, away = joints.along(pose[inner], pose[outer], size)

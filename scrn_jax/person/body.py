@@ -28,6 +28,7 @@ PARTS = 1 + len(LIMBS)  # the torso comes first
 TORSO_WIDTH = 0.13  # half of it, as a share of the body's size; about half the shoulders' width, seen from the front
 STRETCH = 3.0  # of a limb along itself, at most, either way
 FAR = 1e6
+TRUNKS = 1.35  # the body's size, of which half widths are shares, in lengths of the trunk
 # A GPU would round positions to ten bits otherwise.
 _einsum = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
@@ -94,7 +95,7 @@ def size_of(pose_Bx19x2, there_Bx19, height: int):
     trunk = jnp.sqrt(((hip - pose_Bx19x2[:, 1]) ** 2).sum(-1) + 1e-6)
     head = jnp.sqrt(((pose_Bx19x2[:, _HEAD_POINT] - pose_Bx19x2[:, 1]) ** 2).sum(-1) + 1e-6)
     has_trunk, has_head = there_Bx19[:, 1] & hips.any((1, 2)), there_Bx19[:, 1] & there_Bx19[:, _HEAD_POINT]
-    size = jnp.where(has_trunk, 1.35 * trunk, jnp.where(has_head, 4 * head, height / 3))
+    size = jnp.where(has_trunk, TRUNKS * trunk, jnp.where(has_head, 4 * head, height / 3))
     return jnp.maximum(size, height / 16)
 
 
