@@ -14,6 +14,7 @@ over the second.
 
 from ml_collections import ConfigDict
 
+from input_pipeline import sources
 from scrn_jax import settings
 from scrn_jax.models.scrn import settings as scrn_settings
 
@@ -29,7 +30,7 @@ def get_config(variant: str = "full") -> ConfigDict:
     config.size = (256, 176)
     config.adversarial = "non_saturating"
     # The folder with train/, test/, trainSPL8/, testSPL8/ and the CSV files; read as it is, without preparation.
-    config.data = {"name": "folder", "dir": "data/deepfashion"}
+    config.data = sources.section(name="folder", dir="data/deepfashion")
     config.model.update({"width": 64, "blocks": 6, "refine_area": True, "discriminator_width": 32})
     # VGG19's weights are on no package index. `auto` looks in the cache folder, `download` fetches torchvision's file
     # and checks it, and a path names what python -m scrn_jax.models.pretrained.convert wrote.

@@ -11,6 +11,7 @@ paint, seed 0: 0.227, 0.779, 21.37), in 9.3 minutes and 3.2 GB on two idle cores
 
 from ml_collections import ConfigDict
 
+from input_pipeline import sources
 from scrn_jax import settings
 from scrn_jax.models.scrn import settings as scrn_settings
 
@@ -25,10 +26,10 @@ def get_config(variant: str = "full") -> ConfigDict:
     config.seed = 0
     config.size = (64, 44)
     config.adversarial = "non_saturating"
-    config.data = {
-        "name": "mannequins", "dir": "data/mannequins", "height": 64, "width": 44,
-        "train_identities": 300, "test_identities": 24, "views": 5,
-    }  # fmt: skip
+    config.data = sources.section(
+        name="mannequins", dir="data/mannequins", height=64, width=44,
+        train_identities=300, test_identities=24, views=5,
+    )  # fmt: skip
     config.model.update({"width": 16, "blocks": 3, "discriminator_width": 8})
     config.model.update({"parsing_multiples": (2, 4), "style_multiples": (2, 4, 4, 4)})
     config.model.update(scrn_settings.BETTER_PICTURES)

@@ -10,6 +10,7 @@ compares the small ones.
 
 from ml_collections import ConfigDict
 
+from input_pipeline import sources
 from scrn_jax import settings
 
 METHODS = ("patn", "pise", "adgan", "pona", "pinet")
@@ -24,7 +25,7 @@ def get_config(variant: str = "patn") -> ConfigDict:
     config = ConfigDict(settings.defaults(method))
     config.size = (256, 176)
     config.adversarial = "lsgan"
-    config.data = {"name": "folder", "dir": "data/deepfashion"}
+    config.data = sources.section(name="folder", dir="data/deepfashion")
     config.train.update({"flip": False, "checkpoint_every": 1000, "keep": 2, "keep_every": 20_000})
     own, own_shrink = OWN[method]
     own(config)
@@ -77,10 +78,10 @@ def pinet(config: ConfigDict) -> None:
 def shrink(config: ConfigDict) -> None:
     """To the demo's people, frame and number of pairs, for two CPU cores; widths and weights are each method's."""
     config.size = (64, 44)
-    config.data = {
-        "name": "mannequins", "dir": "data/mannequins", "height": 64, "width": 44,
-        "train_identities": 300, "test_identities": 24, "views": 5,
-    }  # fmt: skip
+    config.data = sources.section(
+        name="mannequins", dir="data/mannequins", height=64, width=44,
+        train_identities=300, test_identities=24, views=5,
+    )  # fmt: skip
     config.features.perceptual = "vgg16"  # VGG19 is in no package
     config.optim.update({"constant_steps": 0, "ema_decay": 0.99})
     config.train.update({"steps": 2400, "batch_size": 4, "flip": True, "log_every": 50, "sheet_every": 300})

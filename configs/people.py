@@ -21,6 +21,7 @@ pixels, told the true S_t: 0.216, 0.771, 22.5; copying the source: 0.425, 0.595,
 
 from ml_collections import ConfigDict
 
+from input_pipeline import sources
 from scrn_jax import settings
 from scrn_jax.models.scrn import settings as scrn_settings
 
@@ -35,10 +36,10 @@ def get_config(variant: str = "full") -> ConfigDict:
     config.seed = 0
     config.size = (128, 88)
     config.adversarial = "non_saturating"
-    config.data = {
-        "name": "mannequins", "dir": "data/people", "height": 128, "width": 88, "varied": True, "seed": 20,
-        "train_identities": 2000, "test_identities": 40, "views": 5,
-    }  # fmt: skip
+    config.data = sources.section(
+        name="mannequins", dir="data/people", height=128, width=88, varied=True, seed=20,
+        train_identities=2000, test_identities=40, views=5,
+    )  # fmt: skip
     # About 2 million parameters, 4 MB in float16.
     config.model.update({"width": 16, "blocks": 3, "discriminator_width": 8})
     config.model.update({"parsing_multiples": (1, 2, 4), "style_multiples": (1, 2, 4, 4, 4)})

@@ -5,11 +5,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict, config_dict
+
+from input_pipeline.formats import folder
 from input_pipeline.pair import Source
 from scrn_jax.errors import UserError
 
-_PEOPLE_KEYS = ("train_identities", "test_identities", "views", "height", "width", "seed", "varied", "test_from")
-_LAYOUT_KEYS = ("annotation_width", "merge", "images")
+_PEOPLE_KEYS = {
+    "train_identities": int, "test_identities": int, "views": int, "height": int, "width": int, "seed": int,
+    "varied": bool, "test_from": int,
+}  # fmt: skip
+_KEYS = {"name": str, "dir": str} | folder.OPTIONS | _PEOPLE_KEYS
+
+
+def section(**given) -> ConfigDict:
+    """A config's `data` with these values; every other key is unset, so that a flag can set it."""
+    return ConfigDict({key: config_dict.placeholder(kind) for key, kind in _KEYS.items()} | given)
 
 
 def open_source(data: Mapping[str, Any], split: str) -> Source:
@@ -20,29 +31,25 @@ def open_source(data: Mapping[str, Any], split: str) -> Source:
                   train_identities, test_identities, views, height, width, seed, varied, test_from
       records     a prepared data set of `input_pipeline.records`, at or below the folder `data.dir`
       folder      pictures as they are in `data.dir`: the DeepFashion field's own layout, with the optional keys
-                  annotation_width (176 or 256), merge and images of `deepfashion.Options`; or a manifest, people.toml
+                  annotation_width (176 or 256), merge and images of `deepfashion.Options`; or a manifest, people.toml.
+                  Some of them are looked at first, see `check.dataset.check_meaning`
       deepfashion the same, prepared into records under `data.dir`/records when they are not there yet; or such records
     Raises UserError for unknown names and keys and for whatever is wrong with the data.
     """
-    known = {"name", "dir", *_LAYOUT_KEYS, *_PEOPLE_KEYS}
-    unknown = sorted(set(data) - known)
+    unknown = sorted(set(data) - set(_KEYS))
     if unknown:
-        raise UserError(f"unknown key config.data.{unknown[0]}: the keys are {', '.join(sorted(known))}")
-    check_types(data)
+        raise UserError(f"unknown key config.data.{unknown[0]}: the keys are {', '.join(sorted(_KEYS))}")
+    for key, kinds in (("name", (str,)), ("dir", (str, Path))):
+        value = data.get(key)
+        if value is not None and not isinstance(value, kinds):
+            raise UserError(f"config.data.{key} is {value!r}; it must be a text")
+    folder.options_of(data)
     name = data.get("name")
     if name not in _OPENERS:
         raise UserError(f"config.data.name is {name!r}; choose one of {', '.join(_OPENERS)}")
     if not data.get("dir"):
         raise UserError("config.data.dir is not set; give the folder of the data set")
     return _OPENERS[name](data, Path(data["dir"]).expanduser(), split)
-
-
-def check_types(data: Mapping[str, Any]) -> None:
-    """Raises UserError for a value of `config.data` that is no text, or no list, where one is meant."""
-    for key, kinds in (("name", (str,)), ("dir", (str, Path)), ("images", (str,)), ("merge", (str, list, tuple))):
-        value = data.get(key)
-        if value is not None and not isinstance(value, kinds):
-            raise UserError(f"config.data.{key} is {value!r}; it must be a text{' or a list' * (key == 'merge')}")
 
 
 def _mannequins(data: Mapping[str, Any], directory: Path, split: str) -> Source:
@@ -56,24 +63,17 @@ def _records(data: Mapping[str, Any], directory: Path, split: str) -> Source:
 
 
 def _folder(data: Mapping[str, Any], directory: Path, split: str) -> Source:
-    folder = importlib.import_module("input_pipeline.formats.folder")
-    return folder.FolderSource(directory, split, **_layout_options(data))
+    source = folder.FolderSource(directory, split, folder.options_of(data))
+    importlib.import_module("input_pipeline.check.dataset").check_meaning(source.split, source.rules, directory)
+    return source
 
 
 def _deepfashion(data: Mapping[str, Any], directory: Path, split: str) -> Source:
-    if not importlib.import_module("input_pipeline.formats.folder").is_raw(directory):
+    if not folder.is_raw(directory):
         return _records(data, directory, split)
     deepfashion = importlib.import_module("input_pipeline.prepare.builders")
-    layout = importlib.import_module("input_pipeline.formats.deepfashion")
-    config = deepfashion.FolderConfig(name="pairs", options=layout.Options(**_layout_options(data)))
+    config = deepfashion.FolderConfig(name="pairs", options=folder.options_of(data))
     return _records(data, deepfashion.prepare(directory, directory / "records", config)[0], split)
-
-
-def _layout_options(data: Mapping[str, Any]) -> dict[str, Any]:
-    options = {key: data[key] for key in _LAYOUT_KEYS if data.get(key) is not None}
-    if not isinstance(options.get("merge", ""), str):
-        options["merge"] = tuple(options["merge"])
-    return options
 
 
 _OPENERS: dict[str, Callable[[Mapping[str, Any], Path, str], Source]] = {

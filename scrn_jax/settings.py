@@ -159,6 +159,7 @@ def from_config(config: Mapping[str, Any]) -> Settings:
     mapping = config.to_dict() if hasattr(config, "to_dict") else dict(config)
     if not isinstance(mapping.get("data"), Mapping):
         raise UserError("the config has no `data` section; name a data set, e.g. config.data = {'name': 'mannequins'}")
+    mapping = mapping | {"data": {key: value for key, value in mapping["data"].items() if value is not None}}
     model = mapping.get("model", {})
     name = model.get("name", base.DEFAULT) if isinstance(model, Mapping) else base.DEFAULT
     own = base.sections(_typed(str, name, "config.model.name"))

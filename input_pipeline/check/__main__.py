@@ -10,7 +10,8 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from input_pipeline.check.dataset import check, summary
+from input_pipeline.check import check
+from input_pipeline.check.dataset import summary
 from input_pipeline.check.page import write_findings, write_page
 from input_pipeline.formats import flags as flags_lib
 from input_pipeline.formats.findings import ERROR

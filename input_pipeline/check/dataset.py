@@ -2,26 +2,20 @@
 
 import collections
 import dataclasses
-import importlib
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from input_pipeline.check.picture import Examined, Look, examine
 from input_pipeline.check.sense import Senses
 from input_pipeline.formats.collection import Collection, Split
-from input_pipeline.formats.deepfashion import Options
-from input_pipeline.formats.findings import ERROR, NOTE, WARNING, Findings
-from input_pipeline.formats.folder import is_raw, read_folder
-from input_pipeline.sources import check_types
+from input_pipeline.formats.findings import ERROR, NOTE, OF_THE_SET, WARNING, Findings
 from scrn_jax.errors import UserError
 from scrn_jax.person.fitting import Rules
 from scrn_jax.person.regions import NAMES, NUM_REGIONS
-from scrn_jax.runtime import console
 from scrn_jax.runtime.workers import ordered_map
 
 log = logging.getLogger(__name__)
@@ -30,6 +24,7 @@ log = logging.getLogger(__name__)
 KNOWN_IMAGES = {"train": 48_674, "test": 4_038}
 KNOWN_PAIRS = {"train": 101_966, "test": 8_570}
 _LOG_EVERY = 2000
+_SOME = 200  # pictures tell what maps and joints mean
 WORST = 12  # pictures with warnings that the page shows beside the samples
 
 
@@ -137,6 +132,24 @@ def examine_collection(collection: Collection, processes: int, samples: int = 0,
         {split: len(part.names()) for split, part in collection.splits.items()},
         {split: len(part.pairs) for split, part in collection.splits.items()},
     )
+
+
+def check_meaning(part: Split, rules: Rules, root: Path) -> None:
+    """Looks at some pictures of a split, spread over it, for whether maps and joints mean what they are read as.
+
+    Raises UserError where they do not, with what else they would fit: numbers that fit a table may be of another one,
+    and a model that is trained on them learns it in silence. What is wrong with single files shows when they are read.
+    """
+    names, findings, senses = part.names(), Findings(), Senses()
+    for number in np.unique(np.linspace(0, len(names) - 1, min(_SOME, len(names))).astype(int)):
+        seen = examine(Look(part.person(names[number]), rules))
+        if seen.facts is not None:
+            senses.add(seen.facts, seen.labels, len(rules.merge))
+    senses.judge(findings, rules.merge)
+    for finding in findings:
+        if finding.kind in OF_THE_SET and finding.level == ERROR:
+            raise UserError(f"{root}: {finding.text} (python -m input_pipeline.check shows pictures)")
+        log.warning("%s: %s", root, finding.text)
 
 
 def examined(looks: Iterable[tuple[str, Look]], processes: int) -> Iterator[tuple[str, Examined]]:
@@ -254,21 +267,3 @@ def summary(report: Report, shown: int = 10) -> Sequence[str]:
         if len(findings) > shown:
             lines.append(f"  ... and {len(findings) - shown:,} more in the page and in findings.csv")
     return lines
-
-
-def check(data: Mapping[str, Any], processes: int, samples: int = 0, seed: int = 0) -> Report:
-    """Examines the data set that a config's `data` section names; `data.name` may be left out.
-
-    Raises UserError for a folder that is not there or holds no data set; everything else is in the report's findings.
-    """
-    check_types(data)
-    directory = Path(data["dir"]).expanduser()
-    if not directory.is_dir():
-        raise UserError(f"{directory}: no such folder; give the folder of the data set")
-    prepared = not is_raw(directory) and next(directory.rglob("dataset_info.json"), None) is not None
-    if data.get("name") in ("records", "mannequins") or prepared:
-        with console.silent_stderr():  # TensorFlow, which folders do without
-            examine_records = importlib.import_module("input_pipeline.check.records").examine_records
-        return examine_records(directory, processes, samples, seed)
-    options = {key: data[key] for key in ("annotation_width", "merge", "images") if data.get(key) is not None}
-    return examine_collection(read_folder(directory, Options(**options)), processes, samples, seed)

@@ -116,29 +116,31 @@ def _lack(split: Split, name: str) -> tuple[str, str] | None:
 
 
 class CollectionSource:
-    """The pairs of one split, read from the files as they are: see `pair.Source`. `frame` is in pixels.
+    """The pairs of one split, read from the files as they are: see `pair.Source`.
+
+    Attributes: `frame` in pixels; the `split`, and the `rules` that put its pictures into the frame.
 
     Raises UserError for the first error that was found in the collection, and for what reading a pair finds.
     """
 
     def __init__(self, collection: Collection, split: str):
         collection.findings.raise_errors()
-        self._split = collection.splits[split]
-        self._rules = dataclasses.replace(collection.rules, resize=False)
+        self.split, self.rules = collection.splits[split], collection.rules
+        self.frame = self.rules.frame
+        self._as_they_are = dataclasses.replace(self.rules, resize=False)
         self._annotations: dict[str, Annotation] = {}
-        self.frame = collection.rules.frame
 
     def __len__(self) -> int:
-        return len(self._split.pairs)
+        return len(self.split.pairs)
 
     def names(self, index: int) -> tuple[str, str]:
         """Source and target name of pair `index`."""
-        pair = self._split.pairs[index]
+        pair = self.split.pairs[index]
         return pair.source, pair.target
 
     def where(self, index: int, key: str) -> str:
         """The file that holds the entry `key` of pair `index`."""
-        person = self._split.person(self.names(index)[0 if key.startswith("source") else 1])
+        person = self.split.person(self.names(index)[0 if key.startswith("source") else 1])
         return str(person.labels if key.endswith("parsing") else person.image)
 
     def read(self, index: int) -> Pair:
@@ -148,7 +150,7 @@ class CollectionSource:
 
     def _fitted(self, name: str) -> Fitted:
         # Joints and boxes are worked out once: they cost as much as reading the files.
-        fitted = fit_person(self._split.person(name), self._rules, self._annotations.get(name))
+        fitted = fit_person(self.split.person(name), self._as_they_are, self._annotations.get(name))
         self._annotations.setdefault(name, (fitted.pose, fitted.face_box))
         return fitted
 

@@ -3,14 +3,31 @@
 Which files a DeepFashion folder holds, `deepfashion` says; what a manifest is, `manifest`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from input_pipeline.formats.collection import Collection, CollectionSource
 from input_pipeline.formats.deepfashion import DEFAULTS, FRAME, Options, read_layout
 from input_pipeline.formats.manifest import FILE_NAME, read_manifest
 from scrn_jax.errors import UserError
 
-__all__ = ["FRAME", "FolderSource", "is_raw", "read_folder"]
+__all__ = ["FRAME", "OPTIONS", "FolderSource", "is_raw", "options_of", "read_folder"]
+
+OPTIONS = {"annotation_width": int, "merge": object, "images": str}  # of a config's `data`, with their types
+
+
+def options_of(data: Mapping[str, Any]) -> Options:
+    """The options among a config's `data`, those that are absent or None as by default.
+
+    Raises UserError for a value that is no text, or no list, where one is meant, and as `Options` does.
+    """
+    for key, kinds in (("images", (str,)), ("merge", (str, list, tuple))):
+        value = data.get(key)
+        if value is not None and not isinstance(value, kinds):
+            raise UserError(f"config.data.{key} is {value!r}; it must be a text{' or a list' * (key == 'merge')}")
+    given = {key: data[key] for key in OPTIONS if data.get(key) is not None}
+    return Options(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
 
 
 def read_folder(directory: str | Path, options: Options = DEFAULTS, split: str | None = None) -> Collection:
@@ -37,23 +54,14 @@ def is_raw(directory: Path) -> bool:
 class FolderSource(CollectionSource):
     """The pairs of one split of such a folder; see `pair.Source`.
 
-    Attributes: `frame`, the pixels of joints and face boxes, (256, 176) in DeepFashion's layout. `annotation_width` is
+    Its `frame`, the pixels of joints and face boxes, is (256, 176) in DeepFashion's layout. There `annotation_width` is
     the width in pixels of the frame of its annotations (and face boxes): 176, 256 (side bars of 40 columns are then cut
-    off), or None to tell it from the joints, whose middle lies near column 88 or 128. `merge` and `images`: see
-    `deepfashion.Options`.
+    off), or None to tell it from the joints, whose middle lies near column 88 or 128.
 
     Raises UserError for anything missing or malformed, naming file, record and mend; images are looked into when read.
     """
 
-    def __init__(
-        self,
-        directory: str | Path,
-        split: str,
-        annotation_width: int | None = None,
-        merge: str | tuple[int, ...] = "regions",
-        images: str | None = None,
-    ):
-        options = Options(annotation_width, merge, images)
+    def __init__(self, directory: str | Path, split: str, options: Options = DEFAULTS):
         collection = read_folder(directory, options, split)
         if split not in collection.splits:
             collection.findings.raise_errors()

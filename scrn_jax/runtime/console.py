@@ -100,7 +100,9 @@ def _parse_flags(argv: list[str]) -> list[str]:
         return flags.FLAGS(argv)
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         cause = error.args[0] if error.args and isinstance(error.args[0], KeyError) else error
-        lines = str(cause.args[0] if isinstance(cause, KeyError) else cause).strip().splitlines()
+        # Of an override of an unknown key the library says the key alone, and a similar one if there is.
+        text = f"there is no key {cause.args[0]}".replace("\n", "; ") if isinstance(cause, KeyError) else str(cause)
+        lines = text.strip().splitlines()
         # The libraries' messages may begin with a whole traceback, or end with a hint on a line of its own.
         reason = lines[-1] if "Traceback (most recent call last):" in lines else " ".join(lines)
         sys.exit(f"error: the flags or the config do not fit: {reason}")

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from input_pipeline.check.dataset import check, summary
+from input_pipeline.check import check
+from input_pipeline.check.dataset import summary
 from input_pipeline.check.page import counted, write_findings, write_page
 from input_pipeline.prepare import builders
 from scrn_jax.errors import UserError

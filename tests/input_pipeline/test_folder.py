@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from input_pipeline import batches as batches_lib
+from input_pipeline.formats.deepfashion import Options
 from input_pipeline.formats.folder import FolderSource
 from scrn_jax.errors import UserError
 
@@ -40,7 +41,7 @@ def test_annotations_of_the_wide_frame_lose_forty_columns_but_missing_joints_sta
     folder.write_poses(
         {name: np.where(pose == -1, -1, pose + np.array([0, 40])) for name, pose in folder.poses.items()}
     )
-    source = FolderSource(folder.root, "train", annotation_width)
+    source = FolderSource(folder.root, "train", Options(annotation_width))
     assert np.array_equal(source.read(0).source_pose, folder.poses["a0.jpg"])
     assert (source.read(0).source_pose == -1).any()
 
@@ -100,7 +101,7 @@ def refused(action, *expected):
 
 
 def opening(folder, **options):
-    return lambda: FolderSource(folder.root, "train", **options)
+    return lambda: FolderSource(folder.root, "train", Options(**options))
 
 
 def streaming(folder, cache_bytes=0):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from input_pipeline.check.dataset import check
+from input_pipeline.check import check
 from input_pipeline.formats import deepfashion
 from input_pipeline.formats.collection import CollectionSource
 from input_pipeline.formats.folder import read_folder

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from input_pipeline import batches, sources
-from input_pipeline.check.dataset import check
+from input_pipeline.check import check
 from input_pipeline.formats.collection import CollectionSource
 from input_pipeline.formats.manifest import read_manifest
 from input_pipeline.prepare import builders

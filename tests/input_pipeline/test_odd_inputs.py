@@ -17,7 +17,7 @@ from odd_annotations import JOINTS, NAMES, PEOPLE, RIGHT, openpose
 from odd_pictures import MAPS, PICTURES, encoded
 from PIL import Image
 
-from input_pipeline.check.dataset import check
+from input_pipeline.check import check
 from input_pipeline.formats.collection import CollectionSource
 from input_pipeline.formats.manifest import read_manifest
 from input_pipeline.mannequins import lookalike

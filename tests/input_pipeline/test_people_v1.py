@@ -13,6 +13,7 @@ from PIL import Image
 from input_pipeline import people_v1
 from input_pipeline.mannequins.builder import PeopleConfig
 from input_pipeline.pair import Pair
+from scrn_jax import settings
 from scrn_jax.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -100,7 +101,8 @@ def test_its_numbers_are_a_set_of_people_and_its_pairs_all_of_them():
 @pytest.mark.parametrize("method", ["patn", "pise", "adgan", "pona", "pinet"])
 def test_the_small_methods_are_trained_on_it(method):
     config = runpy.run_path(str(ROOT / "configs" / "methods.py"))["get_config"](f"{method}_small")
-    known = PeopleConfig(**{key: value for key, value in config.data.items() if key not in ("name", "dir")})
+    data = settings.from_config(config).data
+    known = PeopleConfig(**{key: value for key, value in data.items() if key not in ("name", "dir")})
     assert known == PeopleConfig(**{key: value for key, value in people_v1.DATA.items() if key != "name"})
 
 

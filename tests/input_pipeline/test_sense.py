@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from input_pipeline.check.dataset import check
+from input_pipeline import sources
+from input_pipeline.check import check
 from input_pipeline.formats import folder
 from input_pipeline.mannequins import lookalike
 from input_pipeline.prepare import builders
@@ -17,6 +18,8 @@ from scrn_jax.person import joints, regions
 # Where each of the 8 regions stands among ATR's 18 classes, and among LIP's 20.
 ATR = np.array([0, 2, 4, 7, 6, 11, 14, 12], np.uint8)
 LIP = np.array([0, 2, 5, 6, 9, 13, 14, 16], np.uint8)
+# Among PISE's 8, in which arms and legs are one.
+PISE = np.array(regions.PISE_CLASSES, np.uint8)
 # Among ADGAN's 8, dresses as skirts.
 ADGAN = np.array([0, 2, 5, 3, 1, 4, 6, 7], np.uint8)
 
@@ -67,6 +70,15 @@ def test_maps_of_another_table_are_an_error_that_names_the_table_that_fits(peopl
     change_maps(people, lambda labels, _: Image.fromarray(classes[labels]))
     finding = found(people, "class meaning", merge=merge)[0][0]
     assert finding.level == "error" and "noses and eyes lie on the face" in finding.text and right in finding.text
+
+
+def test_a_run_that_reads_such_maps_does_not_start(people):
+    """The order of the released maps of PISE, read as our own."""
+    change_maps(people, lambda labels, _: Image.fromarray(PISE[labels]))
+    data = {"name": "folder", "dir": str(people)}
+    with pytest.raises(UserError, match=rf"{people}.*noses and eyes lie on the face.*'pise'"):
+        sources.open_source(data, "train")
+    assert len(sources.open_source(data | {"merge": "pise"}, "train"))
 
 
 def test_a_palette_whose_order_a_tool_changed_is_an_error(people):
