@@ -10,6 +10,7 @@ from pathlib import Path
 from absl import flags
 
 from scrn_jax.errors import UserError
+from scrn_jax.runtime import console, files
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +18,7 @@ _FLAGS = flags.FLAGS
 MODE, SERVE = "transfer", "serve"
 _OWN = ("image", "pose", "model", "sheet", "style", "whole", "enlarge", "poses", "frames", "fps")
 _OF_SERVE = ("host", "port", "hosts")
+_OF_FILMS = ("frames", "fps")
 
 
 def define_flags() -> None:
@@ -51,22 +53,35 @@ def define_flags() -> None:
 
 
 def is_asked_for() -> bool:
-    """Whether --mode transfer or serve is. Raises UserError for their flags in another mode."""
-    for_page = [name for name in _OF_SERVE if _FLAGS[name].present]
-    if for_page and _FLAGS.mode != SERVE:
-        raise UserError(f"--{for_page[0]} belongs to --mode serve; give --mode serve with it")
-    if _FLAGS.mode == MODE:
+    """Whether --mode transfer or serve is.
+
+    Raises:
+      UserError: their flags in another mode, or another mode's with them.
+    """
+    mode, given = _FLAGS.mode, console.given_flags()
+    if mode in (MODE, SERVE):
+        used = {"mode", "output", *_OWN} if mode == MODE else {"mode", "model", *_OF_SERVE}
+        _refuse_unused(sorted(given - used), mode)
         return True
-    given = [name for name in _OWN if _FLAGS[name].present]
-    if _FLAGS.mode == SERVE and not set(given) - {"model"}:
-        return True
-    if given and not (given == ["model"] and _FLAGS.mode == "export"):
-        raise UserError(f"--{given[0]} belongs to --mode transfer; give --mode transfer with it")
+    own = [name for name in (*_OF_SERVE, *_OWN) if name in given and (name, mode) != ("model", "export")]
+    if own:
+        wanted = SERVE if own[0] in _OF_SERVE else MODE
+        raise UserError(f"--{own[0]} belongs to --mode {wanted}; give --mode {wanted} with it")
     return False
+
+
+def _refuse_unused(unused: list[str], mode: str) -> None:
+    if unused and unused[0] in ("config", "workdir"):
+        mend = "export a run (--mode export --workdir RUN --output MODEL) and give --model MODEL"
+        raise UserError(f"--{unused[0]} is not read by --mode {mode}: {mend}")
+    if unused:
+        raise UserError(f"--{unused[0]} says nothing to --mode {mode}; leave it out")
 
 
 def run() -> None:
     """Makes the pictures that the flags ask for, and logs a line for each; or serves the page. Raises UserError."""
+    if _FLAGS.model == "":
+        raise UserError("--model is empty; give the folder of an exported model, or leave it out")
     if _FLAGS.mode == SERVE:
         return serve()
     if _FLAGS.pose == ["list"]:
@@ -78,42 +93,75 @@ def run() -> None:
         raise UserError("--image is not set; give a photo, e.g. --image me.jpg")
     if _FLAGS.poses is not None:
         return film()
+    if of_films := [name for name in _OF_FILMS if _FLAGS[name].present]:
+        raise UserError(f"--{of_films[0]} is of films; give --poses with it, or leave it out")
     if not _FLAGS.pose:
         raise UserError("--pose is not set; give a pose, e.g. --pose walking (--pose list lists them)")
     if _FLAGS.output is None:
         raise UserError("--output is not set; give a PNG, or a folder for several pictures")
-    styles = parse_styles(_FLAGS.style or [])
-    output = Path(_FLAGS.output).expanduser()
-    images = [str(Path(image).expanduser()) for image in _FLAGS.image]
-    is_single = _FLAGS.sheet or (len(images) == 1 and len(_FLAGS.pose) == 1 and output.suffix)
-    if is_single and output.suffix.lower() != ".png":
+    if _FLAGS.sheet and _FLAGS.whole:
+        raise UserError("--sheet shows the model's frames, --whole puts them back into the photo; give one of them")
+    styles, output = parse_styles(_FLAGS.style or []), Path(_FLAGS.output).expanduser()
+    if (_FLAGS.sheet or output.suffix) and output.suffix.lower() != ".png":
         raise UserError(f"--output {output}: pictures are written as PNG; name it so")
-    if not is_single and output.suffix:
-        raise UserError(f"--output {output}: several pictures need a folder; or give --sheet for one picture of all")
+    images = [str(Path(image).expanduser()) for image in _FLAGS.image]
+    if twice := [image for image in images if images.count(image) > 1]:
+        raise UserError(f"--image names {twice[0]} twice; give it once")
+    _look_at_photos(images, styles)
+    paths = _paths(images, _pose_names(), output)
     from scrn_jax.inference.photo import PhotoTransfer
     from scrn_jax.inference.transfer import SINGLES
     from scrn_jax.runtime import devices
 
-    _look_first(images, styles)
     devices.keep_programs(devices.AUTO, least_seconds=0.3)
     transfer = PhotoTransfer.load(_FLAGS.model, times=_FLAGS.enlarge)
     if not styles and len(_FLAGS.pose) <= SINGLES:
         transfer.begin()
-    written = sheets(transfer, images, styles, output) if _FLAGS.sheet else pictures(transfer, images, styles, output)
-    for path in written:
+    wanted = [pose for name in _FLAGS.pose for pose in transfer.read(str(Path(name).expanduser()))]
+    written = sheets if _FLAGS.sheet else pictures
+    for path in written(transfer, paths, wanted, styles):
         log.info("%s", path)
 
 
-def _look_first(images: list[str], styles: dict[str, tuple[str, float]]) -> None:
+def _look_at_photos(images: list[str], styles: dict[str, tuple[str, float]]) -> None:
     """Raises UserError for what can be seen to be wrong without a model, before one is loaded."""
-    from scrn_jax.inference import photo, poses
+    from scrn_jax.inference import photo
 
     for image in [*images, *(other for other, _ in styles.values())]:
         photo.open_photo(image)
     for region, (_, share) in styles.items():
         photo.check_share(photo.region_named(region), share)
+
+
+def _pose_names() -> list[str]:
+    """A name for each pose of --pose; those of a file with several have their number in it. Raises UserError."""
+    from scrn_jax.inference import photo, poses
+
+    names = []
     for wanted in _FLAGS.pose:
-        poses.read(str(Path(wanted).expanduser()), photo.open_photo)
+        count = len(poses.read(str(Path(wanted).expanduser()), photo.open_photo))
+        names += [Path(wanted).stem + (f"_{number}" if count > 1 else "") for number in range(count)]
+    return names
+
+
+def _paths(images: list[str], poses: list[str], output: Path) -> dict[str, list[Path]]:
+    """Where each photo's pictures go: `output` itself, or PHOTO_POSE.png in it, one a pose; of a sheet all the same.
+
+    Raises UserError for several pictures of one name, and for a place that cannot be written.
+    """
+    if _FLAGS.sheet or output.suffix:
+        if not _FLAGS.sheet and len(images) * len(poses) > 1:
+            raise UserError(
+                f"--output {output}: several pictures need a folder; or give --sheet for one picture of all"
+            )
+        paths = {image: [output] * len(poses) for image in images}
+    else:
+        paths = {image: [output / f"{Path(image).stem}_{pose}.png" for pose in poses] for image in images}
+        every = [path for some in paths.values() for path in some]
+        if twice := [path for path in every if every.count(path) > 1]:
+            raise UserError(f"--output {output}: two pictures would be {twice[0]}; rename a photo or a pose")
+    files.check_writable(next(iter(paths.values()))[0])
+    return paths
 
 
 def film() -> None:
@@ -127,10 +175,14 @@ def film() -> None:
     from scrn_jax.runtime import devices
 
     styles, output = parse_styles(_FLAGS.style or []), Path(_FLAGS.output).expanduser()
+    image = str(Path(_FLAGS.image[0]).expanduser())
     video.check(output.suffix.lower(), _FLAGS.fps, f"--output {output}")
+    video.sequence(_FLAGS.poses)
+    files.check_writable(output)
+    _look_at_photos([image], styles)
     devices.keep_programs(devices.AUTO, least_seconds=0.3)
     transfer = PhotoTransfer.load(_FLAGS.model, times=_FLAGS.enlarge or video.TIMES)
-    framed = _estimated(transfer, str(Path(_FLAGS.image[0]).expanduser()))
+    framed = _estimated(transfer, image)
     pictures = video.film(transfer, framed, _FLAGS.poses, _FLAGS.frames, transfer.style(framed, styles))
     video.write(pictures, output, _FLAGS.fps)
     log.info("%s: %d pictures", output, len(pictures))
@@ -172,38 +224,33 @@ def parse_styles(entries: list[str]) -> dict[str, tuple[str, float]]:
     return styles
 
 
-def pictures(transfer, images: list[str], styles, output: Path) -> Iterator[Path]:
-    """Writes a picture for every photo and pose: `output` itself, or PHOTO_POSE.png in it."""
-    from scrn_jax.inference import photo
-
-    for image in images:
+def pictures(transfer, paths: dict[str, list[Path]], wanted, styles) -> Iterator[Path]:
+    """Writes a picture for every photo and each pose (18, 2) of `wanted`, and says where."""
+    for image, places in paths.items():
         framed = _estimated(transfer, image)
-        names, wanted = _named_poses(transfer)
         painted = transfer.paint_poses(framed, wanted, transfer.style(framed, styles), _FLAGS.whole)
-        for name, picture in zip(names, painted, strict=True):
-            path = output if output.suffix else output / f"{Path(image).stem}_{name}.png"
-            _write(path, photo.encode_png(picture))
+        for path, picture in zip(places, painted, strict=True):
+            _write(path, picture)
             yield path
 
 
-def sheets(transfer, images: list[str], styles, output: Path) -> Iterator[Path]:
+def sheets(transfer, paths: dict[str, list[Path]], wanted, styles) -> Iterator[Path]:
     """Writes one picture: a row a photo, with what is found on it, then a picture a pose."""
     import numpy as np
 
-    from scrn_jax.inference import photo
     from scrn_jax.person import draw
     from scrn_jax.person import joints as joints_lib
 
     rows = []
-    for image in images:
+    for image in paths:
         framed = _estimated(transfer, image)
-        _, wanted = _named_poses(transfer)
         painted, times = transfer.paint_poses(framed, wanted, transfer.style(framed, styles)), transfer.times
         labels = framed.regions_HxW.repeat(times, 0).repeat(times, 1)
         joints, box = joints_lib.move(framed.joints_Jx2, (times, times)), framed.face_box * times
         rows.append(np.concatenate([framed.large, draw.overlay(framed.large, joints, labels, box), *painted], axis=1))
-    _write(output, photo.encode_png(np.concatenate(rows)))
-    yield output
+    path = next(iter(paths.values()))[0]
+    _write(path, np.concatenate(rows))
+    yield path
 
 
 def _estimated(transfer, image: str):
@@ -213,19 +260,8 @@ def _estimated(transfer, image: str):
     return framed
 
 
-def _named_poses(transfer):
-    """Names for files and the poses; a file with several poses has its number in the name."""
-    names, poses = [], []
-    for wanted in _FLAGS.pose:
-        found = transfer.read(str(Path(wanted).expanduser()))
-        names += [f"{Path(wanted).stem}{f'_{k}' if len(found) > 1 else ''}" for k in range(len(found))]
-        poses += found
-    return names, poses
+def _write(path: Path, picture) -> None:
+    from scrn_jax.inference import photo
 
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    except OSError as error:
-        raise UserError(f"--output {path}: cannot be written ({error.strerror}); give another place") from error
+    with files.written_whole(path) as temporary:
+        temporary.write_bytes(photo.encode_png(picture))

@@ -57,6 +57,13 @@ def flag_group(title: str, values: flags.FlagValues = flags.FLAGS) -> Iterator[N
     _GROUPS.setdefault(title, []).extend(name for name in values if name not in before)
 
 
+def given_flags(values: flags.FlagValues = flags.FLAGS) -> set[str]:
+    """The names of this program's flags that were given, libraries' own and single keys of --config aside."""
+    modules = values.flags_by_module_dict().items()
+    libraries = {flag.name for module, defined in modules if module.startswith(_LIBRARIES) for flag in defined}
+    return {name for name in values if values[name].present and name not in libraries and "." not in name}
+
+
 def help_text(about: str, values: flags.FlagValues = flags.FLAGS) -> str:
     """What --help says: `about`, which is the command's docstring with its example, and every flag by its group.
 
