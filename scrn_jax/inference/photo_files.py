@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageFile
 
 from scrn_jax.errors import UserError
 from scrn_jax.person.image_files import DAMAGE, in_turn, open_image
@@ -19,15 +19,21 @@ _EVEN, _OTHER, _LEAST_ROWS, _MOST_ROWS, _MOST_OF_A_ROW = 8, 24, 2, 0.4, 0.6
 _UNLIKE = 1 / 60  # of the photo, by which opposite bars may differ
 _BLURRED = 2  # rows between a bar and the picture that are neither: JPEG and resizing mix them
 
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+
 Photo = str | Path | bytes | np.ndarray | Image.Image
 
 
 def open_photo(photo: Photo, where: str | None = None) -> np.ndarray:
     """A photo as uint8 RGB (H, W, 3): a JPEG, PNG, WebP, TIFF or BMP file or its bytes, a Pillow picture, or an array.
 
-    Files are turned as their EXIF, or else their XMP data say; transparent pixels become white; grey, palettes, CMYK
-    and 16 bits become RGB of 8. Arrays are uint8, or floating point in 0..1 or -1..1, grey (H, W) or with 1, 3 or 4
-    channels. `where` names the photo in errors.
+    Files, and Pillow pictures as they are opened, are turned as their EXIF, or else their XMP data say; transparent
+    pixels become white; grey, palettes, CMYK, 16 bits and floating point become RGB of 8 bits. Arrays are uint8, or
+    floating point in 0..1 or -1..1, grey (H, W) or with 1, 3 or 4 channels. `where` names the photo in errors.
 
     Raises:
       UserError: no such file, none of these kinds, damaged, an animation, too large or too small.
@@ -35,7 +41,8 @@ def open_photo(photo: Photo, where: str | None = None) -> np.ndarray:
     if isinstance(photo, np.ndarray):
         picture, where = _from_array(photo, where or "the photo"), where or "the photo"
     elif isinstance(photo, Image.Image):
-        picture, where = photo, where or "the photo"
+        where = where or "the photo"
+        picture = _decoded(photo, where)
     elif not isinstance(photo, str | Path | bytes):
         raise UserError(f"{where or 'the photo'}: is {type(photo).__name__}; give a path, bytes or a NumPy array")
     else:
@@ -81,23 +88,36 @@ def _bar(photo: np.ndarray) -> tuple[int, int]:
 
 
 def _decoded(picture: Image.Image, where: str) -> Image.Image:
-    """The pixels, upright."""
+    """The pixels, upright; Pillow turns a TIFF itself. What is no longer as it was opened, somebody may have turned."""
     try:
         picture.load()
-        return ImageOps.exif_transpose(picture)
+        # Not by Pillow's own function, which writes all tags anew and fails for one of a wrong type.
+        said = picture.getexif().get(ExifTags.Base.Orientation) if isinstance(picture, ImageFile.ImageFile) else None
+        return picture.transpose(_TURNS[said]) if said in _TURNS else picture
     except DAMAGE as error:
         raise UserError(f"{where}: truncated or damaged ({error}); replace the file") from error
 
 
 def _rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I") or picture.mode == "F":
-        # 16 bits of grey; Pillow's own conversion clips at 255.
-        picture = Image.fromarray((np.clip(np.asarray(picture, np.float64), 0, 65535) / 257).round().astype(np.uint8))
-    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
+        picture = Image.fromarray(_eight_bits(np.asarray(picture, np.float64), picture.mode))
+    if picture.mode == "La":
+        picture = picture.convert("LA")  # all that Pillow makes of it
+    if picture.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture)
     return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def _eight_bits(grey: np.ndarray, mode: str) -> np.ndarray:
+    """Grey of 16 bits or more, or floating point, as uint8; Pillow's own conversion clips at 255.
+
+    16 bits go up to 65535; of the others the largest value tells whether they go up to 1, 255 or 65535.
+    """
+    grey = np.nan_to_num(grey)
+    most = next((most for most in (1, 255) if grey.max() <= most and not mode.startswith("I;16")), 65535)
+    return (np.clip(grey / most, 0, 1) * 255).round().astype(np.uint8)
 
 
 def _from_array(array: np.ndarray, where: str) -> Image.Image:

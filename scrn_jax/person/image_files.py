@@ -20,8 +20,11 @@ from scrn_jax.runtime.workers import Turn
 # Pictures above so many pixels are decoded one at a time, see `in_turn`.
 LARGE = 1 << 23
 
-# What Pillow's decoders raise for bytes that are no picture, or only part of one.
-DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+# What Pillow's decoders raise for bytes that are no picture, or only part of one, and for tags of a wrong type.
+DAMAGE = (
+    OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError,
+    TypeError, AttributeError, LookupError, ArithmeticError,
+)  # fmt: skip
 
 # The files that are opened, and those that show a picture but are not.
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp")

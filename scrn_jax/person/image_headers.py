@@ -30,6 +30,7 @@ _FIRST_CHUNK = b"\0\0\0\rIHDR"
 _SECOND_HEADER = "has two headers, of which readers take either; save the image anew"
 _ANIMATION = "an animation, of which readers take different pictures; save one of them"
 _ORIENTATION = 0x0112
+LYING = (5, 6, 7, 8)  # orientations that exchange the sides
 # Where EXIF data say nothing of a turn, Pillow goes by what XMP data say.
 _XMP_OF_JPEG, _XMP_OF_PNG = b"http://ns.adobe.com/xap/1.0/\0", b"XML:com.adobe.xmp\0"
 _XMP_TURN = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
@@ -261,7 +262,9 @@ def _tiff(data: bytes, where: str, strict: bool) -> Header:
     if strict:
         check_bits(tags.get(258, 1), where)
         check_turn({_ORIENTATION: tags.get(_ORIENTATION, 1)}, where)
-    return Header("tiff", tags.get(257, 0), tags.get(256, 0))
+    height, width = tags.get(257, 0), tags.get(256, 0)
+    # Pillow turns a TIFF itself, and tells the sides that it has then.
+    return Header("tiff", width, height) if tags.get(_ORIENTATION) in LYING else Header("tiff", height, width)
 
 
 def _tiff_value(data: bytes, at: int, order: str, kind: int, number: int) -> int:

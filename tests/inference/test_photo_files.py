@@ -1,6 +1,7 @@
 """Photos of every kind become upright RGB of 8 bits, or one line that says why not."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -33,6 +34,45 @@ def test_a_photo_is_turned_as_its_exif_says(orientation, colours):
     undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Transpose operations that store the picture so
     stored = colours.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else colours
     np.testing.assert_array_equal(open_photo(_bytes(stored, exif=exif)), np.asarray(colours))
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_a_lying_tiff_is_turned_once(orientation, colours):
+    undo = {5: 5, 6: 2, 7: 6, 8: 4}
+    stored = colours.transpose(Image.Transpose(undo[orientation]))
+    data = _bytes(stored, "tiff", tiffinfo={0x0112: orientation})
+    np.testing.assert_array_equal(open_photo(data), np.asarray(colours))
+
+
+def test_a_tag_of_a_wrong_type_does_not_keep_a_photo_from_being_turned(colours):
+    """A date that is a number, behind an orientation of 6: Pillow reads such tags and cannot write them."""
+    head = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2)
+    tags = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0) + struct.pack("<HHII", 0x0132, 12, 1, 38)
+    stored = colours.transpose(Image.Transpose.ROTATE_90)
+    block = head + tags + struct.pack("<Id", 0, 7.0)
+    found = open_photo(_bytes(stored, exif=block))
+    np.testing.assert_array_equal(found, np.asarray(colours))
+
+
+def test_a_picture_as_pillow_opens_it_is_turned_and_one_that_was_worked_on_is_not(colours):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    opened = Image.open(io.BytesIO(_bytes(colours.transpose(Image.Transpose.ROTATE_90), exif=exif)))
+    np.testing.assert_array_equal(open_photo(opened), np.asarray(colours))
+    np.testing.assert_array_equal(open_photo(opened.transpose(Image.Transpose.ROTATE_270)), np.asarray(colours))
+
+
+def test_a_picture_of_pillow_that_is_cut_off_is_refused(colours):
+    data = _bytes(Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 90, 3), np.uint8)))
+    with pytest.raises(UserError, match="the photo: truncated or damaged"):
+        open_photo(Image.open(io.BytesIO(data[: len(data) // 2])))
+
+
+@pytest.mark.parametrize(("values", "mode"), [(1.0, "F"), (255, "I"), (255.0, "F"), (65535, "I")])
+def test_grey_of_other_numbers_goes_up_to_white(values, mode):
+    grey = np.linspace(0, values, 48 * 40).reshape(48, 40)
+    grey = grey.astype(np.float32 if mode == "F" else np.int32)
+    np.testing.assert_allclose(open_photo(Image.fromarray(grey))[..., 0], grey / values * 255, atol=0.6)
 
 
 def test_a_photo_is_turned_as_its_xmp_says_where_exif_says_nothing(colours):
