@@ -1,6 +1,6 @@
 """BlazePose: 33 body points and a person mask from a photo, by two TFLite networks that come with the package.
 
-A detector finds people in the whole photo as a hip centre and a circle around the body; the landmark network then looks
+A detector finds people in the photo as a hip centre and a circle around the body; the landmark network then looks
 at an upright square around one of them (Bazarevsky et al., 2020). Points are (x, y) here, as in the networks.
 """
 
@@ -22,6 +22,8 @@ LEAST_SCORE = 0.5
 # The square's side by the circle's diameter, and the window and least value of the points' refinement by heat maps.
 _ROOM, _WINDOW, _LEAST_HEAT = 1.25, 7, 0.5
 _POINTS = 33
+_MOST_LOOKS = 4  # at what the detector takes for people, the largest first
+_PLACES = [0, 2, 3, 4, 5]  # of the detector's boxes; 1 is a size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,37 +91,39 @@ class BlazePose:
     def __call__(self, photo: Image.Image) -> Body | None:
         """The largest person of an RGB picture, or None when there is nobody."""
         people = self._detect(photo)
-        if not people:
-            return None
-        square = max(people, key=lambda square: square.side)
-        # The second look stands at the first one's own measure of the body.
-        for _ in range(2):
+        for square in sorted(people, key=lambda square: -square.side)[:_MOST_LOOKS]:
+            # The second look stands at the first one's own measure of the body.
             found = self._look(photo, square)
-            if found is None:
-                return None
-            body, square = found
-        return dataclasses.replace(body, people=len(people))
+            found = found and self._look(photo, found[1])
+            if found is not None:
+                return dataclasses.replace(found[0], people=len(people))
+        return None
 
     def _detect(self, photo: Image.Image) -> list[Square]:
-        side = max(photo.size)
-        whole = Square(np.array(photo.size) / 2, side, 0.0)
-        outputs = _run(self._detector, whole.cut(photo, _DETECTOR_SIDE) / 127.5 - 1)
+        """The squares around the people of a photo; where none is seen in all of it, it is looked at piece by piece.
+
+        Whom a piece shows is small: what would be larger than the photo is an animal's face, or a letter.
+        """
+        whole, *smaller = pieces(photo.size)
+        people = self._seen(photo, whole)
+        for squares in smaller:
+            people = people or [square for square in self._seen(photo, squares) if square.side <= min(photo.size)]
+        return people
+
+    def _seen(self, photo: Image.Image, squares: list[Square]) -> list[Square]:
+        looks = [self._candidates(photo, square) for square in squares]
+        return _people(*(np.concatenate(each) for each in zip(*looks, strict=True)))
+
+    def _candidates(self, photo: Image.Image, square: Square) -> tuple[np.ndarray, np.ndarray]:
+        """What may be a person in a square that is not turned: boxes (N, 6, 2) as of `_people`, and scores (N,)."""
+        outputs = _run(self._detector, square.cut(photo, _DETECTOR_SIDE) / 127.5 - 1)
         boxes, scores = sorted(outputs, key=lambda output: -output.shape[-1])
         scores = _sigmoid(scores.reshape(-1))
         boxes = boxes.reshape(-1, 6, 2) / _DETECTOR_SIDE
-        # Middle, size, and four points relative to the anchor: the first two are the hips and the circle.
-        boxes[:, [0, 2, 3, 4, 5]] += self._anchors[:, None]
-        found = []
-        left = np.flatnonzero(scores >= LEAST_SCORE)
-        left = left[np.argsort(-scores[left])]
-        while len(left):
-            same = _overlap(boxes[left, :2], boxes[left[0], :2]) > 0.3
-            group = left[same]
-            merged = (boxes[group] * scores[group, None, None]).sum(0) / scores[group].sum()
-            points = (merged[2:4] - 0.5) * side + whole.centre
-            found.append(Square.around(*points))
-            left = left[~same]
-        return found
+        boxes[:, _PLACES] += self._anchors[:, None]
+        boxes *= square.side
+        boxes[:, _PLACES] += square.centre - square.side / 2
+        return boxes[scores >= LEAST_SCORE], scores[scores >= LEAST_SCORE]
 
     def _look(self, photo: Image.Image, square: Square) -> tuple[Body, Square] | None:
         """The body in a square, and the square around it; None when the network sees nobody there."""
@@ -134,6 +138,34 @@ class BlazePose:
             points[:_POINTS], marks[:_POINTS, 2] / _SIDE * square.side, _sigmoid(marks[:_POINTS, 3]), mask, people=1
         )
         return body, Square.around(points[_POINTS], points[_POINTS + 1])
+
+
+def pieces(size: tuple[int, int]) -> list[list[Square]]:
+    """Where the detector looks in a photo of `size` (width, height): all of it; or else squares of its shorter side, or
+    of half of it, each half over its neighbour. In a square of 224 pixels somebody far away is too small."""
+    looks = [[Square(np.array(size) / 2, max(size), 0.0)]]
+    for side in (min(size), min(size) / 2):
+        across, down = (
+            np.linspace(side / 2, length - side / 2, 1 + math.ceil(2 * (length - side) / side)) for length in size
+        )
+        looks.append([Square(np.array([x, y]), side, 0.0) for y in down for x in across])
+    return looks
+
+
+def _people(boxes: np.ndarray, scores: np.ndarray) -> list[Square]:
+    """The squares around people, the surest first, of candidates: boxes (N, 6, 2) in a photo's pixels, scores (N,).
+
+    A box is its middle and size, and four points, of which the first two are the hips and the circle. Boxes that
+    overlap are one person's, the mean by their scores.
+    """
+    found, left = [], np.argsort(-scores)
+    while len(left):
+        same = _overlap(boxes[left, :2], boxes[left[0], :2]) > 0.3
+        group = left[same]
+        merged = (boxes[group] * scores[group, None, None]).sum(0) / scores[group].sum()
+        found.append(Square.around(*merged[2:4]))
+        left = left[~same]
+    return found
 
 
 def anchors() -> np.ndarray:

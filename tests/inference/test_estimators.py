@@ -57,6 +57,26 @@ def test_two_people_are_said_and_one_is_taken(estimator):
     assert (columns < 176).all() or (columns > 175).all()
 
 
+@pytest.mark.parametrize("rows", [100, 60])
+def test_somebody_small_in_a_wide_photo_is_found(rows, estimator):
+    """A quarter and a seventh of its height: in a square of 224 pixels too little for the detector."""
+    somebody = Rendered.sample(3, 1).view(0, rows, rows * 11 // 16)
+    photo = np.full((400, 600, 3), somebody.image[0, 0], np.uint8)
+    photo[300 : 300 + rows, 350 : 350 + rows * 11 // 16] = somebody.image
+    joints, there = estimator(photo).joints_Jx2, present(somebody.joints)
+    there &= present(joints)
+    assert there.sum() >= 12
+    assert np.median(np.hypot(*(joints - somebody.joints - [300, 350])[there].T)) < rows / 50
+
+
+def test_a_photo_is_looked_at_whole_and_then_in_squares_half_over_each_other():
+    whole, large, small = blazepose.pieces((300, 200))
+    assert [(*square.centre, square.side) for square in whole] == [(150, 100, 300)]
+    assert [(*square.centre, square.side) for square in large] == [(100, 100, 200), (200, 100, 200)]
+    assert len(small) == 5 * 3 and {square.side for square in small} == {100}
+    assert sorted({square.centre[0] for square in small}) == [50, 100, 150, 200, 250]
+
+
 @pytest.mark.parametrize("what", ["white", "noise"])
 def test_nobody_is_said(what, estimator):
     picture = np.full((200, 150, 3), 255, np.uint8)
