@@ -21,7 +21,7 @@ from ml_collections import config_flags
 from scrn_jax.errors import UserError
 from scrn_jax.evaluation import command
 from scrn_jax.inference import command as transfer_command
-from scrn_jax.runtime import console, distributed, workers
+from scrn_jax.runtime import console, distributed, files, workers
 
 MODES = ("train", "evaluate", "export", "transfer", "serve")
 FORMATS = ("orbax", "stablehlo", "tflite")
@@ -44,6 +44,11 @@ def define_flags() -> None:
         "format", "orbax", FORMATS,
         "Of an export: orbax, which the other modes read; stablehlo, for JAX alone; tflite, without JAX. Of a "
         "--workdir, of an exported --model, or of the model that comes with the package.",
+    )  # fmt: skip
+    flags.DEFINE_string(
+        "pictures", None,
+        "With --mode evaluate of a workdir: a new folder for every test picture and its target, which the protocols of "
+        "--generated measure.",
     )  # fmt: skip
     flags.DEFINE_integer("profile_steps", 0, "Profile so many training steps into WORKDIR/profile.", lower_bound=0)
     with console.flag_group(
@@ -72,6 +77,7 @@ def main() -> None:
         raise UserError("--mode train needs a --config, e.g. --config configs/demo.py")
     if mode == "export" and flags.FLAGS.output is None:
         raise UserError("--mode export needs an --output, a new folder for the model")
+    pictures = _pictures(mode)
     job, workdir = distributed.job_from_flags(), Path(flags.FLAGS.workdir).expanduser()
     # Late, so that --help and mistakes in flags and config answer at once.
     with console.silent_stderr():
@@ -96,9 +102,23 @@ def main() -> None:
                 loop.train(chosen, workdir, flags.FLAGS.profile_steps)
             case "evaluate":
                 mesh, sources = devices.make_mesh(), data.open_sources(chosen.data)
-                heldout.evaluate(chosen, workdir, mesh, *checkpoints.read_params(chosen, workdir, mesh), *sources)
+                read = checkpoints.read_params(chosen, workdir, mesh)
+                heldout.evaluate(chosen, workdir, mesh, *read, *sources, pictures)
             case "export":
                 _export(export.export, chosen, workdir)
+
+
+def _pictures(mode: str) -> Path | None:
+    """Where --pictures wants them."""
+    if flags.FLAGS.pictures is None:
+        return None
+    if mode != "evaluate":
+        raise UserError("--pictures belongs to --mode evaluate of a --workdir; give --mode evaluate with it")
+    folder = Path(flags.FLAGS.pictures).expanduser()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"--pictures {folder}: is there already, and no empty folder; give a new one")
+    files.check_writable(folder / "generated.png")
+    return folder
 
 
 def _export(export: Callable, settings, workdir: Path) -> None:

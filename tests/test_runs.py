@@ -136,13 +136,24 @@ def test_the_screen_shows_the_programs_own_lines_only(finished):
 
 
 @pytest.mark.slow
-def test_evaluating_the_workdir_again_gives_the_same_report(finished, run):
+def test_evaluating_the_workdir_again_gives_the_same_report_and_its_pictures_as_files(finished, run, tmp_path):
     workdir, _ = finished
     before = json.loads((workdir / "report.json").read_text())
     (workdir / "report.json").unlink()
-    code, _, err = run("--mode", "evaluate", "--workdir", workdir)
+    code, _, err = run("--mode", "evaluate", "--workdir", workdir, "--pictures", tmp_path / "out")
     assert code == 0, err
     assert json.loads((workdir / "report.json").read_text()) == before
+    files = sorted((tmp_path / "out" / "generated").iterdir())
+    assert len(files) == 12 and len(list((tmp_path / "out" / "reference").iterdir())) == 6
+    # What the files hold is what was measured: the mean of their PSNR is the report's.
+    decibels = []
+    for file in files:
+        source, target = file.name.removesuffix("_vis.png").split("___")
+        assert source != target
+        true = tmp_path / "out" / "reference" / f"{target}.png"
+        error = np.subtract(*(np.asarray(Image.open(each), np.float64) / 255 for each in (file, true)))
+        decibels.append(-10 * np.log10((error**2).mean()))
+    assert np.mean(decibels) == pytest.approx(before["rows"]["generated"]["psnr"], abs=1e-3)
 
 
 def _wait_for(path: Path, process: subprocess.Popen) -> None:
@@ -238,6 +249,7 @@ def test_a_checkpoint_of_another_model_is_refused_and_the_workdir_stays(finished
         (["--config", "configs/deepfashion.py", "--config.data.dir=/nowhere"], "/nowhere"),
         ([], "--mode train needs a --config"),
         (["--mode", "export", *SMOKE], "--mode export needs an --output"),
+        ([*SMOKE, "--pictures", "out"], "--pictures belongs to --mode evaluate"),
         ([*SMOKE, "--coordinator", "localhost:1"], "--coordinator, --num_processes and --process_id"),
         ([*SMOKE, "--config.train.batch_size=0"], "config.train.batch_size must be above 0"),
         ([*SMOKE, "--config.train.batch_size=many"], "'many'"),
@@ -251,6 +263,7 @@ def test_a_checkpoint_of_another_model_is_refused_and_the_workdir_stays(finished
         "missing folder",
         "no config",
         "no output",
+        "pictures while training",
         "half a job",
         "bad value",
         "no number",

@@ -5,15 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from PIL import Image
 
 from scrn_jax import data
+from scrn_jax.errors import UserError
 from scrn_jax.evaluation import scoring
 from scrn_jax.evaluation.report import heldout
 from scrn_jax.evaluation.samples import Samples
 from scrn_jax.metrics import groups, lpips
 from scrn_jax.metrics.by_region import LEAST_AREA, parsing_scores
 from scrn_jax.models import base
-from scrn_jax.runtime import devices
+from scrn_jax.person.image_files import SUFFIXES
+from scrn_jax.runtime import devices, files
 from scrn_jax.settings import Settings, to_config
 
 log = logging.getLogger(__name__)
@@ -33,12 +36,18 @@ PROTOCOL = (
 )
 
 
-def evaluate(settings: Settings, folder: Path, mesh, params, step: int, train_source, test_source) -> None:
+def evaluate(
+    settings: Settings, folder: Path, mesh, params, step: int, train_source, test_source, pictures: Path | None = None
+) -> None:
     """Score a generator's `params` on the test pairs; report.json, .md and .png go into the folder.
 
+    pictures: where each of them goes as a file, too, see `write_pictures`; None: nowhere.
+
     Raises:
-      UserError: bad data, a batch that the devices cannot share.
+      UserError: bad data, a batch that the devices cannot share, `pictures` that cannot be written.
     """
+    if pictures is not None and jax.process_count() > 1:
+        raise UserError("--pictures writes from one process; evaluate with one")
     options, model = settings.eval, base.make(settings)
     devices.check_batch_size(options.batch_size, mesh, "config.eval.batch_size")
     batches = {"batch_size": options.batch_size, "size": settings.size}
@@ -48,6 +57,9 @@ def evaluate(settings: Settings, folder: Path, mesh, params, step: int, train_so
     judge = None if own else lpips.load_lpips_j()
     scorer = scoring.Scorer(model, mesh, weights, baseline, judge)
     figures = scorer.run(params, data.own_batches(test_source, **batches, limit=options.limit or None))
+    if pictures is not None:
+        shown = data.eval_batches(test_source, **batches, limit=options.limit or None)
+        write_pictures(lambda batch: scorer.paint(params, batch), shown, test_source.names, pictures)
     result = _figures(figures, test_source) | {
         "count": len(figures),
         "frame": list(settings.size),
@@ -60,6 +72,38 @@ def evaluate(settings: Settings, folder: Path, mesh, params, step: int, train_so
     if jax.process_index() == 0:
         heldout.write(folder, result, picture, model.columns)
         log.info("report: %s", folder / "report.md")
+
+
+def write_pictures(paint, batches, names, folder: Path) -> None:
+    """Write pictures and targets as folders that `evaluation.folders` measures by the field's protocols.
+
+    They are `folder`/generated/FROM___TO_vis.png and `folder`/reference/TO.png, in the config's frame.
+
+    Args:
+      paint: a batch -> its pictures, uint8 (B, H, W, 3).
+      batches: of `data.eval_batches`, whose pair number i is called names(i), (FROM, TO).
+
+    Raises:
+      UserError: a place that cannot be written.
+    """
+    number, generated, reference = 0, folder / "generated", folder / "reference"
+    for batch in batches:
+        for picture, target in zip(paint(batch)[batch["mask"]], batch["target_image"][batch["mask"]], strict=True):
+            source_name, target_name = map(_stem, names(number))
+            _write(generated / f"{source_name}___{target_name}_vis.png", picture)
+            if not (true := reference / f"{target_name}.png").exists():
+                _write(true, target)
+            number += 1
+    log.info("%d pictures: %s, their targets: %s", number, generated, reference)
+
+
+def _stem(name: str) -> str:
+    return Path(name).stem if name.lower().endswith(SUFFIXES) else name
+
+
+def _write(path: Path, picture) -> None:
+    with files.written_whole(path) as temporary:
+        Image.fromarray(picture).save(temporary, "png")
 
 
 def _figures(figures: scoring.Figures, source) -> dict[str, Any]:

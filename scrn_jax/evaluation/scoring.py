@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scrn_jax.metrics import by_region, face, groups, lpips, mesh, psnr, ssim
-from scrn_jax.models.base import INPUTS, TrainableModel, to_eight_bits
+from scrn_jax.models.base import INPUTS, TrainableModel, to_eight_bits, to_uint8
 from scrn_jax.models.ops.convolutions import CORE
 from scrn_jax.person import body, paint, regions
 from scrn_jax.runtime import devices as devices_lib
@@ -172,6 +172,11 @@ class Scorer:
         """
         collected = [self._score_batch(params, batch) for batch in batches]
         return Figures(**jax.tree.map(lambda *parts: np.concatenate(parts), *collected))
+
+    def paint(self, params, batch) -> np.ndarray:
+        """The generated pictures of a batch, uint8 (B, H, W, 3)."""
+        arrays = devices_lib.put_batch({key: batch[key] for key in INPUTS}, self._devices)
+        return to_uint8(jax.device_get(self.generate(params, arrays)["image"]))
 
     def _score_batch(self, params, batch) -> dict[str, Any]:
         arrays = devices_lib.put_batch({key: batch[key] for key in KEYS}, self._devices)
