@@ -6,6 +6,8 @@ from scrn_jax.errors import UserError, require_one_of
 from scrn_jax.models.base import DTYPES
 from scrn_jax.models.ops import convolutions
 
+PERCEPTUAL_KEY = "config.features.perceptual_source"  # what to set where those weights are missing
+
 
 @dataclasses.dataclass(frozen=True)
 class PerceptualFeatures:

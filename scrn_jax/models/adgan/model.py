@@ -2,7 +2,7 @@
 
 import jax
 
-from scrn_jax.models import base, conditioned, losses
+from scrn_jax.models import base, conditioned, losses, sections
 from scrn_jax.models.adgan import objective
 from scrn_jax.models.adgan import settings as settings_lib
 from scrn_jax.models.adgan.generator import ADGAN
@@ -67,7 +67,7 @@ class Adgan(base.TrainableModel):
         return {"vgg": as_deep_as(self._vgg(), self.vgg.depth, self.vgg.taps)}
 
     def _vgg(self):
-        return weights.load(self.features.perceptual, self.features.perceptual_source)
+        return weights.load(self.features.perceptual, self.features.perceptual_source, sections.PERCEPTUAL_KEY)
 
 
 def make(size, model, loss, features, adversarial: str, **others) -> Adgan:

@@ -2,7 +2,7 @@
 
 import jax
 
-from scrn_jax.models import base, conditioned, losses
+from scrn_jax.models import base, conditioned, losses, sections
 from scrn_jax.models.patn import objective
 from scrn_jax.models.patn import settings as settings_lib
 from scrn_jax.models.patn.generator import PATN
@@ -75,7 +75,7 @@ class Patn(base.TrainableModel):
         """{"vgg": parameters}, where the perceptual loss has a weight."""
         if "per" not in self.weights:
             return {}
-        whole = weights.load(self.features.perceptual, self.features.perceptual_source)
+        whole = weights.load(self.features.perceptual, self.features.perceptual_source, sections.PERCEPTUAL_KEY)
         return {"vgg": as_deep_as(whole, self.vgg.depth, self.vgg.taps)}
 
 

@@ -2,7 +2,7 @@
 
 import jax
 
-from scrn_jax.models import base, losses
+from scrn_jax.models import base, losses, sections
 from scrn_jax.models.pise import objective
 from scrn_jax.models.pise import settings as settings_lib
 from scrn_jax.models.pise.discriminator import Discriminator
@@ -63,7 +63,7 @@ class Pise(base.TrainableModel):
         return {"vgg": as_deep_as(self._vgg(), self.judges.vgg.depth, self.judges.vgg.taps)}
 
     def _vgg(self):
-        return weights.load(self.features.perceptual, self.features.perceptual_source)
+        return weights.load(self.features.perceptual, self.features.perceptual_source, sections.PERCEPTUAL_KEY)
 
 
 def make(size, model, loss, features, adversarial: str, **others) -> Pise:

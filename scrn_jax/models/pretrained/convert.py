@@ -9,6 +9,7 @@ what is known of each --model.
 """
 
 import argparse
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -56,15 +57,20 @@ def checked(source: Path) -> str:
 
 def read_torch(path: Path) -> dict[str, np.ndarray]:
     """PyTorch's state dict as arrays, read with weights_only=True so that no code in it runs; UserError otherwise."""
-    try:
-        import torch
-    except ImportError as error:
-        raise UserError(f"{path}: reading it needs PyTorch: install this package with its extra 'convert'") from error
+    check_torch(str(path))
+    import torch
+
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
         return {key: value.numpy() for key, value in tensors.items()}
     except Exception as error:
         raise UserError(f"{path}: PyTorch cannot read it as plain weights ({error}); download it anew") from error
+
+
+def check_torch(where: str) -> None:
+    """Raises UserError naming PyTorch's file `where` when PyTorch is not installed."""
+    if importlib.util.find_spec("torch") is None:
+        raise UserError(f"{where}: reading it needs PyTorch: pip install 'scrn-jax[convert]'")
 
 
 def _convert_generator(method: str, source: Path, destination: Path) -> None:

@@ -41,9 +41,9 @@ class Loaded:
     sha256: str
 
 
-def load(name: str, source: str | os.PathLike[str] = "auto") -> Any:
+def load(name: str, source: str | os.PathLike[str] = "auto", key: str = "the source") -> Any:
     """The parameter tree of a frozen network; see `find` for the arguments and the errors."""
-    return find(name, source).params
+    return find(name, source, key=key).params
 
 
 def find(
@@ -51,6 +51,7 @@ def find(
     source: str | os.PathLike[str] = "auto",
     sha256: str | None = None,
     opener: Opener | None = None,
+    key: str = "the source",
 ) -> Loaded:
     """Finds, checks and reads the weights of a frozen network.
 
@@ -62,6 +63,7 @@ def find(
         file.
       sha256: hexadecimal digits that the digest of the file at a given path must begin with.
       opener: opens a URL for reading in binary; urllib's by default.
+      key: what a user sets to another source, for messages: a key of the config.
 
     Raises:
       UserError: unknown name, no weights at any place (the message lists the places and the mends), a file that is
@@ -77,7 +79,7 @@ def find(
     if loaded is None and source == "download":
         loaded = _from_download(name, known, tried, opener or urllib.request.urlopen)
     if loaded is None:
-        raise MissingWeights(_missing(name, known, tried))
+        raise MissingWeights(_missing(name, known, tried, key))
     return loaded
 
 
@@ -124,6 +126,7 @@ def _from_download(name: str, known: Network, tried: list[str], opener: Opener) 
         tried.append("a download: none is known")
         return None
     kept = cache_folder() / known.torch_url.rsplit("/", 1)[1]
+    convert.check_torch(known.torch_url)  # half a gigabyte for nothing, else
     if not kept.exists():
         download(known.torch_url, kept, opener)
     converted = cache_folder() / f"{name}.npz"
@@ -194,7 +197,7 @@ def _random(known: Network) -> Any:
     return unflatten_dict(params, sep="/")
 
 
-def _missing(name: str, known: Network, tried: list[str]) -> str:
+def _missing(name: str, known: Network, tried: list[str], key: str) -> str:
     """The message for weights that are at no place: what was tried and what to do."""
     mends = []
     if known.package_file:
@@ -205,6 +208,6 @@ def _missing(name: str, known: Network, tried: list[str]) -> str:
             f"download {known.torch_url} and run python -m scrn_jax.models.pretrained.convert {file}"
             f" {cache_folder() / name}.npz (it needs the extra 'convert')"
         )
-        mends.append("set the source to 'download', which does both")
-    mends.append("set the source to the path of an .npz or .safetensors file")
+        mends.append(f"set {key} to 'download', which does both")
+    mends.append(f"set {key} to the path of an .npz or .safetensors file")
     return f"no weights for {name}. Tried: {'; '.join(tried)}. Do one of these: {'; or '.join(mends)}."

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from scrn_jax.models import base, losses
+from scrn_jax.models import base, losses, sections
 from scrn_jax.models.discriminator import Discriminator
 from scrn_jax.models.pretrained import weights
 from scrn_jax.models.pretrained.vgg import as_deep_as
@@ -72,10 +72,11 @@ class Scrn(base.TrainableModel):
         """{"vgg": parameters, "alexnet": parameters}, of those that the weighted losses need."""
         frozen, features = {}, self.features
         if "cor" in self.weights:
-            whole, vgg = weights.load(features.correspondence, features.correspondence_source), self.judges.vgg
+            key, vgg = "config.features.correspondence_source", self.judges.vgg
+            whole = weights.load(features.correspondence, features.correspondence_source, key)
             frozen["vgg"] = as_deep_as(whole, vgg.depth, vgg.taps)
         if "per" in self.weights:
-            frozen["alexnet"] = weights.load("alexnet", features.perceptual_source)
+            frozen["alexnet"] = weights.load("alexnet", features.perceptual_source, sections.PERCEPTUAL_KEY)
         return frozen
 
     def gauges(self, params) -> dict[str, jax.Array]:

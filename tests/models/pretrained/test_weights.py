@@ -8,8 +8,10 @@ import jax
 import numpy as np
 import pytest
 
+from scrn_jax import settings
 from scrn_jax.errors import UserError
-from scrn_jax.models.pretrained import weights
+from scrn_jax.models import base
+from scrn_jax.models.pretrained import convert, weights
 
 
 def _save(path, params) -> None:
@@ -29,6 +31,11 @@ def test_missing_weights_list_what_was_tried_and_what_to_do(empty_cache):
     assert f"{empty_cache}/vgg19.npz: absent" in message
     assert "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth" in message
     assert "python -m scrn_jax.models.pretrained.convert vgg19-dcbb9e9d.pth" in message
+
+
+def test_missing_weights_of_a_model_name_the_key_to_set(empty_cache):
+    with pytest.raises(UserError, match=r"set config\.features\.correspondence_source to 'download'"):
+        base.make(settings.from_config({"data": {}})).pretrained()
 
 
 def test_the_installed_package_gives_real_weights_and_is_not_imported(empty_cache):
@@ -108,6 +115,12 @@ def test_a_download_with_a_wrong_digest_leaves_nothing(empty_cache):
     with pytest.raises(UserError, match=r"wrong sha256, expected dcbb9e9d.*by hand"):
         weights.find("vgg19", "download", opener=lambda url: io.BytesIO(b"a proxy's login page"))
     assert list(empty_cache.iterdir()) == []
+
+
+def test_without_pytorch_nothing_is_downloaded(empty_cache, monkeypatch):
+    monkeypatch.setattr(convert.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"vgg19-dcbb9e9d\.pth: reading it needs PyTorch: pip install"):
+        weights.find("vgg19", "download", opener=lambda url: pytest.fail("it was asked for"))
 
 
 def test_a_download_without_connection_says_what_to_do(empty_cache):
