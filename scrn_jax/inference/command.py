@@ -225,13 +225,24 @@ def parse_styles(entries: list[str]) -> dict[str, tuple[str, float]]:
 
 
 def pictures(transfer, paths: dict[str, list[Path]], wanted, styles) -> Iterator[Path]:
-    """Writes a picture for every photo and each pose (18, 2) of `wanted`, and says where."""
+    """Writes a picture for every photo and each pose (18, 2) of `wanted`, and says where.
+
+    Raises UserError, of several photos after the last: one in which nobody is found does not keep others waiting.
+    """
+    refused = []
     for image, places in paths.items():
-        framed = _estimated(transfer, image)
-        painted = transfer.paint_poses(framed, wanted, transfer.style(framed, styles), _FLAGS.whole)
+        try:
+            framed = _estimated(transfer, image)
+            painted = transfer.paint_poses(framed, wanted, transfer.style(framed, styles), _FLAGS.whole)
+        except UserError as error:
+            refused.append(error)
+            continue
         for path, picture in zip(places, painted, strict=True):
             _write(path, picture)
             yield path
+    if refused:
+        of_several = f"{len(refused)} of {len(paths)} photos give no picture: " if len(paths) > 1 else ""
+        raise UserError(of_several + "; ".join(map(str, refused)))
 
 
 def sheets(transfer, paths: dict[str, list[Path]], wanted, styles) -> Iterator[Path]:

@@ -247,15 +247,22 @@ def test_a_photo_that_does_not_fit_is_named(outcomes):
 
 def test_photos_and_poses_become_pictures_and_a_sheet(photo_file, model_folder, tmp_path):
     both, model = ["--image", photo_file, "--pose", "walking,back"], ["--model", model_folder]
+    white = tmp_path / "white.png"
+    Image.new("RGB", (120, 160), "white").save(white)
     ended = _run_all(
         {
             "folder": ["--mode", "transfer", *both, *model, "--output", tmp_path / "out"],
             "sheet": ["--mode", "transfer", *both, *model, "--sheet", "--output", tmp_path / "sheet.png"],
             "whole": ["--mode", "transfer", *both[:3], "walking", *model, "--whole", "--output", tmp_path / "me.png"],
             "list": ["--mode", "transfer", "--pose", "list"],
+            "batch": ["--mode", "transfer", "--image", f"{white},{photo_file}", "--pose", "walking", *model, "--output",
+                      tmp_path / "batch"],
         },
         tmp_path,
-    )
+    )  # fmt: skip
+    code, _ = ended.pop("batch")
+    assert "1 of 2 photos give no picture" in code and "white.png: nobody is found" in code
+    assert [path.name for path in (tmp_path / "batch").iterdir()] == ["me_walking.png"]
     assert not any(code for code, _ in ended.values()), ended
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["me_back.png", "me_walking.png"]
     assert Image.open(tmp_path / "out" / "me_back.png").size == (4 * 44, 4 * 64)
