@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from scrn_jax.person import joints, regions
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
@@ -37,3 +39,17 @@ def test_every_page_that_the_code_names_is_there():
              for file in (ROOT / room).rglob("*.py")]  # fmt: skip
     named = {(page, file.name) for file in files for page in re.findall(r"docs/[\w/-]+\.md", file.read_text("utf-8"))}
     assert [(page, file) for page, file in sorted(named) if not (ROOT / page).is_file()] == []
+
+
+def _table(page: str, heading: str) -> list[list[str]]:
+    """The cells of the rows of the first table below a heading."""
+    below = (ROOT / page).read_text("utf-8").split(f"\n{heading}\n")[1]
+    rows = re.search(r"(?:^\|.*\n)+", below, flags=re.MULTILINE)[0].splitlines()
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]
+
+
+def test_data_lists_regions_and_joints_by_their_numbers():
+    rows = _table("docs/data.md", "## Regions and joints")
+    assert [int(number) for number, _, _ in rows] == list(range(joints.NUM_JOINTS))
+    assert tuple(region for _, region, _ in rows if region) == regions.NAMES
+    assert tuple(joint for _, _, joint in rows) == joints.NAMES

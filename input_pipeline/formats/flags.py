@@ -8,7 +8,10 @@ from scrn_jax.errors import UserError
 def define() -> None:
     """The flags about a DeepFashion folder and about the work, which all commands have."""
     flags.DEFINE_integer("annotation_width", None, "Width of the annotations' frame: 176, or 256 with side bars.")
-    flags.DEFINE_string("merge", None, "Classes of the parsing maps: regions (default), lip, cihp, or a list 0,1,1,...")
+    flags.DEFINE_string(
+        "merge", None,
+        "Classes of the parsing maps: regions (default), lip, cihp, atr, adgan, pise, or a list 0,1,1,...",
+    )  # fmt: skip
     flags.DEFINE_string("images", None, "Folder or archive of the images below the data set's, when there are several.")
     flags.DEFINE_integer("processes", None, "Worker processes; default: one per core.", lower_bound=0)
     flags.DEFINE_integer("samples", 24, "Pictures on the page.", lower_bound=0)
