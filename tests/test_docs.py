@@ -1,10 +1,15 @@
 """The pages for people: every link leads somewhere, and what they list is what there is."""
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 
+from input_pipeline import sources
+from input_pipeline.formats import deepfashion
+from input_pipeline.mannequins.builder import PeopleConfig
+from scrn_jax import settings
 from scrn_jax.person import joints, regions
 
 ROOT = Path(__file__).parents[1]
@@ -53,3 +58,41 @@ def test_data_lists_regions_and_joints_by_their_numbers():
     assert [int(number) for number, _, _ in rows] == list(range(joints.NUM_JOINTS))
     assert tuple(region for _, region, _ in rows if region) == regions.NAMES
     assert tuple(joint for _, _, joint in rows) == joints.NAMES
+
+
+CONFIG = "docs/config.md"
+METHODS = ("patn", "pona", "pinet", "pise", "adgan")
+SECTIONS = ("model", "loss", "features")
+SHARED = ("model.name", "model.dtype", "model.convolutions")  # of every method, and so said once
+
+
+def _code(cell: str):
+    return ast.literal_eval(cell.strip("`"))
+
+
+@pytest.mark.parametrize("section", ["", *SECTIONS, "optim", "train", "eval"])
+def test_every_key_of_a_config_is_on_its_page_with_type_and_default(section):
+    every = settings.defaults()
+    known = every[section] if section else {key: value for key, value in every.items() if not isinstance(value, dict)}
+    rows = _table(CONFIG, f"## {section or 'The run'}")
+    assert {key.strip("`"): (kind, _code(default)) for key, kind, default, _ in rows} == {
+        key: (type(value).__name__, value) for key, value in known.items()
+    }
+
+
+def test_every_key_of_a_configs_data_is_on_its_page_with_type_and_default():
+    rows = _table(CONFIG, "## data")
+    kinds = {key: kind.__name__ for key, kind in sources._KEYS.items()} | {"merge": "str or list"}
+    assert {key.strip("`"): kind for key, kind, _, _ in rows} == kinds
+    defaults = vars(deepfashion.DEFAULTS) | vars(PeopleConfig())
+    assert {key.strip("`"): _code(default) for key, _, default, _ in rows if default} == defaults
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_key_of_another_method_is_on_the_page_of_configs_with_its_default(method):
+    known = settings.defaults(method)
+    keys = {f"{section}.{key}": value for section in SECTIONS for key, value in known[section].items()}
+    column = 1 + METHODS.index(method)
+    rows = {row[0].strip("`"): row[column] for row in _table(CONFIG, "## Other methods")}
+    listed = {key: _code(default) for key, default in rows.items() if default != "–"}
+    assert listed == {key: value for key, value in keys.items() if key not in SHARED}
