@@ -1,4 +1,4 @@
-"""people-v1, a named benchmark of embedded people: python -m input_pipeline.people_v1 --dir data/people
+"""people-v1, a named benchmark of embedded people: python -m input_pipeline.people_v1 --dir data/mannequins
 
 Renders the set unless it is there, checks that it is what the name stands for, and says so; exit code 1 when it is not.
 What to train on, what to report and how: docs/people-v1.md.
