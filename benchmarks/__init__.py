@@ -1,4 +1,5 @@
-"""How fast scrn_jax is: a script a question, run as `python -m benchmarks.NAME` from the repository's root."""
+"""How fast scrn_jax is and how good its pictures are: a script a question, run as `python -m benchmarks.NAME` from the
+repository's root."""
 
 import os
 

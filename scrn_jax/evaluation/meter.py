@@ -166,7 +166,7 @@ def load_networks(chosen: Protocol, inception_source: str = "auto") -> Networks:
     """The networks of a protocol.
 
     Args:
-      inception_source: "auto", "download", "random" or a path, as in `features.weights.find`.
+      inception_source: "auto", "download", "random" or a path, as in `models.pretrained.weights.find`.
 
     Raises:
       UserError: weights that are there but damaged or of another network, or a path or download that fails.

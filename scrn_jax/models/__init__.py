@@ -1,1 +1,1 @@
-"""SCRN's networks as Flax modules: start reading at scrn.py."""
+"""SCRN and other methods as Flax modules: start reading at base.py, then scrn/generator.py."""

@@ -35,7 +35,7 @@ class Request:
         folder of PNGs, a folder of images or an .npz of statistics, and two annotation CSVs.
       allow_missing: measure what is there and count what is not.
       batch_size: images a batch, or None.
-      inception: where the weights of FID's network come from, as in `features.weights.find`.
+      inception: where the weights of FID's network come from, as in `models.pretrained.weights.find`.
     """
 
     methods: dict[str, Path]

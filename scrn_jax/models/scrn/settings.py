@@ -117,7 +117,7 @@ class Model:
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """The frozen networks of Eq. 5 and Eq. 8, and where their weights come from (`features.weights.load`).
+    """The frozen networks of Eq. 5 and Eq. 8, and where their weights come from (`models.pretrained.weights`).
 
     perceptual_scale: how many times enlarged Eq. 8's AlexNet sees pictures; its first layer has a stride of 4, so that
     it overlooks much of a small frame.
