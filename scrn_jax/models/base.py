@@ -160,6 +160,11 @@ def make(settings, **changes) -> TrainableModel:
     )  # fmt: skip
 
 
+def counted(number: int, what: str) -> str:
+    """So many of them in words: 1 block, 2 blocks."""
+    return f"{number} {what}{'s' if number != 1 else ''}"
+
+
 def example_inputs(size: tuple[int, int]) -> Mapping[str, np.ndarray]:
     """`INPUTS` for one sample of nothing, for shapes only."""
     height, width = size

@@ -37,6 +37,13 @@ def test_a_config_names_no_module():
         base.sections("os")
 
 
+@pytest.mark.parametrize("blocks, words", [(1, "with 1 Coarse Block"), (2, "with 2 Coarse Blocks")])
+def test_a_model_counts_its_blocks_in_words(blocks, words):
+    """As the card of an export begins."""
+    made = base.make(settings_lib.from_config({"data": {"name": "none"}, "model": {"blocks": blocks}}))
+    assert made.summary.endswith(words)
+
+
 MODELS = {name: {"name": name, "blocks": 1} for name in base.PACKAGES} | {
     "pise": {"name": "pise"}, "pinet": {"name": "pinet"}, "ours": {"name": "scrn", "blocks": 1, **BETTER_PICTURES},
 }  # fmt: skip

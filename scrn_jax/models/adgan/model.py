@@ -25,7 +25,8 @@ class Adgan(base.TrainableModel):
     ):
         compute, depth = base.compute(model), DEPTHS[features.perceptual]
         self.size, self.features = size, features
-        self.summary = f"an ADGAN generator of width {model.width} with {model.blocks} residual blocks of each kind"
+        blocks = base.counted(model.blocks, "residual block")
+        self.summary = f"an ADGAN generator of width {model.width} with {blocks} of each kind"
         self.weights = losses.term_weights(loss)
         self.generator = ADGAN(model, depth)
         network = conditioned.ResidualDiscriminator(

@@ -40,7 +40,7 @@ class Patn(base.TrainableModel):
     @staticmethod
     def size_of(model) -> str:
         """Its size in words."""
-        return f"width {model.width} with {model.blocks} transfer blocks"
+        return f"width {model.width} with {base.counted(model.blocks, 'transfer block')}"
 
     def init(self, key):
         generator_key, discriminator_key = jax.random.split(key)

@@ -39,7 +39,8 @@ class Scrn(base.TrainableModel):
         self.generator, self.discriminator = SCRN(model), Discriminator(model.discriminator_width, compute)
         self.judges = objective.Judges.of(self.discriminator, features, compute)
         self.weights = losses.term_weights(loss)
-        self.summary = f"an SCRN generator of width {model.width} with {model.blocks} Coarse Blocks"
+        blocks = base.counted(model.blocks, "Coarse Block")
+        self.summary = f"an SCRN generator of width {model.width} with {blocks}"
         self.fills_background = model.background == "kept"
         if parsing_steps:
             self.first_stage = base.Stage(parsing_steps, PARSING_BLOCK, (PARSING_TERM,))
