@@ -2,7 +2,7 @@
 
     python -m scrn_jax.main --config configs/deepfashion.py:full --config.data.dir=DEEPFASHION --workdir runs/full
 
-Variants: `full` (the paper), `best` (what makes better pictures than the paper's letter, docs/pictures.md), `3cb`
+Variants: `full` (the paper), `best` (what makes better pictures than the model as printed, docs/pictures.md), `3cb`
 (three Coarse Blocks), `no_refine_area`, `no_face` (without Eq. 10), `512` (the paper's model at 512x352, for the images
 of `img_highres`; its memory: docs/scaling.md), and `tiny` (`best`, narrow, at 64x44: it learns on any small folder of
 photos in minutes).

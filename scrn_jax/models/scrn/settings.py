@@ -11,7 +11,7 @@ from scrn_jax.models import losses, sections
 # Beyond these no model of this kind is meant; a file that says more would have its reader build for hours.
 MAX_BLOCKS, MAX_WIDTH, MAX_MULTIPLE, MAX_LEVELS = 64, 512, 64, 8
 
-# What we found better than the paper's letter, as config.model has it; docs/pictures.md has the figures of each.
+# What we found better than the paper's model as printed, in config.model; docs/pictures.md has the figures of each.
 BETTER_PICTURES: Mapping[str, Any] = types.MappingProxyType({
     "upsampling": "nearest", "parsing_detail": True, "parsing_hints": True, "parsing_alone": True, "paint": "blended",
     "style_norm": "region", "style_bounded": False,
@@ -46,7 +46,7 @@ class Model:
       style_multiples: the same of the style encoder (the paper: five, to a grid of 8x6).
       discriminator_width: its base width, see `models.discriminator`.
 
-    The defaults are the paper's letter; docs/pictures.md says what each of the following gains:
+    The defaults are the paper's model as printed; docs/pictures.md says what each of the following gains:
       upsampling: `transposed` or `nearest`, see `models.upsampling.UpResBlock`.
       parsing_detail: `coarse.DetailedParsingBlock` in place of `ParsingBlock`.
       parsing_hints: the parsing block also sees the source's regions as the body's parts carry them to the target pose,
