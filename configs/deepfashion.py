@@ -33,7 +33,7 @@ def get_config(variant: str = "full") -> ConfigDict:
     config.data = sources.section(name="folder", dir="data/deepfashion")
     config.model.update({"width": 64, "blocks": 6, "refine_area": True, "discriminator_width": 32})
     # VGG19's weights are on no package index. `auto` looks in the cache folder, `download` fetches torchvision's file
-    # and checks it, and a path names what python -m scrn_jax.models.pretrained.convert wrote.
+    # and checks it, and a path names what python -m scrn_jax.convert wrote.
     config.features.update({"correspondence": "vgg19", "correspondence_source": "auto"})
     config.loss.update({"cor": 300.0, "l1": 5.0, "adv": 2.0, "per": 3.0, "par": 1.0, "face": 1.0})
     config.optim.update({"learning_rate": 1e-3, "discriminator_ratio": 0.1, "b1": 0.9, "b2": 0.999, "clip": 0.0})

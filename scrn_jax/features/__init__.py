@@ -1,1 +1,1 @@
-"""The old place of `scrn_jax.models.pretrained`, for one release: its command `python -m scrn_jax.features.convert`."""
+"""What was scrn_jax.models.pretrained once, for one release: its command `python -m scrn_jax.features.convert`."""

@@ -96,8 +96,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
             return arrays
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError, RuntimeError) as error:
         raise UserError(
-            f"{path}: not a readable .npz of arrays ({error}); write it anew with "
-            "python -m scrn_jax.models.pretrained.convert"
+            f"{path}: not a readable .npz of arrays ({error}); write it anew with python -m scrn_jax.convert"
         ) from error
 
 

@@ -11,7 +11,7 @@ import torch
 from scrn_jax.errors import UserError
 from scrn_jax.metrics import fid
 from scrn_jax.metrics.fid import Gaussian, Moments
-from scrn_jax.models.pretrained import convert, weights
+from scrn_jax.models.pretrained import torch_files, weights
 from scrn_jax.models.pretrained.inception import Inception
 
 RNG = np.random.default_rng(0)
@@ -53,7 +53,7 @@ def _reference(pypi_fid, monkeypatch):
 def test_features_equal_pytorch_fids(pypi_fid, monkeypatch, pictures, as_torch, tmp_path):
     reference = _reference(pypi_fid, monkeypatch)
     torch.save(pypi_fid.inception.fid_inception_v3().state_dict(), tmp_path / "pt_inception.pth")
-    convert.convert(tmp_path / "pt_inception.pth", tmp_path / "inception.npz", "inception")
+    torch_files.convert(tmp_path / "pt_inception.pth", tmp_path / "inception.npz", "inception")
     params = weights.load("inception", tmp_path / "inception.npz")
     with torch.no_grad():
         theirs = reference(as_torch(pictures[0][:2]))[0].numpy().reshape(2, 2048)

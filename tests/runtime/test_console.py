@@ -19,7 +19,7 @@ COMMANDS = {
     "scrn_jax.main": ("--workdir", "--generated", "--masks", "--num_processes", "--profile_steps"),
     "input_pipeline.check": ("--data_dir", "--page", "--merge", "--samples"),
     "input_pipeline.prepare": ("--source", "--output", "--[no]skip_broken", "--processes"),
-    "scrn_jax.models.pretrained.convert": ("source", "destination", "--network", "--model"),
+    "scrn_jax.convert": ("source", "destination", "--network", "--model"),
 }
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from scrn_jax.errors import UserError
-from scrn_jax.models.pretrained import convert
+from scrn_jax.models.pretrained import torch_files
 from scrn_jax.models.pretrained.catalogue import Network, PackageFile, from_torch, network
 from scrn_jax.runtime import arrays, files
 from scrn_jax.runtime.files import cache_folder
@@ -59,7 +59,7 @@ def find(
       name: "vgg19", "vgg16", "alexnet", "lpips_alex", "lpips_vgg" or "inception".
       source: "auto" looks into the cache folder, then into an installed package; "download" does so too and then
         downloads PyTorch's file into the cache folder; "random" makes He-initialised weights, the same ones each
-        time; anything else is the path of an .npz (from python -m scrn_jax.models.pretrained.convert) or .safetensors
+        time; anything else is the path of an .npz (from python -m scrn_jax.convert) or .safetensors
         file.
       sha256: hexadecimal digits that the digest of the file at a given path must begin with.
       opener: opens a URL for reading in binary; urllib's by default.
@@ -126,11 +126,11 @@ def _from_download(name: str, known: Network, tried: list[str], opener: Opener) 
         tried.append("a download: none is known")
         return None
     kept = cache_folder() / known.torch_url.rsplit("/", 1)[1]
-    convert.check_torch(known.torch_url)  # half a gigabyte for nothing, else
+    torch_files.check_torch(known.torch_url)  # half a gigabyte for nothing, else
     if not kept.exists():
         download(known.torch_url, kept, opener)
     converted = cache_folder() / f"{name}.npz"
-    convert.convert(kept, converted, name)
+    torch_files.convert(kept, converted, name)
     return _read(name, converted, None)
 
 
@@ -167,7 +167,7 @@ def _read(name: str, path: Path, sha256: str | None) -> Loaded:
     else:
         raise UserError(
             f"{path}: weights are read from .npz and .safetensors only; convert a PyTorch file first:"
-            f" python -m scrn_jax.models.pretrained.convert {path.name} {name}.npz"
+            f" python -m scrn_jax.convert {path.name} {name}.npz"
         )
     return Loaded(_checked(params, network(name), path), str(path), digest)
 
@@ -205,7 +205,7 @@ def _missing(name: str, known: Network, tried: list[str], key: str) -> str:
     if known.torch_url:
         file = known.torch_url.rsplit("/", 1)[1]
         mends.append(
-            f"download {known.torch_url} and run python -m scrn_jax.models.pretrained.convert {file}"
+            f"download {known.torch_url} and run python -m scrn_jax.convert {file}"
             f" {cache_folder() / name}.npz (it needs the extra 'convert')"
         )
         mends.append(f"set {key} to 'download', which does both")

@@ -6,11 +6,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from scrn_jax import convert
 from scrn_jax.inference import PoseTransfer
 from scrn_jax.models import base
 from scrn_jax.person import heatmaps
 from scrn_jax.settings import from_config
-from scrn_jax.training import published
 
 HEIGHT, WIDTH, CHANNELS, BLOCKS, STYLE, HIDDEN = 32, 36, 4, 2, 16, 8
 # Which class of the released maps each of our regions is: background, hair, upper clothes twice, pants, face, arm, leg.
@@ -148,7 +148,7 @@ def folder(network, tmp_path_factory):
         "name": "adgan", "width": CHANNELS, "blocks": BLOCKS, "style": STYLE, "hidden": HIDDEN, "published": True
     }  # fmt: skip
     settings = from_config({"data": {"name": "none"}, "size": (HEIGHT, WIDTH), "model": model})
-    published.convert(settings, path / "800_net_netG.pth", path / "model")
+    convert.generator(settings, path / "800_net_netG.pth", path / "model")
     return path / "model"
 
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
+from scrn_jax import convert
 from scrn_jax.inference import PoseTransfer
 from scrn_jax.models import base
 from scrn_jax.person import heatmaps
 from scrn_jax.settings import from_config
-from scrn_jax.training import published
 
 HEIGHT, WIDTH, BLOCKS, CHANNELS = 32, 36, 2, 4
 
@@ -85,7 +85,7 @@ def folder(network, tmp_path_factory):
         "data": {"name": "none"}, "size": (HEIGHT, WIDTH),
         "model": {"name": "patn", "width": CHANNELS, "blocks": BLOCKS, "published": True},
     })  # fmt: skip
-    published.convert(settings, path / "latest_net_netG.pth", path / "model")
+    convert.generator(settings, path / "latest_net_netG.pth", path / "model")
     return path / "model"
 
 

@@ -6,12 +6,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from scrn_jax import convert
 from scrn_jax.inference import PoseTransfer
 from scrn_jax.models import base
 from scrn_jax.models.pise import generator
 from scrn_jax.person import heatmaps
 from scrn_jax.settings import from_config
-from scrn_jax.training import published
 
 HEIGHT, WIDTH, BAR, CHANNELS, PARSING = 48, 32, 8, 4, 2
 # Which class of the released maps each of our regions is: background, hair, upper clothes twice, lower part, face, skin
@@ -179,7 +179,7 @@ def folder(network, tmp_path_factory):
     torch.save(network.state_dict(), path / "latest_net_G.pth")
     model = {"name": "pise", "width": CHANNELS, "parsing_width": PARSING, "published": True}
     settings = from_config({"data": {"name": "none"}, "size": (HEIGHT, WIDTH), "model": model})
-    published.convert(settings, path / "latest_net_G.pth", path / "model")
+    convert.generator(settings, path / "latest_net_G.pth", path / "model")
     return path / "model"
 
 

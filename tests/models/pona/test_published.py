@@ -4,11 +4,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from scrn_jax import convert
 from scrn_jax.inference import PoseTransfer
 from scrn_jax.models import base
 from scrn_jax.person import heatmaps
 from scrn_jax.settings import from_config
-from scrn_jax.training import published
 
 HEIGHT, WIDTH, BLOCKS, CHANNELS = 32, 36, 2, 4
 
@@ -104,7 +104,7 @@ def test_the_folder_paints_what_the_published_network_paints(tmp_path, person_ba
         "data": {"name": "none"}, "size": (HEIGHT, WIDTH),
         "model": {"name": "pona", "width": CHANNELS, "blocks": BLOCKS, "published": True},
     })  # fmt: skip
-    published.convert(settings, tmp_path / "test1_net_netG.pth", tmp_path / "model")
+    convert.generator(settings, tmp_path / "test1_net_netG.pth", tmp_path / "model")
     batch = person_batch(HEIGHT, WIDTH)
     poses = [batch[f"{side}_pose"].round() for side in ("source", "target")]
     maps = np.concatenate([heatmaps.pixels(pose, HEIGHT, WIDTH) for pose in poses], -1)

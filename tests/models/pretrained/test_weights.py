@@ -11,7 +11,7 @@ import pytest
 from scrn_jax import settings
 from scrn_jax.errors import UserError
 from scrn_jax.models import base
-from scrn_jax.models.pretrained import convert, weights
+from scrn_jax.models.pretrained import torch_files, weights
 
 
 def _save(path, params) -> None:
@@ -30,7 +30,7 @@ def test_missing_weights_list_what_was_tried_and_what_to_do(empty_cache):
     message = str(caught.value)
     assert f"{empty_cache}/vgg19.npz: absent" in message
     assert "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth" in message
-    assert "python -m scrn_jax.models.pretrained.convert vgg19-dcbb9e9d.pth" in message
+    assert "python -m scrn_jax.convert vgg19-dcbb9e9d.pth" in message
 
 
 def test_missing_weights_of_a_model_name_the_key_to_set(empty_cache):
@@ -91,7 +91,7 @@ def test_a_path_with_another_digest_is_refused(tmp_path):
     ("file", "message"),
     [
         ("none.npz", "no such weights file for vgg19"),
-        ("x.pth", r"convert.*python -m scrn_jax\.models\.pretrained\.convert x\.pth"),
+        ("x.pth", r"convert.*python -m scrn_jax\.convert x\.pth"),
     ],
 )
 def test_a_path_that_cannot_be_weights_says_why(file, message, tmp_path):
@@ -118,7 +118,7 @@ def test_a_download_with_a_wrong_digest_leaves_nothing(empty_cache):
 
 
 def test_without_pytorch_nothing_is_downloaded(empty_cache, monkeypatch):
-    monkeypatch.setattr(convert.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(torch_files.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"vgg19-dcbb9e9d\.pth: reading it needs PyTorch: pip install"):
         weights.find("vgg19", "download", opener=lambda url: pytest.fail("it was asked for"))
 

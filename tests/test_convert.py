@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 import torch
 
+from scrn_jax import convert
 from scrn_jax.errors import UserError
 from scrn_jax.inference import model_folder
 from scrn_jax.models import base
 from scrn_jax.models import published as tables
-from scrn_jax.models.pretrained import convert
 from scrn_jax.runtime import arrays, devices
 from scrn_jax.settings import from_config
-from scrn_jax.training import checkpoints, published
+from scrn_jax.training import checkpoints
 
-METHODS_CONFIG = Path(__file__).parents[2] / "configs" / "methods.py"
+METHODS_CONFIG = Path(__file__).parents[1] / "configs" / "methods.py"
 KERNEL = "model.att.0.conv_block_stream1.6.weight"  # a square one: its shape tells nothing of its order
 
 
@@ -51,7 +51,7 @@ def refused(tensors, tmp_path):
         kept = {name: tensor for name, tensor in (tensors | changes).items() if tensor is not None}
         torch.save(kept, tmp_path / "weights.pth")
         with pytest.raises(UserError, match=match):
-            published.convert(_settings(**model), tmp_path / "weights.pth", tmp_path / "model")
+            convert.generator(_settings(**model), tmp_path / "weights.pth", tmp_path / "model")
         assert [path.name for path in tmp_path.iterdir()] == ["weights.pth"]
 
     return check
@@ -97,7 +97,7 @@ def test_an_output_that_exists_is_left_alone(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine.txt").touch()
     with pytest.raises(UserError, match="exists already"):
-        published.convert(_settings(), tmp_path / "weights.pth", tmp_path / "model")
+        convert.generator(_settings(), tmp_path / "weights.pth", tmp_path / "model")
 
 
 def test_the_command_says_that_there_is_no_file(tmp_path, capsys):
@@ -109,7 +109,7 @@ def test_the_command_says_that_there_is_no_file(tmp_path, capsys):
 def folder(tensors, tmp_path_factory):
     path = tmp_path_factory.mktemp("published")
     torch.save({f"module.{name}": tensor for name, tensor in tensors.items()}, path / "weights.pth")
-    published.convert(_settings(), path / "weights.pth", path / "model")
+    convert.generator(_settings(), path / "weights.pth", path / "model")
     return path / "model"
 
 
@@ -137,6 +137,6 @@ def test_a_config_that_knows_nothing_of_it_is_told_so(folder):
 def test_what_is_converted_is_the_model_of_the_shipped_config(method):
     config = runpy.run_path(str(METHODS_CONFIG))["get_config"](method)
     config.model.published = True
-    shipped, ours = from_config(config), published.settings(method)
+    shipped, ours = from_config(config), convert.settings(method)
     for section in ("size", "data", "model", "loss", "features", "adversarial"):
         assert getattr(ours, section) == getattr(shipped, section)

@@ -1,16 +1,6 @@
-"""Converts PyTorch weight files without running what is pickled in them: frozen networks into .npz, and the generators
-that the authors of other methods published into the folder of an exported model.
+"""PyTorch's weight files, read without running what is pickled in them: those of frozen networks become .npz."""
 
-    python -m scrn_jax.models.pretrained.convert vgg19-dcbb9e9d.pth out.npz
-    python -m scrn_jax.models.pretrained.convert --model patn latest_net_netG.pth models/patn
-
-It needs PyTorch, the extra 'convert'. A frozen network is told from the file's name, or by --network; docs/methods/ has
-what is known of each --model.
-"""
-
-import argparse
 import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -71,37 +61,3 @@ def check_torch(where: str) -> None:
     """Raises UserError naming PyTorch's file `where` when PyTorch is not installed."""
     if importlib.util.find_spec("torch") is None:
         raise UserError(f"{where}: reading it needs PyTorch: pip install 'scrn-jax[convert]'")
-
-
-def _convert_generator(method: str, source: Path, destination: Path) -> None:
-    """What reads and writes folders of models stands above the models, and is called from this command only."""
-    from scrn_jax.training import published
-
-    published.convert(published.settings(method), source, destination)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    from scrn_jax.models.published import METHODS  # knows the models, which those who read weights need not
-
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", type=Path, help="PyTorch's .pth file")
-    parser.add_argument("destination", type=Path, help="the .npz to write, or with --model the new folder")
-    kind = parser.add_mutually_exclusive_group()
-    kind.add_argument("--network", choices=list(networks()), help="told from the file's name by default")
-    kind.add_argument("--model", choices=METHODS, help="the method whose authors published the generator")
-    options = parser.parse_args(arguments)
-    try:
-        if options.model:
-            _convert_generator(options.model, options.source, options.destination)
-        else:
-            convert(options.source, options.destination, options.network or network_of(options.source))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"wrote {options.destination}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from scrn_jax import convert
 from scrn_jax.errors import UserError
-from scrn_jax.models.pretrained import convert, vgg, weights
+from scrn_jax.models.pretrained import torch_files, vgg, weights
 from scrn_jax.runtime import arrays
 
 
@@ -47,16 +48,16 @@ def test_a_malicious_file_is_refused_and_does_not_run(tmp_path):
 
     torch.save({"features.0.weight": Malicious()}, tmp_path / "alexnet.pth")
     with pytest.raises(UserError, match=r"alexnet\.pth: PyTorch cannot read it as plain weights"):
-        convert.convert(tmp_path / "alexnet.pth", tmp_path / "out.npz", "alexnet")
+        torch_files.convert(tmp_path / "alexnet.pth", tmp_path / "out.npz", "alexnet")
     assert not (tmp_path / "made").exists() and not (tmp_path / "out.npz").exists()
 
 
 def test_a_file_of_another_network_names_the_missing_tensor(tmp_path):
     torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "x.pth")
     with pytest.raises(UserError, match=r"holds no tensor features\.0\.bias, so it is not a vgg16"):
-        convert.convert(tmp_path / "x.pth", tmp_path / "out.npz", "vgg16")
+        torch_files.convert(tmp_path / "x.pth", tmp_path / "out.npz", "vgg16")
 
 
 def test_a_name_that_tells_no_network_asks_for_it(tmp_path):
     with pytest.raises(UserError, match="say it with --network"):
-        convert.network_of(tmp_path / "model.pth")
+        torch_files.network_of(tmp_path / "model.pth")
