@@ -34,6 +34,14 @@ def host_name(authority: str) -> str | None:
         return None
 
 
+def _authority(origin: str) -> str | None:
+    """What of an Origin header names a server, in lower case; None when it is no address."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
+
+
 def is_loopback(host: str) -> bool:
     """Whether an address or name to listen on can be reached from this machine only."""
     try:
@@ -73,7 +81,7 @@ class Guard:
             return "this server does not answer to that name; open it as http://127.0.0.1, or name it with --hosts"
         for origin in headers.get("origin", []):
             # Another port of this machine is another page, which may be anybody's.
-            if urlsplit(origin).netloc.lower() != hosts[0].lower():
+            if _authority(origin) != hosts[0].lower():
                 return "the request comes from another page; open this one anew"
         if headers.get("sec-fetch-site", ["same-origin"])[0] == "cross-site" and scope["method"] != "GET":
             return "the request comes from another page; open this one anew"

@@ -43,6 +43,7 @@ def test_a_name_that_was_allowed_is_answered(served, page_transfer):
         {"origin": "https://evil.example"},
         {"origin": "null"},
         {"origin": "http://127.0.0.1:1"},
+        {"origin": "http://[::1"},
         {"sec-fetch-site": "cross-site"},
     ],
 )
