@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from scrn_jax.errors import UserError
+from scrn_jax.errors import UserError, first_line
 from scrn_jax.inference import poses, video, web_requests
 from scrn_jax.inference.guard import Guard, is_loopback
 from scrn_jax.inference.photo import PhotoTransfer, encode_png
@@ -92,6 +92,9 @@ class Service:
         except UserError as error:
             self.problem = str(error)
             log.error("the page cannot be used: %s", error)
+        except Exception as error:  # whatever an estimator or a model of somebody's own raises
+            self.problem = f"the page cannot be used ({first_line(error)}); see the server's log"
+            log.exception("the page cannot be used")
         self.ready = True
         log.info("ready after %.1f s", time.monotonic() - started)
         if self.problem is None:

@@ -185,16 +185,26 @@ def test_the_server_is_ready_once_it_can_paint_and_warms_the_rest_behind(page_tr
     assert Warm.calls == ["estimate", "paint 1", "paint 1 in style", f"paint {LARGE}", f"paint {LARGE} in style"]
 
 
-def test_a_server_that_cannot_work_says_so_on_the_page(page_transfer, page_url):
+@pytest.mark.parametrize(
+    "raised, said",
+    [
+        (UserError("the extra `photo` is missing; install it"), "the extra `photo` is missing; install it"),
+        (RuntimeError("no memory\nat 0x0"), "the page cannot be used (no memory); see the server's log"),
+    ],
+)
+def test_a_server_that_cannot_work_says_so_on_the_page_and_in_its_log(page_transfer, page_url, caplog, raised, said):
     class Broken:
         size = page_transfer.size
 
         def estimate(self, _):
-            raise UserError("the extra `photo` is missing; install it")
+            raise raised
 
     with TestClient(web.make_app(Broken()), base_url=page_url) as client:
         for _ in range(4000):
             if (answer := client.get("/api/ready").json())["ready"]:
                 break
             time.sleep(0.05)
-        assert answer == {"ready": True, "error": "the extra `photo` is missing; install it"}
+        assert answer == {"ready": True, "error": said}
+    [record] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "the page cannot be used" in record.message
+    assert bool(record.exc_info) == (type(raised) is not UserError)
