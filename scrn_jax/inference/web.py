@@ -216,7 +216,7 @@ async def _model(service: Service, _: Request) -> Response:
         "regions": [{"name": n, "colour": c} for n, c in zip(regions_lib.NAMES, colours, strict=True)],
         "gallery": [{"name": name, "joints": poses.named(name).tolist()} for name in poses.names()],
         "films": poses.film_names(),
-        "formats": [suffix[1:] for suffix in video.FORMATS],
+        "formats": [suffix[1:] for suffix in web_requests.film_formats()],
         "photo_bytes": service.limits.photo_bytes,
     })  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -140,10 +141,21 @@ def poses_of(given: Given) -> list[np.ndarray] | None:
     return list(poses.from_content(given["file"], "the pose file")[:_KEY_POSES]) if "file" in given else None
 
 
+def film_formats() -> list[str]:
+    """Those of `video.FORMATS` that can be written here."""
+    found = []
+    for suffix in video.FORMATS:
+        with contextlib.suppress(UserError):
+            video.check(suffix, video.FPS, "the film")
+            found.append(suffix)
+    return found
+
+
 def film_of(given: Given, onto: np.ndarray, size: Size, limits: Limits) -> tuple[np.ndarray, str, int]:
     """The target poses (frames, 18, 2) of a film for the person with joints `onto`, its suffix, pictures a second.
 
-    Raises UserError for an unknown film or format, for no poses, and for more frames than the limit.
+    Raises UserError for an unknown film, a format or pace that cannot be written, for no poses, and for more frames
+    than the limit.
     """
     frames, suffix, fps = given.get("frames", video.FRAMES), f".{given.get('format')}", given.get("fps", video.FPS)
     if type(frames) is not int or not 2 <= frames <= limits.frames:
@@ -152,6 +164,7 @@ def film_of(given: Given, onto: np.ndarray, size: Size, limits: Limits) -> tuple
         raise UserError(f"format: {suffix[1:]!r}; choose one of {', '.join(name[1:] for name in video.FORMATS)}")
     if type(fps) is not int:
         raise UserError(f"fps: {fps!r}; give a whole number")
+    video.check(suffix, fps, "the film")
     if isinstance(name := given.get("film"), str):
         if name not in poses.film_names():
             raise UserError(f"film: {name!r}; choose one of {', '.join(poses.film_names())}")

@@ -3,11 +3,13 @@
 import asyncio
 import base64
 import json
+import sys
 import threading
 import time
 
 import numpy as np
 import pytest
+from PIL import features
 
 from scrn_jax.inference import guard, web
 from scrn_jax.inference.photo import encode_png
@@ -17,6 +19,15 @@ def _error(answer, status) -> str:
     assert answer.status_code == status, answer.text
     assert list(answer.json()) == ["error"] and "\n" not in answer.json()["error"]
     return answer.json()["error"]
+
+
+@pytest.fixture
+def unpainted(client, monkeypatch):
+    """Nothing may be painted while it lasts."""
+    painted = []
+    monkeypatch.setattr(client.app.state.service, "paint", lambda *given: painted.append(given))
+    yield
+    assert not painted
 
 
 @pytest.mark.parametrize(
@@ -134,15 +145,27 @@ def test_a_bad_request_for_a_picture_is_said_in_one_line(client, packed, changes
         ({"frames": 97}, "frames: 97"),
         ({"frames": True}, "frames: True"),
         ({"fps": 0}, "0 pictures a second"),
+        ({"fps": 999}, "999 pictures a second"),
         ({"fps": "x"}, "fps: 'x'"),
         ({"format": "exe"}, "format: 'exe'"),
         ({"film": None, "poses": []}, "list of 2 to 64 poses"),
         ({"film": None, "poses": [[], []]}, "pose 0"),
     ],
 )  # fmt: skip
-def test_a_bad_request_for_a_film_is_said_in_one_line(client, packed, changes, message):
+def test_a_bad_request_for_a_film_is_said_in_one_line_before_anything_is_painted(
+    client, packed, unpainted, changes, message
+):
     asked = {**packed, "film": "walk", "frames": 4, "format": "gif", **changes}
     assert message in _error(client.post("/api/film", json=asked), 400)
+
+
+def test_a_format_that_cannot_be_written_here_is_neither_offered_nor_begun(client, packed, unpainted, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    monkeypatch.setattr(features, "check", lambda name: name != "avif")
+    assert client.get("/api/model").json()["formats"] == ["gif", "webp", "png"]
+    for form, message in (("mp4", "MP4 needs the extra `video`"), ("avif", "without AVIF here")):
+        asked = {**packed, "film": "walk", "frames": 4, "format": form}
+        assert message in _error(client.post("/api/film", json=asked), 400)
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"3", b"[" * 100000, b"\xff"])

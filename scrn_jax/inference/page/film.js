@@ -15,7 +15,7 @@ export class Film {
     const { films, formats } = page.model;
     $("film-name").replaceChildren(...films.map((name) => new Option(name.replaceAll("-", " "), name)), new Option(OWN, OWN));
     $("film-format").replaceChildren(...formats.map((name) => new Option(name.toUpperCase(), name)));
-    $("film-format").value = "webp";
+    if (formats.includes("webp")) $("film-format").value = "webp";
     $("film-name").onchange = () => this.showKeys();
     $("add-key").onclick = () => { this.keys.push(structuredClone(page.target)); this.showKeys(); };
     $("clear-keys").onclick = () => { this.keys = []; this.showKeys(); };
