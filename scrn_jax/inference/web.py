@@ -99,17 +99,14 @@ class Service:
         log.info("ready after %.1f s", time.monotonic() - started)
         if self.problem is None:
             style = {"image": parts[0], "parsing": parts[1], "joints": parts[2], "share": np.zeros(8, np.float32)}
-            for pictures, worn in ((1, style), (2, None), (2, style)):
+            for pictures, worn in ((1, style), (LARGE, None), (LARGE, style)):
                 targets = np.repeat(person.joints_Jx2[None], pictures, 0)
                 with contextlib.suppress(RuntimeError):  # it is being closed
                     self._behind.submit(self.paint, parts, targets, worn)
 
     def paint(self, person: tuple[np.ndarray, ...], targets: np.ndarray, style, large=None) -> np.ndarray:
-        """`PhotoTransfer.paint` by the programs that `warm_up` compiles: for one picture, and for whole batches."""
-        count, batch = len(targets), LARGE
-        wanted = 1 if count == 1 else -(-count // batch) * batch
-        padded = targets[np.minimum(np.arange(wanted), count - 1)]
-        return self.transfer.paint(*person, padded, style, large)[:count]
+        """`PhotoTransfer.paint`, which has two programs for any number of pictures: `warm_up` compiles both."""
+        return self.transfer.paint(*person, targets, style, large)
 
     def close(self) -> None:
         """Give the threads back."""

@@ -102,6 +102,25 @@ def test_a_film_has_the_pictures_that_were_asked_for(client, packed, form, magic
     assert Image.open(io.BytesIO(answer.content)).n_frames == 4
 
 
+def test_films_of_any_length_are_painted_unpadded_by_the_two_programs_that_are_warmed(
+    client, packed, page_transfer, monkeypatch
+):
+    asked, paint = [], page_transfer.paint
+    monkeypatch.setattr(page_transfer, "paint", lambda *given: asked.append(len(given[3])) or paint(*given))
+    client.post("/api/paint", json={**packed, "target": packed["joints"]})
+
+    def make(frames):
+        wanted = {**packed, "film": "walk", "frames": frames, "format": "png"}
+        assert client.post("/api/film", json=wanted).status_code == 200
+
+    make(LARGE)
+    programs = page_transfer._transfer._paint._cache_size()
+    for frames in (2, 5, LARGE + 3):
+        make(frames)
+    assert sum(asked) == 1 + LARGE + 2 + 5 + LARGE + 3
+    assert page_transfer._transfer._paint._cache_size() == programs
+
+
 def test_a_film_of_own_poses_passes_through_them(client, packed, page_transfer):
     keys = [
         poses.retarget(poses.named(name), np.array(packed["joints"]), page_transfer.size).tolist()
