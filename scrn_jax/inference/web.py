@@ -8,9 +8,10 @@ import asyncio
 import contextlib
 import logging
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from importlib import resources
 from typing import Any
 
@@ -57,24 +58,32 @@ class Service:
         self.transfer, self.limits = transfer, limits
         self.ready, self.problem = False, None
         self._worker, self._behind = ThreadPoolExecutor(1, "paint"), ThreadPoolExecutor(1, "warm")
-        self._waiting = 0
+        self._places, self._closed = threading.Semaphore(limits.waiting), threading.Event()
 
-    async def do(self, function: Callable, *arguments) -> Any:
-        """The function's result. Raises Refused when too many wait or it takes too long, UserError as it does."""
-        if self._waiting >= self.limits.waiting:
+    async def do(self, request: Request, function: Callable[[threading.Event], Any], mend: str = "try again") -> Any:
+        """The function's result. It is given an event that is set once nobody waits for it any more.
+
+        Raises Refused when too many wait or it takes too long, saying how to `mend` that, ClientDisconnect when the
+        client hangs up, and UserError as the function does.
+        """
+        if not self._places.acquire(blocking=False):
             raise Refused(503, "too many requests are waiting; try again in a moment")
-        self._waiting += 1
-        future = asyncio.get_running_loop().run_in_executor(self._worker, function, *arguments)
-        future.add_done_callback(self._done)
+        stop = threading.Event()
+        job = self._worker.submit(function, stop)
+        job.add_done_callback(lambda _: self._places.release())
+        answer, gone = asyncio.wrap_future(job), asyncio.ensure_future(_hung_up(request))
         try:
-            return await asyncio.wait_for(asyncio.shield(future), self.limits.answer_seconds)
-        except TimeoutError:
-            raise Refused(504, f"took longer than {self.limits.answer_seconds:g} seconds; try again") from None
-
-    def _done(self, future: asyncio.Future) -> None:
-        self._waiting -= 1
-        if not future.cancelled():
-            future.exception()  # looked at, so that nobody complains of one that came too late
+            seconds = self.limits.answer_seconds
+            await asyncio.wait((answer, gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                return answer.result()
+            if gone.done():
+                raise ClientDisconnect
+            raise Refused(504, f"took longer than {seconds:g} seconds; {mend}")
+        finally:
+            stop.set()
+            answer.cancel()  # and the job, if it still waits
+            gone.cancel()
 
     def warm_up(self) -> None:
         """Begin, in the background, to compile and load all that a visitor will use, on the example's picture.
@@ -88,7 +97,7 @@ class Service:
         try:
             person = self.transfer.estimate(page_file("example.jpg"))
             parts = person.image, person.regions_HxW, person.joints_Jx2
-            self.paint(parts, person.joints_Jx2[None], None, person.large)
+            self.paint(parts, person.joints_Jx2[None], None, person.large, self._closed)
         except UserError as error:
             self.problem = str(error)
             log.error("the page cannot be used: %s", error)
@@ -102,16 +111,33 @@ class Service:
             for pictures, worn in ((1, style), (LARGE, None), (LARGE, style)):
                 targets = np.repeat(person.joints_Jx2[None], pictures, 0)
                 with contextlib.suppress(RuntimeError):  # it is being closed
-                    self._behind.submit(self.paint, parts, targets, worn)
+                    self._behind.submit(self.paint, parts, targets, worn, None, self._closed)
 
-    def paint(self, person: tuple[np.ndarray, ...], targets: np.ndarray, style, large=None) -> np.ndarray:
-        """`PhotoTransfer.paint`, which has two programs for any number of pictures: `warm_up` compiles both."""
-        return self.transfer.paint(*person, targets, style, large)
+    def paint(
+        self, person: tuple[np.ndarray, ...], targets: np.ndarray, style, large, stop: threading.Event
+    ) -> np.ndarray:
+        """`PhotoTransfer.paint` by a few pictures at a time, given up with a CancelledError once `stop` is set.
+
+        It has two programs for any number of pictures: `warm_up` compiles both.
+        """
+        painted = []
+        for at in range(0, len(targets), LARGE):
+            painted.append(self.transfer.paint(*person, targets[at : at + LARGE], style, large))
+            if stop.is_set():
+                raise CancelledError
+        return np.concatenate(painted)
 
     def close(self) -> None:
         """Give the threads back."""
+        self._closed.set()
         for threads in (self._worker, self._behind):
             threads.shutdown(wait=False, cancel_futures=True)
+
+
+async def _hung_up(request: Request) -> None:
+    """Comes back when the client of a request that has been read is gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def page_file(name: str) -> bytes:
@@ -226,7 +252,7 @@ async def _person(service: Service, request: Request) -> Response:
     """A photo's bytes to the person in the model's frame, `room` times as large as the person needs."""
     room = web_requests.room_of(request)
     data = await web_requests.read_photo(request, service.limits)
-    found = await service.do(lambda: service.transfer.estimate(data).with_room(room))
+    found = await service.do(request, lambda _: service.transfer.estimate(data).with_room(room))
     return JSONResponse({
         "image": text_of(found.image), "large": text_of(found.large), "regions": text_of(found.regions_HxW),
         "joints": found.joints_Jx2.tolist(), "notes": found.notes,
@@ -255,7 +281,7 @@ async def _paint(service: Service, request: Request) -> Response:
     person, style = web_requests.person_of(given, size), web_requests.style_of(given, size, times)
     large = web_requests.large_of(given, size, times)
     target = web_requests.joints_of(given.get("target"), "target")
-    picture = await service.do(lambda: service.paint(person, target[None], style, large)[0])
+    picture = await service.do(request, lambda stop: service.paint(person, target[None], style, large, stop)[0])
     return Response(encode_png(picture), media_type="image/png")
 
 
@@ -279,7 +305,8 @@ async def _film(service: Service, request: Request) -> Response:
         style["large"] = _for_film(style["large"], times)
     targets, suffix, fps = web_requests.film_of(given, person[2], size, service.limits)
 
-    def make() -> bytes:
-        return video.encode(service.paint(person, targets, style, large), suffix, fps)
+    def make(stop: threading.Event) -> bytes:
+        return video.encode(service.paint(person, targets, style, large, stop), suffix, fps)
 
-    return Response(await service.do(make), media_type=FILM_TYPES[suffix])
+    made = await service.do(request, make, "take fewer pictures")
+    return Response(made, media_type=FILM_TYPES[suffix])

@@ -13,6 +13,7 @@ from PIL import features
 
 from scrn_jax.inference import guard, web
 from scrn_jax.inference.photo import encode_png
+from scrn_jax.inference.transfer import LARGE
 
 
 def _error(answer, status) -> str:
@@ -198,26 +199,84 @@ def test_an_answer_that_takes_too_long_is_given_up_and_a_queue_that_is_full_is_s
         assert answer.status_code == 200
 
 
-def test_an_upload_that_never_ends_is_given_up(page_transfer):
-    """By hand, as ASGI: a client that sends a byte and then nothing."""
-    app = web.make_app(page_transfer, warm=False, limits=web.Limits(receive_seconds=0.1))
-    sent = []
+def _asked_by_hand(app, path, then, **message) -> list[dict]:
+    """What an ASGI application sends to a client that sends one message, and whose next one `then` awaits."""
+    sent, given = [], [{"type": "http.request", **message}]
 
     async def receive():
-        if not sent and not receive.asked:
-            receive.asked = True
-            return {"type": "http.request", "body": b"x", "more_body": True}
-        await asyncio.sleep(30)
-
-    receive.asked = False
+        return given.pop() if given else await then()
 
     async def send(message):
         sent.append(message)
 
     scope = {
-        "type": "http", "method": "POST", "path": "/api/person", "raw_path": b"/api/person", "query_string": b"",
+        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
         "headers": [(b"host", b"127.0.0.1")], "http_version": "1.1", "scheme": "http", "root_path": "",
         "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1),
     }  # fmt: skip
     asyncio.run(app(scope, receive, send))
-    assert sent[0]["status"] == 408 and b"took longer than 0.1 seconds" in sent[1]["body"]
+    return sent
+
+
+async def _silence():
+    await asyncio.sleep(30)
+
+
+def test_an_upload_that_never_ends_is_given_up(page_transfer):
+    app = web.make_app(page_transfer, warm=False, limits=web.Limits(receive_seconds=0.1))
+    start, body = _asked_by_hand(app, "/api/person", _silence, body=b"x", more_body=True)
+    assert start["status"] == 408 and b"took longer than 0.1 seconds" in body["body"]
+
+
+class _Held:
+    """Paints nothing, and not before it is let go; `painted` are the numbers of pictures that it was asked for."""
+
+    def __init__(self, transfer):
+        self.size, self.times = transfer.size, transfer.times
+        self.painted, self.let_go = [], threading.Event()
+
+    def paint(self, *given):
+        self.painted.append(len(given[3]))
+        self.let_go.wait(20)
+        return np.zeros((len(given[3]), *self.size, 3), np.uint8)
+
+
+@pytest.fixture
+def held(page_transfer):
+    held = _Held(page_transfer)
+    yield held
+    held.let_go.set()
+
+
+def test_a_film_that_takes_too_long_is_not_painted_on(served, held, packed):
+    with served(held, limits=web.Limits(answer_seconds=0.5)) as client:
+        film = client.post("/api/film", json={**packed, "film": "walk", "frames": 96, "format": "gif"})
+        assert _error(film, 504) == "took longer than 0.5 seconds; take fewer pictures"
+        held.let_go.set()
+        for _ in range(200):
+            if client.post("/api/paint", json={**packed, "target": packed["joints"]}).status_code == 200:
+                break
+    assert held.painted[:2] == [LARGE, 1]
+
+
+def test_a_film_whose_visitor_hangs_up_is_not_painted_on(held, packed):
+    app = web.make_app(held, warm=False)
+
+    async def hang_up():
+        while not held.painted:
+            await asyncio.sleep(0.01)
+        return {"type": "http.disconnect"}
+
+    film = {**packed, "film": "walk", "frames": 96, "format": "gif"}
+    _asked_by_hand(app, "/api/film", hang_up, body=json.dumps(film).encode())
+    held.let_go.set()
+    picture = {**packed, "target": packed["joints"]}
+    start, _ = _asked_by_hand(app, "/api/paint", _silence, body=json.dumps(picture).encode())
+    assert start["status"] == 200 and held.painted == [LARGE, 1]
+
+
+def test_a_request_that_is_given_up_before_its_turn_gives_its_place_back(served, held, packed):
+    with served(held, limits=web.Limits(answer_seconds=0.2, waiting=2)) as client:
+        for _ in range(4):
+            _error(client.post("/api/paint", json={**packed, "target": packed["joints"]}), 504)
+        assert held.painted == [1]
