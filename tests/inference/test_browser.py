@@ -36,18 +36,20 @@ from scrn_jax.inference.photo import PhotoTransfer  # noqa: E402
 from scrn_jax.inference.transfer import PoseTransfer  # noqa: E402
 from scrn_jax.person.face import face_box_from_joints  # noqa: E402
 
+BUST = 96  # rows of the photo's upper half, which shows no legs
 PATIENCE = 300  # seconds, on a busy machine that compiles the first picture
 
 
 @pytest.fixture(scope="module")
 def address(model_folder, view):
-    """The page of the tiny model, served; its estimator knows the one photo, and nobody else."""
+    """The page of the tiny model, served; its estimator knows the one photo and its upper half, and nobody else."""
 
     def estimate(photo):
-        if photo.shape != view.image.shape:
+        rows = photo.shape[0]
+        if photo.shape[1:] != view.image.shape[1:] or rows not in (256, BUST):
             raise UserError("nobody is found in the picture")
-        box = face_box_from_joints(view.joints, *view.labels.shape)
-        return Person(view.joints, (view.labels > 0).astype(np.float32), view.labels, box)
+        labels, joints = view.labels[:rows], np.where(view.joints[:, :1] < rows, view.joints, -1)
+        return Person(joints, (labels > 0).astype(np.float32), labels, face_box_from_joints(joints, *labels.shape))
 
     transfer = PhotoTransfer(PoseTransfer.load(model_folder, devices=jax.devices()[:1]), estimate)
     limits = web.Limits(answer_seconds=PATIENCE)
@@ -132,8 +134,11 @@ def page(browser, address, photo_of_view):
 
 @pytest.fixture(scope="module")
 def photo_of_view(view, tmp_path_factory):
-    path = tmp_path_factory.mktemp("photos") / "me.png"
-    Image.fromarray(view.image).save(path)
+    return _photo(tmp_path_factory.mktemp("photos") / "me.png", view.image)
+
+
+def _photo(path, pixels) -> str:
+    Image.fromarray(pixels).save(path)
     return str(path)
 
 
@@ -230,6 +235,21 @@ def test_picture_pose_and_film_are_saved(page, downloads):
     page.get("#save-film").click()
     with Image.open(_downloaded(downloads, "walk.webp")) as film:
         assert film.n_frames == 4
+
+
+def test_of_a_region_that_the_person_does_not_show_nothing_is_taken(page, view, photo_of_view, tmp_path):
+    def regions():
+        return [label.text.split("\n")[0] for label in page.browser.find_elements(By.CSS_SELECTOR, "#sliders label")]
+
+    page.get("#style-file").send_keys(photo_of_view)
+    _until(regions, "sliders")
+    whole = regions()
+    page.after_repaint(lambda: page.get("#sliders label:last-child input").send_keys(Keys.END))
+    page.after_repaint(lambda: page.get("#file").send_keys(_photo(tmp_path / "bust.png", view.image[:BUST])))
+    assert regions() == whole[: len(regions())] != whole
+    page.after_repaint(lambda: page.get("#file").send_keys(photo_of_view))
+    assert regions() == whole and page.get("#sliders label:last-child output").text == "0 %"
+    page.after_repaint(page.get("#drop-style").click)
 
 
 def test_a_bad_photo_is_said_on_the_page_as_on_the_command_line(page, tmp_path):

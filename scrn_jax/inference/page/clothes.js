@@ -40,10 +40,11 @@ export class Clothes {
     return { ...this.other.packed(), large: this.other.large, share: this.shares };
   }
 
-  // A slider for every region that both people show.
+  // A slider for every region that both people show. Of others nothing is taken: nobody could see or undo it.
   show() {
     const theirs = this.other && this.page.person ? this.other.shown() : [];
     const both = theirs.filter((region) => this.page.person.shown().includes(region));
+    this.shares = this.shares.map((share, region) => (both.includes(region) ? share : 0));
     $("sliders").replaceChildren(...both.map((region) => this.slider(region)));
   }
 
