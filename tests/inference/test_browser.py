@@ -252,6 +252,17 @@ def test_of_a_region_that_the_person_does_not_show_nothing_is_taken(page, view, 
     page.after_repaint(page.get("#drop-style").click)
 
 
+def test_a_photo_of_nobody_leaves_the_person_who_is_shown_and_its_room(page, view, tmp_path):
+    page.after_repaint(lambda: page.get("#room option:nth-child(2)").click())
+    place = page.joint("source", "neck").rect["y"]
+    page.get("#file").send_keys(_photo(tmp_path / "nobody.png", view.image[:50]))
+    _until(page.get("#problem").is_displayed, "the error")
+    assert "nobody is found" in page.get("#problem").text
+    assert page.get("#room").get_property("value") == "1.4"
+    page.after_repaint(lambda: page.get("#room option:nth-child(1)").click())
+    assert page.joint("source", "neck").rect["y"] < place - 5 and not page.get("#problem").is_displayed()
+
+
 def test_a_bad_photo_is_said_on_the_page_as_on_the_command_line(page, tmp_path):
     bad = tmp_path / "bad.jpg"
     bad.write_text("no picture")

@@ -9,7 +9,7 @@ import { Skeleton, picture } from "./skeleton.js";
 
 const $ = (id) => document.getElementById(id);
 const PICTURE = "The person of the photo in the pose beside it";
-const state = { model: null, photo: null, person: null, target: null, picture: null, ready: false };
+const state = { model: null, photo: null, room: "1", person: null, target: null, picture: null, ready: false };
 let clothes;
 let source;
 let target;
@@ -51,13 +51,14 @@ const takePhoto = said(async (blob) => {
   if (blob.size > state.model.photo_bytes) throw new Error(`the photo is larger than ${state.model.photo_bytes >> 20} MB; make it smaller`);
   say("Looking for the person …");
   $("source").classList.add("busy");
-  if (blob !== state.photo) $("room").value = "1";
-  state.photo = blob;
+  const room = blob === state.photo ? $("room").value : "1";
   try {
-    const answer = await (await send(`person?room=${$("room").value}`, blob)).json();
+    const answer = await (await send(`person?room=${room}`, blob)).json();
     state.person = new Person(answer, state.model.size, state.model.times);
+    Object.assign(state, { photo: blob, room });
   } finally {
     $("source").classList.remove("busy");
+    $("room").value = state.room; // that of the person who is shown
   }
   $("drop").hidden = true;
   $("photo-tools").hidden = false;
