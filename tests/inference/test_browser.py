@@ -263,6 +263,20 @@ def test_a_photo_of_nobody_leaves_the_person_who_is_shown_and_its_room(page, vie
     assert page.joint("source", "neck").rect["y"] < place - 5 and not page.get("#problem").is_displayed()
 
 
+def test_an_error_is_seen_from_wherever_it_comes(page):
+    page.browser.set_window_size(1200, 700)
+    speed = page.get("#film-fps")
+    speed.send_keys(Keys.CONTROL + "a", Keys.DELETE)
+    page.get("#make-film").click()
+    problem = page.get("#problem")
+    _until(problem.is_displayed, "the error")
+    assert "0 pictures a second" in problem.text
+    assert page.browser.execute_script("return scrollY") > 0
+    assert page.browser.execute_script("return arguments[0].getBoundingClientRect().top", problem) >= 0
+    speed.send_keys("12")
+    page.browser.set_window_size(1200, 1500)
+
+
 def test_a_bad_photo_is_said_on_the_page_as_on_the_command_line(page, tmp_path):
     bad = tmp_path / "bad.jpg"
     bad.write_text("no picture")
