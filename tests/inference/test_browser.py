@@ -3,6 +3,7 @@
 Skipped without chromium and its driver. GitHub's workflow has a job of its own for it; else it runs at night.
 """
 
+import base64
 import json
 import os
 import shutil
@@ -32,7 +33,7 @@ from selenium.webdriver.common.by import By  # noqa: E402
 from scrn_jax.errors import UserError  # noqa: E402
 from scrn_jax.inference import web  # noqa: E402
 from scrn_jax.inference.estimators import Person  # noqa: E402
-from scrn_jax.inference.photo import PhotoTransfer  # noqa: E402
+from scrn_jax.inference.photo import PhotoTransfer, encode_png  # noqa: E402
 from scrn_jax.inference.transfer import PoseTransfer  # noqa: E402
 from scrn_jax.person.face import face_box_from_joints  # noqa: E402
 
@@ -207,11 +208,13 @@ def test_a_painted_region_changes_the_picture_and_can_be_undone(page):
     page.get("#edit-joints").click()
 
 
-def test_a_pose_of_the_gallery_is_taken(page):
+def test_a_pose_of_the_gallery_is_taken_until_there_is_another(page):
     before = page.picture()
     button = page.get("#gallery button:nth-child(6)")
     assert page.after_repaint(button.click) != before
     assert button.get_attribute("aria-pressed") == "true"
+    page.after_repaint(page.get("#reset").click)
+    assert button.get_attribute("aria-pressed") == "false"
 
 
 def _downloaded(downloads, name):
@@ -261,6 +264,20 @@ def test_a_photo_of_nobody_leaves_the_person_who_is_shown_and_its_room(page, vie
     assert page.get("#room").get_property("value") == "1.4"
     page.after_repaint(lambda: page.get("#room option:nth-child(1)").click())
     assert page.joint("source", "neck").rect["y"] < place - 5 and not page.get("#problem").is_displayed()
+
+
+def test_a_photo_dropped_on_the_clothes_is_that_of_the_clothes(page, view):
+    before = page.painted()
+    page.browser.execute_script(
+        "const bytes = Uint8Array.from(atob(arguments[0]), (letter) => letter.charCodeAt(0));"
+        "const dataTransfer = new DataTransfer();"
+        "dataTransfer.items.add(new File([bytes], 'me.png', { type: 'image/png' }));"
+        "document.getElementById('style-title').dispatchEvent(new DragEvent('drop', { bubbles: true, dataTransfer }));",
+        base64.b64encode(encode_png(view.image)).decode(),
+    )
+    _until(page.get("#style-thumb").is_displayed, "the other person")
+    assert page.painted() == before
+    page.after_repaint(page.get("#drop-style").click)
 
 
 def test_an_error_is_seen_from_wherever_it_comes(page):

@@ -64,6 +64,7 @@ const takePhoto = said(async (blob) => {
   $("photo-tools").hidden = false;
   painter.setPerson(state.person);
   source.show(state.person.joints);
+  const chosen = [...$("gallery").children].findIndex((button) => button.getAttribute("aria-pressed") === "true");
   setTarget(structuredClone(state.person.joints));
   drawSource();
   $("notes").replaceChildren(...state.person.notes.map((note) => Object.assign(document.createElement("li"), { textContent: note })));
@@ -71,7 +72,6 @@ const takePhoto = said(async (blob) => {
   say("Joints and regions found. Choose a pose, or drag the skeleton.");
   listMissing();
   clothes.show();
-  const chosen = [...$("gallery").children].findIndex((button) => button.getAttribute("aria-pressed") === "true");
   await fitGallery();
   if (chosen < 0) repaint();
   else $("gallery").children[chosen].click();
@@ -94,8 +94,10 @@ function editRegions(regions) {
 
 // ---- the pose
 
-function setTarget(joints) {
+// `button` is that of the gallery's pose, if it is one.
+function setTarget(joints, button = null) {
   state.target = joints;
+  for (const each of $("gallery").children) each.setAttribute("aria-pressed", String(each === button));
   $("target-empty").hidden = true;
   target.show(joints);
   listMissing();
@@ -136,8 +138,7 @@ function showGallery(poses) {
     button.append(picture(joints, state.model.limbs, [height, width], height / 26), label);
     button.onclick = said(async () => {
       if (!state.person) throw new Error("choose a photo first, or try the example");
-      [...$("gallery").children].forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
-      setTarget(structuredClone(joints));
+      setTarget(structuredClone(joints), button);
       say(`Pose: ${label.textContent}${room > 1 ? ". Its arms leave the frame: give the photo more room for arms" : ""}`);
       repaint();
     });
@@ -218,7 +219,8 @@ function wireDrop() {
   for (const name of ["dragleave", "drop"]) document.addEventListener(name, () => stage.classList.remove("over"));
   document.addEventListener("drop", (event) => {
     event.preventDefault();
-    if (event.dataTransfer.files.length) takePhoto(event.dataTransfer.files[0]);
+    const take = state.person && event.target.closest?.(".clothes") ? clothes.take : takePhoto;
+    if (event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
   });
   document.addEventListener("paste", (event) => {
     if (event.clipboardData.files.length) takePhoto(event.clipboardData.files[0]);
