@@ -15,8 +15,10 @@ from scrn_jax.errors import UserError
 from scrn_jax.inference.checks import array_of
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person import regions as regions_lib
-from scrn_jax.person.joint_files import joints_from_points
-from scrn_jax.person.joints import joints_from_lists
+from scrn_jax.person.fitting import in_pixels
+from scrn_jax.person.joint_files import add_openpose
+from scrn_jax.person.joint_points import Detected, Joints
+from scrn_jax.person.joints import FRACTIONS, joints_from_lists
 from scrn_jax.runtime.files import read_json
 
 ASSET = "poses.json"
@@ -100,7 +102,9 @@ def from_content(content: object, path: str | Path) -> np.ndarray:
     """The poses (N, 18, 2) of what a JSON file `path` holds, in order.
 
     One pose is OpenPose's output, {"people": [{"pose_keypoints_2d": ...}]}, or 18 pairs (y, x) with [-1, -1] for
-    missing joints, bare or as {"joints": ...}; several are a list of such, or {"poses": [...]}.
+    missing joints, bare or as {"joints": ...}; several are a list of such, or {"poses": [...]}. Of several people the
+    one with the highest confidences counts; fractions of a canvas, as `joint_files.read_openpose` knows them, become
+    its pixels.
 
     Raises:
       UserError: no pose, another joint count, NaN, or fewer than 4 joints.
@@ -120,21 +124,22 @@ def _is_pair(value: object) -> bool:
 
 def _pose(value: object, where: str) -> np.ndarray:
     if isinstance(value, dict) and "people" in value:
-        return check(_openpose(value["people"], where), where)
+        return check(_openpose(value, where), where)
     value = value.get("joints") if isinstance(value, dict) else value
     if not isinstance(value, list) or not value or not all(_is_pair(point) for point in value):
         raise UserError(f"{where}: is no pose; write 18 pairs [y, x], or OpenPose's JSON")
     return check(joints_from_lists([point[0] for point in value], [point[1] for point in value], where), where)
 
 
-def _openpose(people: object, where: str) -> np.ndarray:
-    first = people[0] if isinstance(people, list) and people else None
-    flat = first.get("pose_keypoints_2d") if isinstance(first, dict) else None
-    if not isinstance(flat, list) or not flat or len(flat) % 3:
+def _openpose(content: dict, where: str) -> np.ndarray:
+    """The joints (18, 2) of the person that is meant in OpenPose's output, in pixels."""
+    if not content["people"]:
         raise UserError(f"{where}: has no person with `pose_keypoints_2d` as x, y, confidence; write the file anew")
-    if not all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e6 for v in flat):
-        raise UserError(f"{where}: a value among the keypoints is no finite number; write 0 for a missing point")
-    return joints_from_points(np.array(flat, np.float64).reshape(-1, 3), where)
+    read = Joints()
+    add_openpose(read, "", content, where, Detected())
+    if (canvas := read.canvases.get("")) == FRACTIONS:
+        return in_pixels(read[""], canvas, (content["canvas_height"], content["canvas_width"]))[0]
+    return read[""]
 
 
 def check(pose, where: str) -> np.ndarray:

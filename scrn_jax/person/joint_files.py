@@ -39,18 +39,26 @@ def read_openpose(folder: str | Path, problems: Problems | None = None, options:
     """
     read, options = Joints(), options or Detected()
     for name, file in files_of(Path(folder), ".json"):
-        key = name.removesuffix("_keypoints")
         try:
             content = _one_frame(read_json(file), str(file))
-            people = content.get("people") if isinstance(content, dict) else None
-            if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
-                raise UserError(f"{file}: has no list of `people`; this is not OpenPose's output")
-            found = [points_from_flat(person.get("pose_keypoints_2d"), str(file)) for person in people]
-            _note_canvas(read, key, content.get("canvas_height"), content.get("canvas_width"), found)
-            read.add(key, found, str(file), options)
+            add_openpose(read, name.removesuffix("_keypoints"), content, str(file), options)
         except UserError as error:
             meet(error, problems)
     return read
+
+
+def add_openpose(read: Joints, name: str, content: Any, where: str, options: Detected) -> None:
+    """Adds to `read`, as `name`, the person that is meant in what a file of OpenPose's output, `where`, holds.
+
+    Raises UserError for what is malformed.
+    """
+    people = content.get("people") if isinstance(content, dict) else None
+    if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
+        raise UserError(f"{where}: has no list of `people`; this is not OpenPose's output")
+    key = "pose_keypoints_2d"
+    found = [points_from_flat(person.get(key), f"{where}, {key} of person {n}") for n, person in enumerate(people)]
+    _note_canvas(read, name, content.get("canvas_height"), content.get("canvas_width"), found)
+    read.add(name, found, where, options)
 
 
 def _one_frame(content: Any, where: str) -> Any:

@@ -165,6 +165,23 @@ def test_files_of_all_forms_give_the_same_pose(tmp_path):
         np.testing.assert_array_equal(poses.from_file(tmp_path / "pose.json"), [pairs])
 
 
+def test_fractions_of_a_canvas_are_the_same_pose_as_its_pixels():
+    """Of a canvas that is higher than wide, fractions by themselves are stretched."""
+    people, canvas = _openpose()["people"], {"canvas_width": 512, "canvas_height": 768}
+    shares = np.array(people[0]["pose_keypoints_2d"]).reshape(18, 3) / [512, 768, 1]
+    given = {"people": [{"pose_keypoints_2d": shares.ravel().tolist()}], **canvas}
+    pixels, fractions = (poses.from_content(one, "p")[0] for one in ({"people": people, **canvas}, given))
+    np.testing.assert_allclose(np.diff(fractions, axis=0), np.diff(pixels, axis=0), atol=1e-3)
+
+
+def test_a_false_detection_before_a_person_is_passed_over():
+    person = _openpose()["people"][0]
+    stray = {"pose_keypoints_2d": [9, 9, 0.3] + [0] * 51}
+    np.testing.assert_array_equal(
+        poses.from_content({"people": [stray, person]}, "p"), poses.from_content({"people": [person]}, "p")
+    )
+
+
 @pytest.mark.parametrize(
     "content, message",
     [
