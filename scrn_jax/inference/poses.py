@@ -27,6 +27,9 @@ _MOST_POSES, _MOST_BYTES = 4096, 1 << 22
 # Lengths that measure a body whatever its pose, and what each is of the trunk's on average.
 _MEASURES = (((1, 8), 1.0), ((1, 11), 1.0), ((2, 5), 0.69), ((0, 1), 0.45), ((8, 9), 0.79), ((11, 12), 0.79))
 _HALVES = (((1, 2), 0.345), ((1, 5), 0.345))  # of the shoulders, where one of them is missing
+# A measure counts from this share of the joints' spread on, which is some three trunks: what is shorter lies along the
+# camera's line of sight, as shoulders do in an exact profile.
+_LEAST_LENGTH = 0.1
 _ENDS = ((3, 4), (6, 7), (9, 10), (12, 13))  # elbows and knees, and what hangs on them
 # Ears as seen from behind, from the neck up and to either side, as shares of the trunk's length: medians of rendered
 # people. Hair that ends so far above the neck joint leaves them free: of 1,900 pairs of views that is right for four in
@@ -162,18 +165,18 @@ def body_size(pose: np.ndarray, among: np.ndarray | None = None) -> float:
     """How large the body of a pose is, as the length of its trunk: the largest of what its parts say of it.
 
     Every part shows at most its full length in a picture, so the largest measure is the one least foreshortened.
-    `among`: joints to measure by, bool (18,), all by default; where they measure nothing, all count.
+    `among`: joints to measure by, bool (18,), all by default; where they measure nothing, all count. Never 0: without a
+    measure it is a third of the joints' spread, and a little where that is nothing or no joint is there.
     """
     present = joints_lib.present(pose)
     there = present if among is None else present & among
+    spread = float(np.ptp(pose[there], axis=0).max()) if there.any() else 0.0
     measures = _MEASURES if there[[2, 5]].all() else _MEASURES + _HALVES
     lengths = [np.hypot(*(pose[a] - pose[b])) / share for (a, b), share in measures if there[a] and there[b]]
+    lengths = [length for length in lengths if length > _LEAST_LENGTH * spread]
     if not lengths and among is not None:
         return body_size(pose)
-    if not lengths:
-        spread = pose[there]
-        return float(max(np.ptp(spread, axis=0).max() / 3, 1e-6))
-    return float(max(lengths))
+    return float(max(lengths)) if lengths else max(spread / 3, 1e-6)
 
 
 def retarget(pose: np.ndarray, onto: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:

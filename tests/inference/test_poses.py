@@ -130,6 +130,42 @@ def test_half_of_the_shoulders_tells_the_size_of_a_bust(person):
     assert poses.body_size(half) == pytest.approx(poses.body_size(whole)) == pytest.approx(20 / 0.69)
 
 
+def _only(**places):
+    """A pose of few joints: `j4=(90, 20)` puts the right wrist there."""
+    pose = np.full((18, 2), -1, np.float32)
+    for name, place in places.items():
+        pose[int(name[1:])] = place
+    return pose
+
+
+FLAT = {
+    "the hip behind the neck": _only(j1=(50, 50), j8=(50, 50), j4=(90, 20), j7=(90, 80)),
+    "an exact profile": _only(j2=(50, 50), j5=(50, 50), j3=(80, 50), j6=(80, 55)),
+}
+
+
+@pytest.mark.parametrize("pose", FLAT.values(), ids=FLAT)
+def test_a_pose_whose_measured_limbs_have_no_length_is_measured_by_its_spread(pose, person, close_up):
+    spread = np.ptp(pose[present(pose)], axis=0).max()
+    assert poses.body_size(pose) == pytest.approx(spread / 3)
+    fitted = poses.retarget(pose, person)
+    there = present(fitted)
+    np.testing.assert_array_equal(there, present(pose))
+    assert 1 < np.ptp(fitted[there], axis=0).max() < SIZE[0]
+    assert 1 <= poses.room_for(pose, close_up, SIZE) <= 2
+
+
+@pytest.mark.parametrize("onto", FLAT.values(), ids=FLAT)
+def test_a_person_whose_measured_limbs_have_no_length_takes_a_pose(onto):
+    fitted = poses.retarget(poses.named("walking"), onto)
+    assert np.ptp(fitted[present(fitted)], axis=0).max() > 10
+
+
+def test_shoulders_almost_behind_each_other_do_not_make_a_body_tiny():
+    pose = _only(j2=(50, 50), j5=(50, 51), j3=(80, 50), j6=(80, 55))
+    assert poses.body_size(pose) == pytest.approx(10)
+
+
 def test_fitting_keeps_the_shape_of_a_pose(person):
     pose = poses.named("arms-up")
     fitted = poses.retarget(pose, person, SIZE)
