@@ -9,6 +9,8 @@ from scrn_jax.inference.photo_files import open_photo
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person import regions
 
+# Of a pose; fewer may be what is left of somebody at the frame's edge.
+_LEAST_JOINTS = 4
 _FIT = "PoseTransfer.fit makes photo, map and joints fit"
 
 
@@ -92,7 +94,7 @@ def _check_place(where: str, joints: np.ndarray, there: np.ndarray, inside: np.n
     if there.sum() < 2:
         return
     seen = joints[there]
-    if np.ptp(seen, axis=0).max() <= 1:
+    if len(seen) >= _LEAST_JOINTS and np.ptp(seen, axis=0).max() <= 1:
         raise UserError(
             f"{where}: all joints are within one pixel; give (y, x) in pixels: shares of the frame times {size[0]} and "
             f"{size[1]}"

@@ -159,11 +159,11 @@ class PhotoTransfer:
 
             def finished(found):
                 picture, labels, target = found
-                labels = compositing.without_islands(labels, target)
+                kept = compositing.without_islands(labels, target)
                 if source is None:
-                    share = compositing.share_of(labels)
+                    share = compositing.share_of(kept)
                 else:
-                    picture, share = detail.enlarge(source, picture, labels, target, dressed, other)
+                    picture, share = detail.enlarge(source, picture, kept, target, dressed, other)
                 return picture, compositing.with_hidden(share, hole, labels)
 
             return list(pool.map(finished, zip(*painted, targets, strict=True)))

@@ -95,6 +95,14 @@ def test_somebody_who_is_not_shown_passes():
     assert (checks.pose("source_joints", np.full((18, 2), np.nan), 1, SIZE) == -1).all()
 
 
+def test_what_is_left_of_somebody_at_the_frames_edge_may_be_within_a_pixel(joints):
+    joints[2:] += 500
+    joints[:2] = (62, 20), (62.5, 20)
+    np.testing.assert_array_equal(checks.pose("target_joints", joints, 1, SIZE)[0][:2], joints[:2])
+    joints[2:] = -1
+    np.testing.assert_array_equal(checks.pose("target_joints", joints, 1, SIZE)[0], joints)
+
+
 def test_a_bad_one_of_several_poses_is_named(joints):
     with pytest.raises(UserError, match=r"target_joints\[1\]: all joints are within one pixel"):
         checks.pose("target_joints", np.stack([joints, joints / 64]), None, SIZE)

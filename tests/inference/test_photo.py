@@ -153,6 +153,19 @@ def test_where_somebody_stood_is_the_models_own_if_it_fills_it(truth, photo):
     np.testing.assert_array_equal(pictures[True][far], framed.image[far])
 
 
+@pytest.mark.parametrize("missing", [-1, np.nan])
+@pytest.mark.parametrize("fills", [False, True])
+def test_whoever_has_left_the_frame_is_not_in_the_picture_of_the_place(missing, fills, truth, photo):
+    """Of what `Shifted` paints all the same, nothing shows, whoever fills the place where somebody stood."""
+    somebody = PhotoTransfer(Shifted(fills), truth, times=2)
+    framed = somebody.estimate(photo)
+    targets = np.stack([framed.joints_Jx2, np.full((18, 2), missing, np.float32)])
+    picture = somebody.paint_framed(framed, targets)[1]
+    painted = np.roll(framed.regions_HxW > 0, -4, 0).repeat(2, 0).repeat(2, 1)
+    wall = photo[0, 0].astype(int)
+    assert np.abs(wall - 128).max() > 40 and np.abs(picture[painted] - wall).max() < 40
+
+
 def test_what_is_begun_before_a_person_is_found_has_ended_when_it_is_painted(truth, photo):
     class Slow(Shifted):
         told = []

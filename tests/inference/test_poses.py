@@ -161,6 +161,10 @@ def test_a_person_whose_measured_limbs_have_no_length_takes_a_pose(onto):
     assert np.ptp(fitted[present(fitted)], axis=0).max() > 10
 
 
+def test_nobody_has_a_size_above_0():
+    assert poses.body_size(np.full((18, 2), -1, np.float32)) > 0
+
+
 def test_shoulders_almost_behind_each_other_do_not_make_a_body_tiny():
     pose = _only(j2=(50, 50), j5=(50, 51), j3=(80, 50), j6=(80, 55))
     assert poses.body_size(pose) == pytest.approx(10)
