@@ -13,12 +13,14 @@ import numpy as np
 from PIL import Image
 
 from scrn_jax.errors import UserError, first_line
+from scrn_jax.inference import checks, poses
 from scrn_jax.inference.blazepose import BlazePose, Body
 from scrn_jax.inference.calibration import calibrated
 from scrn_jax.inference.region_network import RegionNetwork
 from scrn_jax.person import face
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person import regions as regions_lib
+from scrn_jax.person.fitting import in_pixels
 from scrn_jax.person.joint_files import read_joints
 
 # BlazePose's points in the order of `joints.NAMES`; the neck is the middle of the shoulders.
@@ -30,6 +32,8 @@ _LIMBS = [3, 4, 6, 7, 9, 10, 12, 13]
 LEAST_VISIBILITY = 0.3
 # A body is more than a head: without shoulders there is nobody to move.
 _LEAST_JOINTS = 4
+# By how much the shape of a canvas may differ from its photo's: detectors round sides to multiples of 64.
+_ASPECT = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,17 +163,18 @@ def from_files(
 
     Args:
       photo_HxWx3: uint8 RGB.
-      joints: format ("openpose", "coco", "npy", "deepfashion"), path, and the picture's name in it.
+      joints: format (of `joint_files.READERS`), path, and the picture's name in it. Joints of another size of the
+        photo, or fractions of it, are taken for what their file says they are.
       label_map: a PNG of classes, as large as the photo, and `merge`, its table (`regions.merge_table`).
 
     Raises:
-      UserError: files that do not fit, another size, or nobody found.
+      UserError: files that do not fit, a map of another size, joints of another photo, or nobody found.
     """
     size = photo_HxWx3.shape[:2]
     if joints is None:
         found, mask, said = BlazePoseJoints()(photo_HxWx3)
     else:
-        found, mask, said = _joints_of(*joints), None, ()
+        found, mask = _joints_of(*joints, size), None
         said = notes(found, 1)
     if label_map is None:
         if mask is None:
@@ -185,13 +190,21 @@ def from_files(
     return Person(found, mask, regions, face.face_box_from_joints(found, *size), said)
 
 
-def _joints_of(kind: str, path: str | Path, name: str) -> np.ndarray:
-    known = read_joints(kind, path)
+def _joints_of(kind: str, path: str | Path, name: str, size: tuple[int, int]) -> np.ndarray:
+    """The joints (18, 2) that a file has of a photo of `size` (height, width), in its pixels and within it."""
+    known, where = read_joints(kind, path), f"{path}, {name}"
     if name not in known:
         raise UserError(f"{path}: no joints of {name}; it has {', '.join(sorted(known)[:3])}")
-    if joints_lib.present(known[name]).sum() < _LEAST_JOINTS:
-        raise UserError(f"{path}, {name}: fewer than {_LEAST_JOINTS} joints; take a picture with a person")
-    return known[name]
+    found, canvas = in_pixels(poses.check(known[name], where), known.canvases.get(name), size)
+    shape, mend = f"{size[0]} x {size[1]} pixels", "give the joints of this photo"
+    if not abs(canvas[1] / canvas[0] * size[0] / size[1] - 1) <= _ASPECT:
+        raise UserError(f"{where}: of a picture of {canvas[0]} x {canvas[1]}, and the photo has {shape}; {mend}")
+    found = joints_lib.move(found, (size[0] / canvas[0], size[1] / canvas[1]))
+    inside = joints_lib.present(joints_lib.clip_to_frame(found, *size)).sum()
+    if inside < _LEAST_JOINTS:
+        counted = f"{inside} of {joints_lib.present(found).sum()} joints are in the photo of {shape}"
+        raise UserError(f"{where}: {counted}, at least {_LEAST_JOINTS} make a person; {mend}")
+    return checks.pose(where, found, 1, size)[0]
 
 
 def merged_regions(classes: np.ndarray, merge: str | Sequence[int]) -> np.ndarray:

@@ -185,6 +185,54 @@ def test_what_others_found_is_taken_from_their_files(photo, view, tmp_path):
     np.testing.assert_array_equal(person.mask_HxW > 0, person.regions_HxW > 0)
 
 
+@pytest.fixture
+def from_openpose(photo, view, tmp_path):
+    """Joints by `from_files` of OpenPose's file of the person in `photo`, with points at factor * (x, y) + shift."""
+
+    def read(factor=(1, 1), shift=0, **content):
+        flat = np.column_stack([(view.joints[:, ::-1] + [100, 20]) * factor + shift, present(view.joints)])
+        content["people"] = [{"pose_keypoints_2d": flat.ravel().tolist()}]
+        (tmp_path / "me_keypoints.json").write_text(json.dumps(content))
+        Image.fromarray(np.ones((300, 400), np.uint8)).save(tmp_path / "me.png")
+        return estimators.from_files(photo, ("openpose", tmp_path, "me"), tmp_path / "me.png").joints_Jx2
+
+    return read
+
+
+@pytest.mark.parametrize("factor", [(2, 2), (1 / 400, 1 / 300)], ids=["pixels", "fractions"])
+def test_joints_of_a_canvas_are_put_into_the_photo(factor, from_openpose):
+    found = from_openpose(factor, canvas_width=800, canvas_height=600)
+    np.testing.assert_allclose(found, from_openpose(), atol=0.6)  # half a pixel, from corners to centres
+
+
+def test_mediapipes_fractions_are_put_into_the_photo(photo, tmp_path):
+    marks = [{"x": 0.25 + 0.01 * number, "y": 0.5} for number in range(33)]
+    (tmp_path / "me.json").write_text(json.dumps(marks))
+    Image.fromarray(np.ones((300, 400), np.uint8)).save(tmp_path / "me.png")
+    found = estimators.from_files(photo, ("mediapipe", tmp_path, "me"), tmp_path / "me.png").joints_Jx2
+    np.testing.assert_allclose(found[0], [149.5, 99.5])
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ({"shift": 5000}, "me: 0 of 17 joints are in the photo of 300 x 400 pixels, at least 4 make a person; give"),
+        ({"factor": (0.001, 0.001)}, "within one pixel"),
+        ({"canvas_width": 300, "canvas_height": 400}, "of a picture of 400 x 300, and the photo has 300 x 400 pixels"),
+    ],
+    ids=["outside", "fractions of no canvas", "another shape"],
+)
+def test_joints_that_are_not_of_the_photo_are_one_line_with_its_file(given, message, from_openpose, tmp_path):
+    with pytest.raises(UserError, match=message) as caught:
+        from_openpose(**given)
+    assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_joints_outside_the_photo_are_missing(from_openpose):
+    there, moved = present(from_openpose()), present(from_openpose(shift=(0, 150)))
+    assert 4 <= moved.sum() < there.sum()
+
+
 def test_a_label_map_of_another_size_is_refused(photo, tmp_path):
     Image.fromarray(np.zeros((30, 40), np.uint8)).save(tmp_path / "map.png")
     with pytest.raises(UserError, match=r"map\.png: \(30, 40\) pixels, and the photo has"):
