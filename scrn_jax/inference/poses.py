@@ -5,6 +5,7 @@ A pose is joints float32 (18, 2), (y, x) in any unit, missing ones (-1, -1); `re
 
 import functools
 import json
+import os
 from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -16,6 +17,7 @@ from scrn_jax.inference.checks import array_of
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person import regions as regions_lib
 from scrn_jax.person.fitting import in_pixels
+from scrn_jax.person.image_files import OTHER_SUFFIXES, SUFFIXES
 from scrn_jax.person.joint_files import add_openpose
 from scrn_jax.person.joint_points import Detected, Joints
 from scrn_jax.person.joints import FRACTIONS, joints_from_lists
@@ -41,8 +43,6 @@ _EDGE, _HEAD = 0.03, 0.22
 # Of room for arms: a hand's length as a share of the forearm's; what of the frame it may lack; the steps in which a
 # frame grows, so that many poses share one; and the most.
 _HAND, _SPARE, _STEPS, MOST_ROOM = 0.4, 0.03, 8, 2.0
-# Files that are photos, whose person's pose is meant.
-_PHOTOS = (".jpg", ".jpeg", ".png")
 
 # A name of the gallery, a file, or joints (18, 2) in any unit.
 Pose = str | Path | np.ndarray
@@ -89,9 +89,9 @@ def read(wanted: Pose, find: Callable[[str], np.ndarray]) -> list[np.ndarray]:
     if str(wanted) in names():
         return [named(str(wanted))]
     suffix = Path(wanted).suffix.lower()
-    if suffix in _PHOTOS:
+    if suffix in SUFFIXES + OTHER_SUFFIXES:  # whoever opens it says which are no photos that can be read
         return [find(str(wanted))]
-    if suffix == ".json" or Path(wanted).exists():
+    if suffix == ".json" or os.path.exists(wanted):  # Path's raises for names that no file can have
         return list(from_file(wanted))
     return [named(str(wanted))]
 

@@ -29,7 +29,7 @@ def sequence(source: str | Path) -> tuple[np.ndarray, bool]:
 
     Args:
       source: a film of the gallery (`walk`, `turn-around`); names of its poses, separated by commas; a JSON file of
-        poses (`poses.from_file`); or a folder of such files, in the order of their names.
+        poses (`poses.from_file`); or a folder of such files, in the order of their names, hidden ones aside.
 
     Raises:
       UserError: none of these, or nothing in it.
@@ -40,15 +40,15 @@ def sequence(source: str | Path) -> tuple[np.ndarray, bool]:
     parts = [part.strip() for part in name.split(",")]
     if all(part in poses.names() for part in parts):
         return np.stack([poses.named(part) for part in parts]), False
-    path = Path(source).expanduser()
-    if path.is_dir():
-        files = sorted(path.glob("*.json"))
+    path = Path(os.path.expanduser(source))  # Path's methods raise for unknown users and names that no file can have
+    if os.path.isdir(path):
+        files = sorted(file for file in path.glob("*.json") if not file.name.startswith("."))
         if not files:
             raise UserError(f"--poses {path}: holds no .json; give one file of joints per pose, named in their order")
         if len(files) > _MOST_FILES:
             raise UserError(f"--poses {path}: {len(files)} files, at most {_MOST_FILES} are read; take fewer")
         return np.concatenate([poses.from_file(file) for file in files]), False
-    if not path.exists():
+    if not os.path.exists(path):
         films = ", ".join(poses.film_names())
         raise UserError(f"--poses {name}: no such folder or file, and no film of the gallery ({films}); check the path")
     return poses.from_file(path), _says_loop(path)

@@ -111,6 +111,16 @@ def test_whoever_shows_something_of_the_head_gets_no_ears(name, person):
     np.testing.assert_array_equal(poses.with_ears(pose, person, _hair_down_to(person[1, 0] / 2)), pose)
 
 
+@pytest.mark.parametrize("name", ["x.jpg", "x.WEBP", "x.tiff", "x.bmp", "x.jfif", "x.heic"])
+def test_every_kind_of_photo_is_looked_at_and_not_read_as_json(name):
+    assert poses.read(name, lambda path: path) == [name]
+
+
+def test_a_name_that_no_file_can_have_is_no_pose():
+    with pytest.raises(UserError, match="no pose is called"):
+        poses.read("a" * 300, None)
+
+
 def test_an_unknown_pose_names_the_known_ones():
     with pytest.raises(UserError, match="no pose is called 'jumping'; choose one of .*walking"):
         poses.named("jumping")

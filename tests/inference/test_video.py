@@ -104,6 +104,12 @@ def test_a_folder_is_read_in_the_order_of_its_names(tmp_path):
     assert not loops
 
 
+def test_hidden_files_in_a_folder_are_passed_over(tmp_path):
+    _save(tmp_path / "1.json", poses.named("standing"))
+    (tmp_path / "._1.json").write_bytes(b"\x00\x05\x16\x07")  # as macOS leaves them
+    assert len(video.sequence(tmp_path)[0]) == 1
+
+
 def test_a_file_may_say_that_it_is_a_loop(tmp_path):
     listed = [poses.named(name).tolist() for name in poses.names()[:2]]
     (tmp_path / "a.json").write_text(json.dumps({"poses": listed, "loop": True}))
@@ -118,7 +124,13 @@ def test_names_of_the_gallery_make_a_sequence():
 
 
 @pytest.mark.parametrize(
-    "source, message", [("nowhere", "no such folder or file, and no film of the gallery"), ("", "holds no")]
+    "source, message",
+    [
+        ("nowhere", "no such folder or file, and no film of the gallery"),
+        ("a" * 300, "no such folder or file"),
+        ("~nobody-of-that-name/walk.json", "no such folder or file"),
+        ("", "holds no"),
+    ],
 )
 def test_a_source_that_is_none_is_said(tmp_path, source, message):
     with pytest.raises(UserError, match=message):
