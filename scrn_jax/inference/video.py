@@ -19,6 +19,8 @@ FORMATS = (".gif", ".webp", ".avif", ".png", ".mp4")
 FRAMES, FPS = 32, 12
 TIMES = 2  # the model's frame: larger films take long to encode
 MOST_FPS = 60
+# GIF counts hundredths of a second, in milliseconds here; what stays for less than two, browsers show for ten.
+_GIF_UNIT, _GIF_MOST_FPS = 10, 50
 # Longer sequences are no key poses any more; and every file costs a look.
 _MOST_FILES = 4096
 _MP4_SECONDS = 300
@@ -107,8 +109,8 @@ def write(pictures_NxHxWx3: np.ndarray, path: Path, fps: int = FPS) -> None:
 def encode(pictures_NxHxWx3: np.ndarray, suffix: str, fps: int = FPS, where: str = "the film") -> bytes:
     """The bytes of a film that repeats, from pictures uint8 (N, H, W, 3), in one of FORMATS.
 
-    GIF counts hundredths of a second and shares 256 colours among all pictures. MP4 is H.264, which does not repeat by
-    itself. Raises UserError naming `where` as `write` does.
+    GIF counts hundredths of a second, which keep the pace on the whole, and shares 256 colours among all pictures. MP4
+    is H.264, which does not repeat by itself. Raises UserError naming `where` as `write` does.
     """
     check(suffix, fps, where)
     pictures = np.ascontiguousarray(pictures_NxHxWx3)
@@ -122,10 +124,16 @@ def encode(pictures_NxHxWx3: np.ndarray, suffix: str, fps: int = FPS, where: str
         images = _with_one_palette(images, pictures)
     stream = io.BytesIO()
     images[0].save(
-        stream, suffix[1:], save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0,
-        **options.get(suffix, {}),
+        stream, suffix[1:], save_all=True, append_images=images[1:], loop=0,
+        duration=_durations(len(images), fps, _GIF_UNIT if suffix == ".gif" else 1), **options.get(suffix, {}),
     )  # fmt: skip
     return stream.getvalue()
+
+
+def _durations(count: int, fps: int, unit: int) -> list[int]:
+    """How long each of so many pictures stays, in milliseconds, whole units each: their sum keeps up with the pace."""
+    ends = unit * np.rint(np.arange(count + 1) * 1000 / (fps * unit)).astype(int)
+    return np.diff(ends).tolist()
 
 
 def check(suffix: str, fps: int, where: str) -> None:
@@ -134,6 +142,9 @@ def check(suffix: str, fps: int, where: str) -> None:
         raise UserError(f"{where}: a film is one of {', '.join(FORMATS)}, not {suffix or 'a name without a suffix'}")
     if not 1 <= fps <= MOST_FPS:
         raise UserError(f"{where}: {fps} pictures a second; give 1 to {MOST_FPS}")
+    if suffix == ".gif" and fps > _GIF_MOST_FPS:
+        most = f"GIF shows {_GIF_MOST_FPS} at most"
+        raise UserError(f"{where}: {fps} pictures a second, {most}; give fewer, or take .webp or .mp4")
     name = suffix[1:]
     if name in ("webp", "avif") and not features.check(name):
         raise UserError(f"{where}: Pillow was built without {name.upper()} here; take .gif or .png, or install it anew")

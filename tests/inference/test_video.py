@@ -41,6 +41,26 @@ def test_a_film_comes_back_with_its_pictures_and_its_pace(pictures, suffix, larg
     assert image.info.get("loop", 0) == 0
 
 
+@pytest.mark.parametrize(("suffix", "unit"), [(".gif", 10), (".webp", 1)])
+@pytest.mark.parametrize("fps", [12, 26, 30, 45, 50])
+def test_a_film_keeps_its_pace_on_the_whole(pictures, suffix, unit, fps):
+    """Each picture ends within half of what the format counts in, and stays for two hundredths at least."""
+    image = Image.open(io.BytesIO(video.encode(np.concatenate([pictures] * 3), suffix, fps)))
+    ends = []
+    for number in range(image.n_frames):
+        image.seek(number)
+        image.load()
+        ends.append(image.info["duration"])
+    assert min(ends) >= 20 and not any(end % unit for end in ends)
+    assert np.abs(np.cumsum(ends) - 1000 * np.arange(1, 16) / fps).max() <= unit / 2
+
+
+def test_a_gif_faster_than_browsers_show_it_is_refused():
+    video.check(".gif", 50, "me.gif")
+    with pytest.raises(UserError, match=r"me\.gif: 60 pictures a second, GIF shows 50 at most; give fewer, or take"):
+        video.check(".gif", 60, "me.gif")
+
+
 def test_an_mp4_keeps_size_pictures_and_colours(pictures, tmp_path):
     imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
     video.write(pictures[:, :31], tmp_path / "film.mp4", fps=10)
