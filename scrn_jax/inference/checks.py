@@ -49,6 +49,24 @@ def picture(given, size: tuple[int, int], name: str = "source_image") -> tuple[n
     return (2 * array - 1 if array.min() >= 0 else array).astype(np.float32), is_single
 
 
+def pixels(given, size: tuple[int, int], name: str) -> np.ndarray:
+    """A picture that is uint8 (H, W, 3) already. Raises UserError for another shape or type."""
+    array = array_of(given, name)
+    shape(name, array, (*size, 3))
+    if array.dtype != np.uint8:
+        raise UserError(f"{name} holds {array.dtype}; give uint8, from 0 to 255")
+    return array
+
+
+def large(given, size: tuple[int, int], name: str = "large") -> np.ndarray:
+    """A frame of `size` (H, W) in more pixels, uint8 (kH, kW, 3) with a whole k. Raises UserError for anything else."""
+    array = array_of(given, name)
+    times = max(1, array.shape[0] // size[0]) if array.ndim else 1
+    if array.shape != (times * size[0], times * size[1], 3):
+        raise UserError(f"{name} has shape {array.shape}; give a whole number of times {size[0]} x {size[1]} pixels")
+    return pixels(array, array.shape[:2], name)
+
+
 def parsing(given, count: int, size: tuple[int, int], name: str = "source_parsing") -> np.ndarray:
     """Label maps as uint8 (count, H, W) from (H, W), (count, H, W) or the path of a PNG. Raises UserError."""
     array = regions.read_label_map(given) if isinstance(given, str | Path) else array_of(given, name)
@@ -65,8 +83,8 @@ def parsing(given, count: int, size: tuple[int, int], name: str = "source_parsin
 def pose(name: str, given, count: int | None, size: tuple[int, int]) -> np.ndarray:
     """Joints as float32 (count, 18, 2) from (18, 2) or a batch; those outside the frame become missing.
 
-    `count` None takes any number. Raises UserError for another shape or type, for joints that are x before y, shares of
-    the frame instead of pixels, or all outside the frame.
+    `count` None takes any number from 1 on. Raises UserError for another shape or type, for joints that are x before y,
+    shares of the frame instead of pixels, or all outside the frame.
     """
     array = array_of(given, name)
     array = array[None] if array.ndim == 2 else array
@@ -78,6 +96,8 @@ def pose(name: str, given, count: int | None, size: tuple[int, int]) -> np.ndarr
     if array.ndim == 3 and array.shape[1:] == (joints_lib.NUM_JOINTS, 3):
         raise UserError(f"{name} has three numbers a joint; give (y, x), with (-1, -1) for a joint of no confidence")
     shape(name, array, (len(array) if count is None and array.ndim else count, joints_lib.NUM_JOINTS, 2))
+    if not len(array):
+        raise UserError(f"{name} holds no pose; give at least one")
     if array.dtype.kind not in "fiu":
         raise UserError(f"{name} holds {array.dtype}; give numbers, (y, x) in pixels")
     there = joints_lib.present(array)

@@ -31,7 +31,12 @@ class Framed(Person):
     found: Person = dataclasses.field(kw_only=True, repr=False)
 
     def with_room(self, room: float) -> "Framed":
-        """The person in a frame of `room` times the height and width, see `framing.window_around`; itself for 1."""
+        """The person in a frame of `room` times the height and width, see `framing.window_around`; itself for 1.
+
+        Raises UserError for a number that is not from 1 to 2.
+        """
+        if not 1 <= room <= poses.MOST_ROOM:
+            raise UserError(f"room {room}: give a number from 1 to {poses.MOST_ROOM:g}")
         if room == 1:
             return self
         size, pixels = self.image.shape[:2], self.photo[self.inside]

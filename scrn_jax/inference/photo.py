@@ -6,6 +6,7 @@ pictures = PhotoTransfer.load()("me.jpg", ["walking", "arms-up"])
 import contextlib
 import dataclasses
 import io
+import numbers
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -89,7 +90,14 @@ class PhotoTransfer:
 
         The background stays the source's own, see `compositing`; where the source hid it, it is the model's, if that
         fills it, or else spanned from what lies around.
+
+        Raises:
+          UserError: other shapes, types or values.
         """
+        targets = checks.pose("targets", targets, None, self.size)
+        image, regions = checks.pixels(image, self.size, "image"), checks.parsing(regions, 1, self.size, "regions")[0]
+        joints = checks.pose("joints", joints, 1, self.size)[0]
+        large = None if large is None else checks.large(large, self.size)
         people = self._people(image, regions, joints, targets, style, large)
         background, hole = compositing.without_person(image, regions)
         if large is not None:
@@ -104,6 +112,7 @@ class PhotoTransfer:
     def paint_whole(self, framed: Framed, targets: np.ndarray, style=None) -> np.ndarray:
         """`paint_framed` put back into the photo, with its size: uint8 (N, rows, columns, 3)."""
         given = framed.image, framed.regions_HxW
+        targets = checks.pose("targets", targets, None, self.size)
         people = self._people(*given, framed.joints_Jx2, targets, style, self._large(framed))
         pictures = np.repeat(framed.photo[None], len(people), axis=0)
         for picture, person in zip(pictures, people, strict=True):
@@ -137,10 +146,6 @@ class PhotoTransfer:
 
         Both in the size of `large`, if it is given. Taken is the person and what the source hid, if the model fills it.
         """
-        targets = checks.array_of(targets, "targets", np.float32)
-        if targets.shape[-2:] != (joints_lib.NUM_JOINTS, 2):
-            raise UserError(f"targets have the shape {targets.shape}; give 18 joints (y, x) each: (N, 18, 2)")
-        targets = targets.reshape(-1, joints_lib.NUM_JOINTS, 2)
         targets = np.stack([poses.with_ears(target, joints, regions) for target in targets])
         if self._beginning is not None:
             self._beginning.join()
@@ -151,8 +156,8 @@ class PhotoTransfer:
             if large is not None:
                 source = pool.submit(detail.Source, large, regions, joints)
                 if style is not None and style.get("large") is not None:
-                    checks.shape("style large", style["large"], large.shape)
-                    other = pool.submit(detail.Source, style["large"], style["parsing"], style["joints"])
+                    lent = checks.pixels(style["large"], large.shape[:2], "style large")
+                    other = pool.submit(detail.Source, lent, style["parsing"], style["joints"])
             painted = self._transfer.paint(image[None], regions[None], joints[None], targets, style)
             source, other = (None if found is None else found.result() for found in (source, other))
             dressed = None if style is None else style["share"]
@@ -174,17 +179,20 @@ class PhotoTransfer:
         "upper_clothes" and "upper clothes" are one region. All regions come from one photo in one call.
 
         Raises:
-          UserError: an unknown region, one that either photo does not show, several photos, a share outside 0..1.
+          UserError: an unknown region, one that either photo does not show, several photos, no share from 0 to 1.
         """
         if not styles:
             return None
+        for name, chosen in styles.items():
+            if not isinstance(chosen, tuple | list) or len(chosen) != 2:
+                raise UserError(f"style {name}: is {type(chosen).__name__}; give a photo and a share, (photo, 0.5)")
+            check_share(region_named(name), chosen[1])
         if len({str(photo) if isinstance(photo, str | Path) else id(photo) for photo, _ in styles.values()}) > 1:
             raise UserError("styles come from several photos; take one photo a call, and style its result by the next")
         other = self.estimate(next(iter(styles.values()))[0])
         share = np.zeros(regions_lib.NUM_REGIONS, np.float32)
         for name, (photo, amount) in styles.items():
             region = region_named(name)
-            check_share(region, amount)
             for who, shown in (("the photo", framed), (f"{photo}" if isinstance(photo, str | Path) else "it", other)):
                 if not (shown.regions_HxW == region).any():
                     raise UserError(f"style {name}: {who} shows no {regions_lib.NAMES[region]}; choose another region")
@@ -233,7 +241,7 @@ def _is_single(pose: poses.Pose | Sequence[poses.Pose]) -> bool:
 
 def check_share(region: int, amount: float) -> None:
     """Raises UserError unless `amount`, how far a region is taken from another photo, is from 0 to 1."""
-    if not 0 <= amount <= 1:
+    if not (isinstance(amount, numbers.Real) and 0 <= amount <= 1):
         raise UserError(f"style {regions_lib.NAMES[region]}: {amount} is no share; give a number from 0 to 1")
 
 

@@ -235,6 +235,33 @@ def test_bars_around_a_photo_stay_and_are_no_part_of_it(truth, photo):
     assert (whole[30:-30] != barred[30:-30]).any()
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image": np.zeros((*SIZE, 3))}, "image holds float64; give uint8"),
+        ({"image": np.zeros(SIZE, np.uint8)}, r"image has shape \(64, 44\)"),
+        ({"regions": np.full(SIZE, 9)}, "regions: label 9"),
+        ({"joints": np.ones((18, 3))}, "joints has three numbers a joint"),
+        ({"targets": np.zeros((0, 18, 2))}, "targets holds no pose; give at least one"),
+        ({"targets": np.zeros((2, 17, 2))}, "targets has 17 joints"),
+        ({"large": np.zeros((96, 66, 3), np.uint8)}, r"large has shape \(96, 66, 3\); give a whole number of"),
+        ({"large": np.zeros((128, 88, 3))}, "large holds float64; give uint8"),
+    ],
+)
+def test_what_cannot_be_painted_is_named(changes, message, truth, photo):
+    somebody = PhotoTransfer(Shifted(), truth)
+    framed = somebody.estimate(photo)
+    given = {"image": framed.image, "regions": framed.regions_HxW, "joints": framed.joints_Jx2}
+    with pytest.raises(UserError, match=message):
+        somebody.paint(**{**given, "targets": framed.joints_Jx2[None], **changes})
+
+
+@pytest.mark.parametrize("room", [0, 0.5, 2.5, float("nan")])
+def test_a_frame_of_no_room_is_refused(room, framed):
+    with pytest.raises(UserError, match=f"room {room}: give a number from 1 to 2"):
+        framed.with_room(room)
+
+
 @pytest.fixture(scope="module")
 def other():
     return Rendered.sample(3, 4).view(0, 256, 176).image
@@ -269,12 +296,19 @@ def test_a_style_between_lies_between(photo_transfer, framed, other):
         ({"hat": 1.0}, "no region is called 'hat'; choose one of hair, upper_clothes"),
         ({"hair": 1.5}, "1.5 is no share"),
         ({"hair": float("nan")}, "nan is no share"),
+        ({"hair": None}, "None is no share"),
+        ({"hair": "1"}, "1 is no share"),
         ({"dress": 1.0}, "shows no dress"),
     ],
 )
 def test_a_style_that_cannot_be_is_refused(styles, message, photo_transfer, framed, other):
     with pytest.raises(UserError, match=message):
         photo_transfer.style(framed, {name: (other, share) for name, share in styles.items()})
+
+
+def test_a_style_without_a_share_is_refused(photo_transfer, framed):
+    with pytest.raises(UserError, match=r"style hair: is str; give a photo and a share, \(photo, 0\.5\)"):
+        photo_transfer.style(framed, {"hair": "me.jpg"})
 
 
 def test_fit_gives_the_three_arrays_of_a_call(transfer, truth, photo):
