@@ -1,12 +1,17 @@
 """Parameters in one small file: float16 arrays in an .npz, for models that come with the package."""
 
 import io
-import zipfile
 from typing import Any
 
 import jax
 import numpy as np
 from flax.traverse_util import unflatten_dict
+
+from scrn_jax.runtime.arrays import arrays_in
+from scrn_jax.runtime.file_bytes import PICTURE_BYTES
+
+# Unpacked: files of at most PICTURE_BYTES are read, and float16 parameters hardly become smaller by being packed.
+_MOST_BYTES = 2 * PICTURE_BYTES
 
 
 def pack(params: Any) -> bytes:
@@ -20,15 +25,14 @@ def pack(params: Any) -> bytes:
 def unpack(data: bytes, like: Any = None, besides: tuple[str, ...] = ()) -> Any:
     """The parameters of `pack` as float32 arrays in nested dicts.
 
-    Raises ValueError when they are of another tree, or have other shapes, than `like`, if it is given: to know what a
-    network has takes as long as to trace it. Branches named in `besides` are left out.
+    Raises ValueError when they are damaged, and when they are of another tree, or have other shapes, than `like`, if it
+    is given: to know what a network has takes as long as to trace it. Branches named in `besides` are left out.
     """
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            names = [name for name in arrays.files if name.split("/")[0] not in besides]
-            found = {name: arrays[name].astype(np.float32) for name in names}
-    except zipfile.BadZipFile as error:
+        arrays = arrays_in(io.BytesIO(data), _MOST_BYTES)
+    except ValueError as error:
         raise ValueError(f"damaged: {error}") from error
+    found = {name: array.astype(np.float32) for name, array in arrays.items() if name.split("/")[0] not in besides}
     if like is not None:
         wanted = {_name(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(like)}
         if set(found) != set(wanted):

@@ -85,19 +85,32 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     Raises UserError for a broken file, one with Python objects, and one that unpacks to more, or to less than it says.
     """
     try:
-        with open_regular(path) as stream, zipfile.ZipFile(stream) as archive:
+        with open_regular(path) as stream:
+            return arrays_in(stream, MAX_ARRAYS_BYTES)
+    except (ValueError, OSError) as error:
+        raise UserError(
+            f"{path}: not a readable .npz of arrays ({error}); write it anew with "
+            "python -m scrn_jax.convert"
+        ) from error
+
+
+def arrays_in(stream: BinaryIO, most_bytes: int) -> dict[str, np.ndarray]:
+    """Every array of an .npz in `stream`, without pickle, of at most `most_bytes` together.
+
+    Raises ValueError with the reason where `read_npz` raises UserError.
+    """
+    try:
+        with zipfile.ZipFile(stream) as archive:
             members = archive.infolist()
-            if (total := sum(member.file_size for member in members)) > MAX_ARRAYS_BYTES:
-                raise ValueError(f"it unpacks to {total:,} bytes, at most {MAX_ARRAYS_BYTES:,} are read")
+            if (total := sum(member.file_size for member in members)) > most_bytes:
+                raise ValueError(f"it unpacks to {total:,} bytes, at most {most_bytes:,} are read")
             arrays = {}
             for member in members:
                 with archive.open(member) as content:
                     arrays[member.filename.removesuffix(".npy")] = read_array(content, member.file_size)
             return arrays
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError, RuntimeError) as error:
-        raise UserError(
-            f"{path}: not a readable .npz of arrays ({error}); write it anew with python -m scrn_jax.convert"
-        ) from error
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError, RuntimeError) as error:
+        raise ValueError(str(error)) from error
 
 
 def read_array(stream: BinaryIO, size: int) -> np.ndarray:

@@ -101,6 +101,14 @@ def test_parameters_of_another_network_are_refused():
         packing.unpack(data, {"b": np.zeros((2, 3))})
 
 
+def test_a_small_file_that_unpacks_to_more_than_parameters_is_refused(monkeypatch):
+    monkeypatch.setattr(packing, "_MOST_BYTES", 1 << 16)
+    data = packing.pack({"a": np.zeros(1 << 16)})
+    assert len(data) < 1 << 10
+    with pytest.raises(ValueError, match="unpacks to 131,200 bytes, at most 65,536 are read"):
+        packing.unpack(data)
+
+
 def test_a_damaged_file_of_weights_is_one_line(monkeypatch, tmp_path):
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets" / "regions.npz").write_bytes(b"nothing")
