@@ -183,8 +183,9 @@ def retarget(pose: np.ndarray, onto: np.ndarray, size: tuple[int, int] | None = 
     """The pose (..., 18, 2) as large as the person with joints `onto` (18, 2), the neck where it is there.
 
     With `size`, the (height, width) of the frame, a person seen whole stays whole: the pose is shrunk and moved until
-    its joints are in the frame. Joints outside become missing, and so do hands and feet whose elbow or knee does. The
-    poses of a sequence are all moved alike.
+    its joints are in the frame. Joints outside become missing, and so do hands and feet whose elbow or knee does, and
+    what is left when fewer than 4 joints are: of an arm alone a model makes no picture. The poses of a sequence are all
+    moved alike.
     """
     moved, there = _placed(pose, onto)
     if size is not None and joints_lib.present(onto)[[10, 13]].any():
@@ -195,6 +196,7 @@ def retarget(pose: np.ndarray, onto: np.ndarray, size: tuple[int, int] | None = 
         lost = there & ~joints_lib.present(moved)
         for inner, outer in _ENDS:
             moved[lost[:, inner], outer] = joints_lib.MISSING
+        moved[joints_lib.present(moved).sum(-1) < _LEAST_JOINTS] = joints_lib.MISSING
     return moved.reshape(np.shape(pose))
 
 

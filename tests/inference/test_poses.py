@@ -7,7 +7,7 @@ import pytest
 
 from scrn_jax.errors import UserError
 from scrn_jax.inference import poses
-from scrn_jax.person.joints import present
+from scrn_jax.person.joints import clip_to_frame, present
 
 SIZE = (128, 88)
 
@@ -77,6 +77,15 @@ def test_a_hand_whose_elbow_is_outside_does_not_float_in_the_frame(close_up):
     there = present(close_up) | np.isin(np.arange(18), [3, 4, 6, 7])
     fitted = poses.retarget(np.where(there[:, None], pose + 100, -1), close_up, SIZE)
     assert not present(fitted)[[3, 4]].any() and present(fitted)[[6, 7]].all()
+
+
+def test_whoever_shows_no_more_than_an_arm_has_left_the_frame(close_up):
+    """A film of somebody who steps aside until an arm is left, around the place where they stand."""
+    moved = close_up + np.array([0, 40, 60, -100])[:, None, None] * [0, 1]
+    film = np.where(present(close_up)[:, None], moved + 100, -1)
+    left = present(clip_to_frame(np.where(present(close_up)[:, None], moved, -1), *SIZE)).sum(1)
+    assert left.tolist() == [14, 9, 3, 0]
+    assert present(poses.retarget(film, close_up, SIZE)).sum(1).tolist() == [14, 9, 0, 0]
 
 
 def test_a_sequence_needs_the_room_of_its_widest_pose(close_up):
