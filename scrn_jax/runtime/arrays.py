@@ -89,8 +89,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
             return arrays_in(stream, MAX_ARRAYS_BYTES)
     except (ValueError, OSError) as error:
         raise UserError(
-            f"{path}: not a readable .npz of arrays ({error}); write it anew with "
-            "python -m scrn_jax.convert"
+            f"{path}: not a readable .npz of arrays ({error}); write it anew with python -m scrn_jax.convert"
         ) from error
 
 
