@@ -31,7 +31,8 @@ from benchmarks import machine
 from configs import people as people_config
 from input_pipeline.mannequins.people import Person
 from scrn_jax.errors import UserError
-from scrn_jax.inference import PoseTransfer, estimators
+from scrn_jax.inference import PoseTransfer
+from scrn_jax.inference.finding import estimators
 from scrn_jax.inference.photo import PhotoTransfer
 from scrn_jax.metrics import lpips, psnr, ssim
 from scrn_jax.person import joints as joints_lib

@@ -11,10 +11,10 @@ import numpy as np
 from PIL import Image
 
 from input_pipeline.mannequins.people import Person
-from scrn_jax.inference import calibration, framing
-from scrn_jax.inference.blazepose import BlazePose, Body
-from scrn_jax.inference.estimators import openpose_joints
-from scrn_jax.inference.region_network import FRAME
+from scrn_jax.inference.finding import calibration, framing
+from scrn_jax.inference.finding.blazepose import BlazePose, Body
+from scrn_jax.inference.finding.estimators import openpose_joints
+from scrn_jax.inference.finding.region_network import FRAME
 from scrn_jax.person import joints as joints_lib
 
 SHARD = 20

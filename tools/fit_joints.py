@@ -1,4 +1,4 @@
-"""Trains the network of scrn_jax/inference/calibration.py on a rendered crowd, and measures joints on test crowds.
+"""Trains the network of `inference.finding.calibration` on a rendered crowd, and measures joints on test crowds.
 
     python tools/fit_joints.py --crowd data/crowd --test data/crowd_test --output joints.npz
 
@@ -16,8 +16,8 @@ import numpy as np
 import optax
 from crowd import calibrated_of, find_people
 
-from scrn_jax.inference import calibration
-from scrn_jax.inference.blazepose import BlazePose
+from scrn_jax.inference.finding import calibration
+from scrn_jax.inference.finding.blazepose import BlazePose
 from scrn_jax.inference.packing import pack, unpack
 from scrn_jax.person.joints import MIRROR, NAMES, NUM_JOINTS, present
 

@@ -18,7 +18,8 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-from scrn_jax.inference import poses, web
+from scrn_jax.inference import poses
+from scrn_jax.inference.page import web
 from scrn_jax.inference.photo import PhotoTransfer
 from scrn_jax.runtime import devices
 

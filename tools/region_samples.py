@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from crowd import ROOM, ROOMY, framed
 
-from scrn_jax.inference.region_network import FRAME
+from scrn_jax.inference.finding.region_network import FRAME
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person.regions import NUM_REGIONS
 from scrn_jax.runtime.workers import ordered_map

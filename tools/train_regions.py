@@ -1,4 +1,4 @@
-"""Trains the region network (scrn_jax/inference/region_network.py) on a rendered crowd, and resumes where it stopped.
+"""Trains the region network (`inference.finding.region_network`) on a rendered crowd, and resumes where it stopped.
 
     python tools/render_crowd.py --output data/crowd --people 6000 --seed 11 --before_body 0.3 --processes 16
     python tools/render_crowd.py --output data/crowd_rule --people 400 --seed 12
@@ -31,10 +31,10 @@ import optax
 from crowd import people_of
 from region_samples import Crowd, foreign, sample
 
-from scrn_jax.inference.blazepose import BlazePose
-from scrn_jax.inference.garments import DRESS
+from scrn_jax.inference.finding.blazepose import BlazePose
+from scrn_jax.inference.finding.garments import DRESS
+from scrn_jax.inference.finding.region_network import RULE, RegionNetwork, RegionUNet, inputs, shapes, unpack
 from scrn_jax.inference.packing import pack
-from scrn_jax.inference.region_network import RULE, RegionNetwork, RegionUNet, inputs, shapes, unpack
 from scrn_jax.person.regions import NAMES, NUM_REGIONS
 
 AVERAGE = 0.998

@@ -195,7 +195,7 @@ def serve() -> None:
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise UserError(f"the page needs the extra `web` ({error}); pip install 'scrn-jax[web]'") from error
-    from scrn_jax.inference import web
+    from scrn_jax.inference.page import web
     from scrn_jax.inference.photo import PhotoTransfer
     from scrn_jax.runtime import devices
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from scrn_jax.errors import UserError
-from scrn_jax.inference import checks, compositing, framing, poses
-from scrn_jax.inference.estimators import Person
+from scrn_jax.inference import checks, poses
+from scrn_jax.inference.finding import framing
+from scrn_jax.inference.finding.estimators import Person
+from scrn_jax.inference.finishing import compositing
 from scrn_jax.inference.photo_files import Photo, open_photo
 from scrn_jax.person import face
 from scrn_jax.person import regions as regions_lib

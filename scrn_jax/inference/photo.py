@@ -16,8 +16,10 @@ import numpy as np
 from PIL import Image
 
 from scrn_jax.errors import UserError
-from scrn_jax.inference import checks, compositing, detail, estimators, garments, poses
-from scrn_jax.inference.estimators import Estimator
+from scrn_jax.inference import checks, poses
+from scrn_jax.inference.finding import estimators, garments
+from scrn_jax.inference.finding.estimators import Estimator
+from scrn_jax.inference.finishing import compositing, detail
 from scrn_jax.inference.framed import Framed, frame_person
 from scrn_jax.inference.photo_files import Photo, open_photo, within_bars
 from scrn_jax.inference.transfer import PoseTransfer
@@ -34,7 +36,7 @@ class PhotoTransfer:
 
     Attributes:
       size: (height, width) of the model's frame.
-      times: how many times as large pictures are, with the photo's own detail (`inference.detail`, which says how many
+      times: how many times as large pictures are, with the photo's own detail (`finishing.detail`, which says how many
         by default); 1: as the model paints them.
     """
 

@@ -12,8 +12,9 @@ from starlette.testclient import TestClient
 from input_pipeline.mannequins.people import Person
 from scrn_jax import settings
 from scrn_jax.errors import UserError
-from scrn_jax.inference import estimators, web
 from scrn_jax.inference import model_folder as folders
+from scrn_jax.inference.finding import estimators
+from scrn_jax.inference.page import web
 from scrn_jax.inference.photo import PhotoTransfer, encode_png
 from scrn_jax.inference.transfer import PoseTransfer
 from scrn_jax.models import base

@@ -10,7 +10,7 @@ from input_pipeline.mannequins.people import Person as Rendered
 from scrn_jax.errors import UserError
 from scrn_jax.inference import photo as photos
 from scrn_jax.inference import poses
-from scrn_jax.inference.estimators import Person
+from scrn_jax.inference.finding.estimators import Person
 from scrn_jax.inference.photo import PhotoTransfer
 from scrn_jax.inference.transfer import PoseTransfer
 from scrn_jax.person.face import face_box_from_joints

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from scrn_jax.errors import UserError
-from scrn_jax.inference import PoseTransfer, model_folder, packing, region_network
+from scrn_jax.inference import PoseTransfer, model_folder, packing
+from scrn_jax.inference.finding import region_network
 from scrn_jax.inference.transfer import SHIPPED
 from scrn_jax.models import base
 from scrn_jax.runtime import devices

@@ -10,7 +10,7 @@ import pytest
 import region_samples
 from crowd import ROOMY
 
-from scrn_jax.inference.region_network import FRAME
+from scrn_jax.inference.finding.region_network import FRAME
 from scrn_jax.person import joints as joints_lib
 
 FOUND = 4  # of the joints, at even rows and columns

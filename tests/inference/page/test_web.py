@@ -10,7 +10,8 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from scrn_jax.errors import UserError
-from scrn_jax.inference import poses, web
+from scrn_jax.inference import poses
+from scrn_jax.inference.page import web
 from scrn_jax.inference.photo import encode_png
 from scrn_jax.inference.transfer import LARGE
 

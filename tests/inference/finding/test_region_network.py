@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from scrn_jax.errors import UserError
-from scrn_jax.inference import garments, packing, region_network
-from scrn_jax.inference.framing import Window
-from scrn_jax.inference.region_network import RegionNetwork
+from scrn_jax.inference import packing
+from scrn_jax.inference.finding import garments, region_network
+from scrn_jax.inference.finding.framing import Window
+from scrn_jax.inference.finding.region_network import RegionNetwork
 
 
 def test_a_part_is_near_along_the_line_between_its_joints():

@@ -23,11 +23,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from scrn_jax.errors import UserError, first_line
-from scrn_jax.inference import poses, video, web_requests
-from scrn_jax.inference.guard import Guard, is_loopback
+from scrn_jax.inference import poses, video
+from scrn_jax.inference.page import web_requests
+from scrn_jax.inference.page.guard import Guard, is_loopback
+from scrn_jax.inference.page.web_requests import Limits, Refused, text_of
 from scrn_jax.inference.photo import PhotoTransfer, encode_png
 from scrn_jax.inference.transfer import LARGE
-from scrn_jax.inference.web_requests import Limits, Refused, text_of
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person import regions as regions_lib
 

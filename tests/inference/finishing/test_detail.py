@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from scrn_jax.inference import detail
+from scrn_jax.inference.finishing import detail
 from scrn_jax.person import regions
 from scrn_jax.person.resizing import resize_maps
 

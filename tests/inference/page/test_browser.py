@@ -31,8 +31,8 @@ from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 
 from scrn_jax.errors import UserError  # noqa: E402
-from scrn_jax.inference import web  # noqa: E402
-from scrn_jax.inference.estimators import Person  # noqa: E402
+from scrn_jax.inference.finding.estimators import Person  # noqa: E402
+from scrn_jax.inference.page import web  # noqa: E402
 from scrn_jax.inference.photo import PhotoTransfer, encode_png  # noqa: E402
 from scrn_jax.inference.transfer import PoseTransfer  # noqa: E402
 from scrn_jax.person.face import face_box_from_joints  # noqa: E402

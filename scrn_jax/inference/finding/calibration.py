@@ -15,7 +15,7 @@ import numpy as np
 
 from scrn_jax.errors import UserError
 from scrn_jax.inference import packing
-from scrn_jax.inference.blazepose import Body
+from scrn_jax.inference.finding.blazepose import Body
 from scrn_jax.person import joints as joints_lib
 
 WEIGHTS = "joints.npz"

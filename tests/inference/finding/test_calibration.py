@@ -5,8 +5,8 @@ import pytest
 
 from input_pipeline.mannequins.people import Person
 from scrn_jax.errors import UserError
-from scrn_jax.inference import blazepose, calibration, estimators
-from scrn_jax.inference.calibration import calibrated
+from scrn_jax.inference.finding import blazepose, calibration, estimators
+from scrn_jax.inference.finding.calibration import calibrated
 from scrn_jax.person.joints import MIRROR, present
 
 LEFT_HIP, RIGHT_HIP, RIGHT_WRIST = 11, 8, 4

@@ -10,8 +10,8 @@ from PIL import Image
 
 from input_pipeline.mannequins.people import Person as Rendered
 from scrn_jax.errors import UserError
-from scrn_jax.inference import blazepose, estimators
-from scrn_jax.inference.blazepose import Body, Square
+from scrn_jax.inference.finding import blazepose, estimators
+from scrn_jax.inference.finding.blazepose import Body, Square
 from scrn_jax.person.joints import present
 
 

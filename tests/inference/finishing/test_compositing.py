@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from scrn_jax.inference import compositing
-from scrn_jax.inference.framing import Window
+from scrn_jax.inference.finding.framing import Window
+from scrn_jax.inference.finishing import compositing
 
 SIZE = (32, 24)
 

@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from scrn_jax.inference import pattern, poses
+from scrn_jax.inference import poses
+from scrn_jax.inference.finishing import pattern
 from scrn_jax.person import body, face, joints, moving, paint, regions
 from scrn_jax.person.guided import along_edges
 from scrn_jax.person.resizing import resize_maps

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import features
 
-from scrn_jax.inference import guard, web
+from scrn_jax.inference.page import guard, web
 from scrn_jax.inference.photo import encode_png
 from scrn_jax.inference.transfer import LARGE
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scrn_jax.inference import pattern
+from scrn_jax.inference.finishing import pattern
 
 SIZE = (32, 24)
 HAIR, UPPER, DRESS = 1, 2, 3

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from scrn_jax.inference import framing
-from scrn_jax.inference.framing import Window
+from scrn_jax.inference.finding import framing
+from scrn_jax.inference.finding.framing import Window
 
 FRAME = (128, 88)
 

@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
-from scrn_jax.inference import pattern
-from scrn_jax.inference.framing import Window
+from scrn_jax.inference.finding.framing import Window
+from scrn_jax.inference.finishing import pattern
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person.resizing import resize_maps
 

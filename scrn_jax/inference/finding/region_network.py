@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from scrn_jax.errors import UserError
-from scrn_jax.inference import framing, garments, packing
+from scrn_jax.inference import packing
+from scrn_jax.inference.finding import framing, garments
 from scrn_jax.person import heatmaps, regions
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person.guided import along_edges

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from scrn_jax.inference.garments import with_rims_of_arms
+from scrn_jax.inference.finding.garments import with_rims_of_arms
 
 UPPER, SKIN = 2, 6
 

@@ -14,9 +14,9 @@ from PIL import Image
 
 from scrn_jax.errors import UserError, first_line
 from scrn_jax.inference import checks, poses
-from scrn_jax.inference.blazepose import BlazePose, Body
-from scrn_jax.inference.calibration import calibrated
-from scrn_jax.inference.region_network import RegionNetwork
+from scrn_jax.inference.finding.blazepose import BlazePose, Body
+from scrn_jax.inference.finding.calibration import calibrated
+from scrn_jax.inference.finding.region_network import RegionNetwork
 from scrn_jax.person import face
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person import regions as regions_lib
