@@ -4,6 +4,7 @@ Importing this file imports nothing that computes.
 """
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,8 +92,11 @@ def run() -> None:
         return
     if not _FLAGS.image:
         raise UserError("--image is not set; give a photo, e.g. --image me.jpg")
-    if _FLAGS.poses is not None:
-        return film()
+    return stills() if _FLAGS.poses is None else film()
+
+
+def stills() -> None:
+    """Makes the pictures of --image and --pose. Raises UserError."""
     if of_films := [name for name in _OF_FILMS if _FLAGS[name].present]:
         raise UserError(f"--{of_films[0]} is of films; give --poses with it, or leave it out")
     if not _FLAGS.pose:
@@ -101,26 +105,32 @@ def run() -> None:
         raise UserError("--output is not set; give a PNG, or a folder for several pictures")
     if _FLAGS.sheet and _FLAGS.whole:
         raise UserError("--sheet shows the model's frames, --whole puts them back into the photo; give one of them")
-    styles, output = parse_styles(_FLAGS.style or []), Path(_FLAGS.output).expanduser()
+    styles, output = parse_styles(_FLAGS.style or []), _path(_FLAGS.output)
     if (_FLAGS.sheet or output.suffix) and output.suffix.lower() != ".png":
         raise UserError(f"--output {output}: pictures are written as PNG; name it so")
-    images = [str(Path(image).expanduser()) for image in _FLAGS.image]
+    images = [str(_path(image)) for image in _FLAGS.image]
     if twice := [image for image in images if images.count(image) > 1]:
         raise UserError(f"--image names {twice[0]} twice; give it once")
     _look_at_photos(images, styles)
-    paths = _paths(images, _pose_names(), output)
+    names = _pose_names()
+    paths = _paths(images, names, output)
     from scrn_jax.inference.photo import PhotoTransfer
     from scrn_jax.inference.transfer import SINGLES
     from scrn_jax.runtime import devices
 
     devices.keep_programs(devices.AUTO, least_seconds=0.3)
     transfer = PhotoTransfer.load(_FLAGS.model, times=_FLAGS.enlarge)
-    if not styles and len(_FLAGS.pose) <= SINGLES:
+    if not styles and len(names) <= SINGLES:
         transfer.begin()
-    wanted = [pose for name in _FLAGS.pose for pose in transfer.read(str(Path(name).expanduser()))]
+    wanted = [pose for name in _FLAGS.pose for pose in transfer.read(str(_path(name)))]
     written = sheets if _FLAGS.sheet else pictures
     for path in written(transfer, paths, wanted, styles):
         log.info("%s", path)
+
+
+def _path(given: str) -> Path:
+    """A path with ~ for somebody's home; Path's own way there raises RuntimeError for somebody unknown."""
+    return Path(os.path.expanduser(given))
 
 
 def _look_at_photos(images: list[str], styles: dict[str, tuple[str, float]]) -> None:
@@ -139,7 +149,7 @@ def _pose_names() -> list[str]:
 
     names = []
     for wanted in _FLAGS.pose:
-        count = len(poses.read(str(Path(wanted).expanduser()), photo.open_photo))
+        count = len(poses.read(str(_path(wanted)), photo.open_photo))
         names += [Path(wanted).stem + (f"_{number}" if count > 1 else "") for number in range(count)]
     return names
 
@@ -174,8 +184,8 @@ def film() -> None:
     from scrn_jax.inference.photo import PhotoTransfer
     from scrn_jax.runtime import devices
 
-    styles, output = parse_styles(_FLAGS.style or []), Path(_FLAGS.output).expanduser()
-    image = str(Path(_FLAGS.image[0]).expanduser())
+    styles, output = parse_styles(_FLAGS.style or []), _path(_FLAGS.output)
+    image = str(_path(_FLAGS.image[0]))
     video.check(output.suffix.lower(), _FLAGS.fps, f"--output {output}")
     video.sequence(_FLAGS.poses)
     files.check_writable(output)

@@ -152,14 +152,16 @@ def check(suffix: str, fps: int, where: str) -> None:
         _ffmpeg(where)
 
 
-def _ffmpeg(where: str):
+def _ffmpeg(where: str) -> str:
+    """The program. Raises UserError naming `where` when it is not there."""
     try:
         import imageio_ffmpeg
-    except ImportError as error:
+
+        return imageio_ffmpeg.get_ffmpeg_exe()
+    except (ImportError, RuntimeError) as error:  # the latter of a wheel without the program
         raise UserError(
             f"{where}: MP4 needs the extra `video` (pip install 'scrn-jax[video]'); or take .webp"
         ) from error
-    return imageio_ffmpeg
 
 
 def _with_one_palette(images: list[Image.Image], pictures: np.ndarray) -> list[Image.Image]:
@@ -176,7 +178,7 @@ def _mp4(pictures: np.ndarray, fps: int, where: str) -> bytes:
     pictures = np.pad(pictures, ((0, 0), (0, rows), (0, columns), (0, 0)), "edge")
     height, width = pictures.shape[1:3]
     command = [
-        _ffmpeg(where).get_ffmpeg_exe(), "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24",
+        _ffmpeg(where), "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24",
         "-s", f"{width}x{height}", "-r", str(fps), "-i", "pipe:0", "-c:v", "libx264", "-crf", "16",
         "-pix_fmt", "yuv420p",
         "-movflags", "frag_keyframe+empty_moov", "-f", "mp4", "pipe:1",

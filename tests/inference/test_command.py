@@ -211,6 +211,7 @@ def outcomes(photo_file, model_folder, tmp_path_factory):
     case("photos of one name", "two pictures would be", "--image", same, *pose, *model, "--output", folder / "all")
     poses = f"{folder / 'two.json'},{folder / 'other' / 'two.json'}"
     case("poses of one name", "two pictures would be", *good, "--pose", poses, *model, "--output", folder / "all")
+    case("nobody's home", "No such file", "--image", "~nobody_of_that_name/me.png", *pose, *model, *output)
     case("a photo twice", "twice", "--image", f"{photo_file},{photo_file}", *pose, *model, "--output", folder / "all")
     case("another run's folder", "give --model MODEL", *everything, "--workdir", folder)
     case("a config", "give --model MODEL", *everything, "--config", ROOT / "configs" / "demo.py")
