@@ -194,8 +194,8 @@ class Once:
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno >= logging.ERROR:
-            # asyncio tells of reads that Orbax gave up for an error that it raised: it names the coroutine's file, or of
-            # several reads together the error alone.
+            # asyncio tells of reads that Orbax gave up for an error that it raised. It names the coroutine's file; of
+            # several reads together, the error alone.
             frames = traceback.walk_tb(record.exc_info[2]) if record.exc_info else ()
             given_up = f"{os.sep}orbax{os.sep}" in record.getMessage() or any(_is_of_orbax(f.f_code) for f, _ in frames)
             return not (record.name == "asyncio" and given_up)

@@ -246,27 +246,41 @@ def test_a_photo_that_does_not_fit_is_named(outcomes):
             assert file in line
 
 
-def test_photos_and_poses_become_pictures_and_a_sheet(photo_file, model_folder, tmp_path):
+@pytest.fixture(scope="module")
+def painted(photo_file, model_folder, tmp_path_factory):
+    """A folder of what was painted, and what each run ended with; beside the photo there is one of nobody."""
+    folder = tmp_path_factory.mktemp("painted")
     both, model = ["--image", photo_file, "--pose", "walking,back"], ["--model", model_folder]
-    white = tmp_path / "white.png"
+    white = folder / "white.png"
     Image.new("RGB", (120, 160), "white").save(white)
     ended = _run_all(
         {
-            "folder": ["--mode", "transfer", *both, *model, "--output", tmp_path / "out"],
-            "sheet": ["--mode", "transfer", *both, *model, "--sheet", "--output", tmp_path / "sheet.png"],
-            "whole": ["--mode", "transfer", *both[:3], "walking", *model, "--whole", "--output", tmp_path / "me.png"],
+            "folder": ["--mode", "transfer", "--image", f"{white},{photo_file}", *both[2:], *model, "--output",
+                       folder / "out"],
+            "sheet": ["--mode", "transfer", *both, *model, "--sheet", "--output", folder / "sheet.png"],
+            "whole": ["--mode", "transfer", *both[:3], "walking", *model, "--whole", "--output", folder / "me.png"],
             "list": ["--mode", "transfer", "--pose", "list"],
-            "batch": ["--mode", "transfer", "--image", f"{white},{photo_file}", "--pose", "walking", *model, "--output",
-                      tmp_path / "batch"],
         },
-        tmp_path,
+        folder,
     )  # fmt: skip
-    code, _ = ended.pop("batch")
+    return folder, ended
+
+
+def test_photos_and_poses_become_pictures_and_a_sheet(painted):
+    folder, ended = painted
+    assert not any(code for name, (code, _) in ended.items() if name != "folder"), ended
+    assert Image.open(folder / "out" / "me_back.png").size == (4 * 44, 4 * 64)
+    assert Image.open(folder / "sheet.png").size == (16 * 44, 4 * 64)
+    assert Image.open(folder / "me.png").size == (400, 300)
+
+
+def test_of_several_photos_one_of_nobody_is_named_and_the_others_are_painted(painted):
+    folder, ended = painted
+    code, _ = ended["folder"]
     assert "1 of 2 photos give no picture" in code and "white.png: nobody is found" in code
-    assert [path.name for path in (tmp_path / "batch").iterdir()] == ["me_walking.png"]
-    assert not any(code for code, _ in ended.values()), ended
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["me_back.png", "me_walking.png"]
-    assert Image.open(tmp_path / "out" / "me_back.png").size == (4 * 44, 4 * 64)
-    assert Image.open(tmp_path / "sheet.png").size == (16 * 44, 4 * 64)
-    assert Image.open(tmp_path / "me.png").size == (400, 300)
-    assert len(ended["list"][1].split()) == 24 and "walking" in ended["list"][1].split()
+    assert sorted(path.name for path in (folder / "out").iterdir()) == ["me_back.png", "me_walking.png"]
+
+
+def test_the_gallerys_poses_are_listed(painted):
+    names = painted[1]["list"][1].split()
+    assert len(names) == 24 and "walking" in names
