@@ -82,7 +82,7 @@ def check(directory: Path) -> dict[str, str]:
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--dir", type=Path, default=Path("data/people"))
+    parser.add_argument("--dir", type=Path, default=Path("data/mannequins"))
     try:
         found = check(parser.parse_args(arguments).dir.expanduser())
     except UserError as error:

@@ -15,7 +15,7 @@ from scrn_jax.evaluation.samples import Samples
 from scrn_jax.metrics import groups, lpips
 from scrn_jax.metrics.by_region import LEAST_AREA, parsing_scores
 from scrn_jax.models import base
-from scrn_jax.person.image_files import SUFFIXES
+from scrn_jax.person.image_files import SUFFIXES, flat_name
 from scrn_jax.runtime import devices, files
 from scrn_jax.settings import Settings, to_config
 
@@ -84,21 +84,27 @@ def write_pictures(paint, batches, names, folder: Path) -> None:
       batches: of `data.eval_batches`, whose pair number i is called names(i), (FROM, TO).
 
     Raises:
-      UserError: a place that cannot be written.
+      UserError: a place that cannot be written; two names that would be one file's.
     """
     number, generated, reference = 0, folder / "generated", folder / "reference"
+    known: dict[str, str] = {}
+
+    def file_name(name: str) -> str:
+        # Names come from records, which may be anybody's: none leads out of the folder.
+        flat = flat_name(name).replace("/", "_").replace("\\", "_")
+        flat = Path(flat).stem if flat.lower().endswith(SUFFIXES) else flat
+        if (other := known.setdefault(flat, name)) != name:
+            raise UserError(f"--pictures {folder}: {name} and {other} would both be {flat}.png; rename one of them")
+        return flat
+
     for batch in batches:
         for picture, target in zip(paint(batch)[batch["mask"]], batch["target_image"][batch["mask"]], strict=True):
-            source_name, target_name = map(_stem, names(number))
+            source_name, target_name = map(file_name, names(number))
             _write(generated / f"{source_name}___{target_name}_vis.png", picture)
             if not (true := reference / f"{target_name}.png").exists():
                 _write(true, target)
             number += 1
     log.info("%d pictures: %s, their targets: %s", number, generated, reference)
-
-
-def _stem(name: str) -> str:
-    return Path(name).stem if name.lower().endswith(SUFFIXES) else name
 
 
 def _write(path: Path, picture) -> None:
