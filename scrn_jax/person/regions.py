@@ -12,7 +12,8 @@ from scrn_jax.runtime.file_bytes import read_bytes
 
 NAMES = ("background", "hair", "upper clothes", "dress", "pants", "face", "upper skin", "leg")
 NUM_REGIONS = len(NAMES)
-SKIN = (5, 6, 7)  # face, upper skin, leg
+LIMBS_SKIN = (6, 7)  # upper skin, leg
+SKIN = (5, *LIMBS_SKIN)  # and face
 
 COLOURS = np.array(
     [

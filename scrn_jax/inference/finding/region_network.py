@@ -34,8 +34,8 @@ _PARTS = (
 CHANNELS = 4 + len(_SPOTS) + len(_PARTS)
 _SMALL = 1e-6
 TRUST = 0.85  # in the network's mask after its first look, the rest in the one it was given
-# A smaller share of a person's pixels is no skin of its own, but a mistake at an outline, whose colour a whole neck or
-# leg would take in another pose: without it they take that of the skin there is.
+# A smaller share of a person's pixels is no skin of neck, arms or legs, but a mistake at an outline, whose colour all
+# of them would take in another pose: without it they take that of the skin there is. An ear may be all of a face.
 CRUMB = 0.004
 BOLD = 0.05  # a pixel is the person's from half and a little more: outlines lie on the person's side of an edge
 
@@ -189,8 +189,9 @@ def paint_back(
     mask, shares = (maps[..., 0] - BOLD).clip(0, 1), maps[..., 1:]
     likeliest = 1 + shares.argmax(-1)
     area = np.bincount(likeliest[mask > 0.5], minlength=regions.NUM_REGIONS)
-    crumbs = [region for region in regions.SKIN if area[region] < CRUMB * area.sum()]
-    shares[..., np.subtract(crumbs, 1).astype(int)] = 0
+    for region in regions.LIMBS_SKIN:
+        if area[region] < CRUMB * area.sum():
+            shares[..., region - 1] = 0
     return mask, np.where(mask > 0.5, 1 + shares.argmax(-1), 0).astype(np.uint8)
 
 

@@ -36,7 +36,6 @@ _HAIR, _HEAD = (1,), (1, 5)  # the latter is hair and face
 _TURNED = 0.15
 _CHEEKS = 0.7  # of half the side of its box, a face reaches so far from the box's middle for sure
 _SCALE = 1.1  # at most, how much larger or smaller a head is than the body says
-_SKIN = [regions.NAMES.index(name) for name in ("upper skin", "leg")]
 # Elbows and knees, at which limbs go on; beyond a wrist or an ankle skin counts as the limb's for a tenth of its
 # length, where that ends over so much of it.
 _MIDDLES, _END, _ENDING = (3, 6, 9, 12), 1.1, 0.15
@@ -141,7 +140,8 @@ def _change(source: Source, picture, labels, there, own, source_pose, target_pos
     moved, weight = (np.asarray(part)[0] for part in found)
     limbs = _on_limbs(joints.pose_at_size(target_pose, large, small), small)
     limbs = resize_maps(limbs, large, Image.Resampling.BILINEAR)
-    weight = weight * ((there[..., 1:] @ own[1:])[..., None] - limbs * (there[..., _SKIN] @ own[_SKIN])[..., None])
+    bare = list(regions.LIMBS_SKIN)
+    weight = weight * ((there[..., 1:] @ own[1:])[..., None] - limbs * (there[..., bare] @ own[bare])[..., None])
     masks = np.eye(regions.NUM_REGIONS, dtype=np.float32)[labels]
     known, total = (resize_maps(part, small, Image.Resampling.BOX) for part in (weight, moved[..., :3] * weight))
     apart = pattern.level_of(total - known * picture, known, masks, source.reaches)
