@@ -9,8 +9,10 @@ import { Skeleton, picture } from "./skeleton.js";
 
 const $ = (id) => document.getElementById(id);
 const PICTURE = "The person of the photo in the pose beside it";
-const state = { model: null, photo: null, room: "1", person: null, target: null, picture: null, ready: false };
+// `mine`: whether the pose is neither the photo's own nor one of the gallery.
+const state = { model: null, photo: null, room: "1", person: null, target: null, mine: false, picture: null, ready: false };
 let clothes;
+let film;
 let source;
 let target;
 let painter;
@@ -65,7 +67,10 @@ const takePhoto = said(async (blob) => {
   painter.setPerson(state.person);
   source.show(state.person.joints);
   const chosen = [...$("gallery").children].findIndex((button) => button.getAttribute("aria-pressed") === "true");
-  setTarget(structuredClone(state.person.joints));
+  const [mine] = await fitted(state.mine ? [state.target] : []);
+  film.keys = await fitted(film.keys);
+  film.showKeys();
+  setTarget(mine || structuredClone(state.person.joints), { mine: Boolean(mine) });
   drawSource();
   $("notes").replaceChildren(...state.person.notes.map((note) => Object.assign(document.createElement("li"), { textContent: note })));
   for (const id of ["mirror", "reset", "target-missing", "open-pose", "save-pose", "choose-style", "make-film"]) $(id).disabled = false;
@@ -76,6 +81,13 @@ const takePhoto = said(async (blob) => {
   if (chosen < 0) repaint();
   else $("gallery").children[chosen].click();
 });
+
+// Poses made for another frame or person, as this person has them; none where one has too few joints to be fitted.
+async function fitted(poses) {
+  if (!poses.length) return [];
+  const answer = await send("fit", { onto: state.person.joints, file: { poses } }).catch(() => null);
+  return answer ? (await answer.json()).poses : [];
+}
 
 async function fitGallery() {
   const { poses, rooms, names } = await (await send("fit", { onto: state.person.joints })).json();
@@ -95,9 +107,14 @@ function editRegions(regions) {
 // ---- the pose
 
 // `button` is that of the gallery's pose, if it is one.
-function setTarget(joints, button = null) {
-  state.target = joints;
+function markPose(mine, button = null) {
+  state.mine = mine;
   for (const each of $("gallery").children) each.setAttribute("aria-pressed", String(each === button));
+}
+
+function setTarget(joints, { mine = false, button = null } = {}) {
+  state.target = joints;
+  markPose(mine, button);
   $("target-empty").hidden = true;
   target.show(joints);
   listMissing();
@@ -138,7 +155,7 @@ function showGallery(poses) {
     button.append(picture(joints, state.model.limbs, [height, width], height / 26), label);
     button.onclick = said(async () => {
       if (!state.person) throw new Error("choose a photo first, or try the example");
-      setTarget(structuredClone(joints), button);
+      setTarget(structuredClone(joints), { button });
       say(`Pose: ${label.textContent}${room > 1 ? ". Its arms leave the frame: give the photo more room for arms" : ""}`);
       repaint();
     });
@@ -162,7 +179,7 @@ const openPoseFile = said(async (file) => {
     }
   }
   const { poses } = await (await send("fit", { onto: state.person.joints, file: found })).json();
-  setTarget(poses[0]);
+  setTarget(poses[0], { mine: true });
   say("Pose opened.");
   repaint();
 });
@@ -241,7 +258,7 @@ function wire() {
   $("undo").onclick = () => painter.undo();
   addMissing("source-missing", source);
   addMissing("target-missing", target);
-  $("mirror").onclick = () => { setTarget(mirrored(state.target)); repaint(); };
+  $("mirror").onclick = () => { setTarget(mirrored(state.target), { mine: true }); repaint(); };
   $("reset").onclick = () => { setTarget(structuredClone(state.person.joints)); repaint(); };
   $("save-pose").onclick = () => download(new Blob([openPose(state.target)], { type: "application/json" }), "pose_keypoints.json");
   $("save-picture").onclick = () => download(state.picture, "picture.png");
@@ -265,7 +282,7 @@ const start = said(async () => {
   document.documentElement.style.setProperty("--aspect", `${width} / ${height}`);
   const shared = { size: model.size, names: model.joints, limbs: model.limbs, say };
   source = new Skeleton($("source"), { ...shared, what: "photo", changed: () => { listMissing(); repaint(); } });
-  target = new Skeleton($("target"), { ...shared, what: "pose", changed: () => { listMissing(); repaint(); } });
+  target = new Skeleton($("target"), { ...shared, what: "pose", changed: () => { markPose(true); listMissing(); repaint(); } });
   painter = new Painter($("source").querySelector("canvas"), {
     say,
     changed: drawSource,
@@ -277,7 +294,7 @@ const start = said(async () => {
   showGallery(scaled);
   const tell = { page: state, say, said };
   clothes = new Clothes({ ...tell, changed: repaint });
-  new Film({ ...tell, request, show: (blob, isClip) => showResult(blob, isClip, "The film of the person") });
+  film = new Film({ ...tell, request, show: (blob, isClip) => showResult(blob, isClip, "The film of the person") });
   wire();
   await waitUntilReady();
   state.ready = true;

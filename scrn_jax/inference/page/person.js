@@ -13,8 +13,6 @@ export class Person {
     this.regions = bytesOf(answer.regions);
     this.joints = answer.joints;
     this.notes = answer.notes;
-    // The regions under a mended map may be wanted back.
-    this.found = this.regions.slice();
   }
 
   // As requests carry it.

@@ -177,6 +177,27 @@ def test_with_room_around_the_person_is_smaller_and_the_pose_chosen_stays(page):
     page.after_repaint(lambda: page.get("#reset").click())
 
 
+def test_a_dragged_pose_stays_with_the_person_when_the_frame_gets_more_room(page):
+    def raised():
+        """How far the wrist is above the shoulder, in lengths of the upper arm."""
+        y = {name: page.joint("target", f"right {name}").rect["y"] for name in ("wrist", "shoulder", "elbow")}
+        return (y["shoulder"] - y["wrist"]) / abs(y["elbow"] - y["shoulder"])
+
+    wrist = page.joint("target", "right wrist")
+    drag = ActionChains(page.browser).move_to_element(wrist).click_and_hold().move_by_offset(-10, -60).release()
+    page.after_repaint(drag.perform)
+    page.get("#film-name option:last-child").click()
+    page.get("#add-key").click()
+    before = raised()
+    page.after_repaint(lambda: page.get("#room option:nth-child(2)").click())
+    assert raised() == pytest.approx(before, abs=0.15)
+    assert page.get("#key-count").text.startswith("1 pose")
+    page.after_repaint(lambda: page.get("#room option:nth-child(1)").click())
+    page.get("#clear-keys").click()
+    page.get("#film-name option:first-child").click()
+    page.after_repaint(page.get("#reset").click)
+
+
 def test_a_joint_can_be_removed_and_added_again(page):
     page.joint("target", "left wrist").click()
     page.after_repaint(lambda: page.browser.switch_to.active_element.send_keys(Keys.DELETE))
