@@ -7,9 +7,9 @@ Variants: `full` (the paper), `best` (what makes better pictures than the model 
 of `img_highres`; its memory: docs/scaling.md), and `tiny` (`best`, narrow, at 64x44: it learns on any small folder of
 photos in minutes).
 
-On two cores of an AMD EPYC: `full` takes 3 s a step of one pair; it has not been trained. `tiny`, 400 steps on 96
-pairs of photos, the first half of the parsing block alone, took a minute and a half; the L1 term fell from 0.54 to 0.16
-over the second.
+On two cores of an AMD EPYC a step of `full` on two pairs takes 4.5 s (docs/performance.md); it has not been trained.
+`tiny`, 400 steps on 96 pairs of photos, the first half of the parsing block alone, took a minute and a half; the L1
+term fell from 0.54 to 0.16 over the second.
 """
 
 from ml_collections import ConfigDict

@@ -43,10 +43,10 @@ PhotoTransfer.begin = lambda self: None
 """
 
 
-def _run_all(cases: dict[str, list], folder: Path, program: str = PROGRAM) -> dict[str, list]:
+def _run_all(cases: dict[str, list], folder: Path, xla_flags: str, program: str = PROGRAM) -> dict[str, list]:
     path = folder / "cases.json"
     path.write_text(json.dumps({name: [str(argument) for argument in case] for name, case in cases.items()}))
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT), "XLA_FLAGS": xla_flags}
     done = subprocess.run(
         [sys.executable, "-c", program, path], cwd=folder, env=environment, capture_output=True, text=True, timeout=1200
     )
@@ -167,7 +167,7 @@ def _bad_models(folder: Path, model: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def outcomes(photo_file, model_folder, tmp_path_factory):
+def outcomes(photo_file, model_folder, tmp_path_factory, quick_flags):
     """What every mistake ends with: name -> (expected words, exit, output)."""
     folder = tmp_path_factory.mktemp("mistakes")
     mode, good = ["--mode", "transfer"], ["--image", photo_file]
@@ -224,7 +224,7 @@ def outcomes(photo_file, model_folder, tmp_path_factory):
     case("a word too much", "unexpected argument", *everything, "more")
     case("an unknown flag", "do not fit", *everything, "--hue", "3")
     cases["another mode"], words["another mode"] = ["--image", photo_file], "belongs to --mode transfer"
-    ended = _run_all(cases, folder, WITHOUT_COMPILING + PROGRAM)
+    ended = _run_all(cases, folder, quick_flags, WITHOUT_COMPILING + PROGRAM)
     assert set(ended) == set(cases)
     return {name: (words[name], *ended[name]) for name in cases}
 
@@ -247,7 +247,7 @@ def test_a_photo_that_does_not_fit_is_named(outcomes):
 
 
 @pytest.fixture(scope="module")
-def painted(photo_file, model_folder, tmp_path_factory):
+def painted(photo_file, model_folder, tmp_path_factory, quick_flags):
     """A folder of what was painted, and what each run ended with; beside the photo there is one of nobody."""
     folder = tmp_path_factory.mktemp("painted")
     both, model = ["--image", photo_file, "--pose", "walking,back"], ["--model", model_folder]
@@ -262,6 +262,7 @@ def painted(photo_file, model_folder, tmp_path_factory):
             "list": ["--mode", "transfer", "--pose", "list"],
         },
         folder,
+        quick_flags,
     )  # fmt: skip
     return folder, ended
 

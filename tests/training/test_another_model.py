@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from input_pipeline.batches import train_batches
 from input_pipeline.pair import Pair
 from scrn_jax import data, settings
 from scrn_jax.errors import require_positive
@@ -18,6 +19,7 @@ from scrn_jax.inference import PoseTransfer
 from scrn_jax.metrics import lpips
 from scrn_jax.models import base, losses
 from scrn_jax.training import checkpoints, export, loop, preemption
+from scrn_jax.training.step import make_train_step
 
 SIZE, STEPS = (32, 36), 4
 
@@ -61,7 +63,8 @@ class Tint(base.TrainableModel):
 
     def init(self, key):
         judges = {name: {"w": 0.1 * jax.random.normal(key, (3,))} for name in ("pixel", "mean")}
-        return {"w": jnp.eye(3), "b": jnp.zeros(3)}, judges, {"calls": jnp.zeros(())}
+        params = {"w": jnp.eye(3), "b": jnp.zeros(3), base.STATISTICS: {"level": jnp.zeros(())}}
+        return params, judges, {"calls": jnp.zeros(())}
 
     def generate(self, params, batch):
         image = base.to_float(batch["source_image"])
@@ -71,7 +74,11 @@ class Tint(base.TrainableModel):
         outputs, target = self.generate(params, batch), base.to_float(batch["target_image"])
         fakes = self._judge(judges[0], outputs["image"])
         adversarial = sum(losses.adversarial_generator(logits, self.form) for logits in fakes)
+        outputs[base.STATISTICS] = {"level": jnp.abs(base.to_float(batch["source_image"])).mean()}
         return {"l1": jnp.abs(outputs["image"] - target).mean(), "adv": adversarial}, outputs
+
+    def with_statistics(self, params, statistics):
+        return {**params, base.STATISTICS: statistics}
 
     def discriminator_loss(self, params, statistics, batch, outputs, key):
         sides = [self._judge(params, x) for x in (base.to_float(batch["target_image"]), outputs["image"])]
@@ -161,6 +168,16 @@ def test_it_trains_both_discriminators_and_logs_its_own_terms_and_gauges(config,
     assert state.spectral["calls"] == STEPS
     moved = jax.tree.map(lambda old, new: bool(np.any(old != new)), fresh.discriminator, state.discriminator)
     assert moved == {"pixel": {"w": True}, "mean": {"w": True}}
+
+
+def test_a_step_puts_the_batchs_statistics_in_place_and_averages_them(config):
+    """No optimizer moves them; the average moves from 0 by the share that its first step has."""
+    batch = next(train_batches(Source(4), batch_size=4, size=SIZE, seed=0))
+    after, _ = jax.jit(make_train_step(config))(loop.state.init_state(config), {}, batch)
+    level = np.abs(base.to_float(batch["source_image"])).mean()
+    assert level > 0.1
+    np.testing.assert_allclose(after.generator[base.STATISTICS]["level"], level, rtol=1e-4)
+    np.testing.assert_allclose(after.ema[base.STATISTICS]["level"], 0.9 * level, rtol=1e-4)
 
 
 def test_it_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(config, workdir, tmp_path, monkeypatch):

@@ -1,21 +1,17 @@
 """PINet's generator: its size, its map, what is refused. Its values beside PyTorch's: test_torch_methods.py."""
 
 import dataclasses
-from functools import reduce
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import workload
 from scrn_jax import settings as settings_lib
 from scrn_jax.errors import UserError
 from scrn_jax.models import base
 from scrn_jax.models.pinet.generator import PINet
 from scrn_jax.models.pinet.settings import Model
-from scrn_jax.training import state
-from scrn_jax.training import step as step_lib
 
 SMALL = Model(width=4, parsing_width=2)
 
@@ -96,26 +92,3 @@ def test_what_it_cannot_be_is_refused():
         settings_lib.from_config(config | {"train": {"parsing_steps": 3}})
     with pytest.raises(UserError, match=r"config\.model\.parsing_width must be at least 2"):
         settings_lib.from_config(config | {"model": {"name": "pinet", "parsing_width": 1}})
-
-
-def test_a_step_puts_the_batchs_statistics_in_place_and_averages_them(make_batch, frozen, quick_compile):
-    """No optimizer moves them; the average moves from 0 by the share that its first step has."""
-    settings = settings_lib.from_config({
-        "data": {"name": "none"}, "size": (32, 36), "adversarial": "lsgan", "model": dataclasses.asdict(SMALL),
-        "features": {"perceptual": "vgg16", "perceptual_source": "random"}, "optim": {"ema_decay": 0.5},
-    })  # fmt: skip
-    model, batch = base.make(settings), workload.random_batch(settings)
-    before = jax.jit(lambda: state.init_state(settings), compiler_options=quick_compile)()
-    key = step_lib.key_of(settings.seed, 0)
-    outputs = jax.jit(lambda params: model._outputs(params, batch, key), compiler_options=quick_compile)(
-        before.generator
-    )
-    after, _ = jax.jit(step_lib.make_train_step(settings), compiler_options=quick_compile)(before, frozen, batch)
-    place = "painting_network", "Gated_0", "norm", "mean"
-    found, average, expected = (
-        reduce(lambda tree, name: tree[name], place, tree)
-        for tree in (after.generator[base.STATISTICS], after.ema[base.STATISTICS], outputs[base.STATISTICS])
-    )
-    assert np.abs(expected).max() > 0.01
-    np.testing.assert_allclose(found, expected, atol=1e-3)
-    np.testing.assert_allclose(average, 0.9 * found, atol=1e-6)
