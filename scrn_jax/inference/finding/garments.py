@@ -15,6 +15,7 @@ from scipy import ndimage
 from scrn_jax.inference.poses import body_size
 from scrn_jax.person import joints as joints_lib
 from scrn_jax.person import regions
+from scrn_jax.person.face import face_box_from_joints
 
 HAIR, UPPER, DRESS, PANTS, FACE, SKIN, LEG = range(1, regions.NUM_REGIONS)
 _CLOTHES = [UPPER, DRESS, PANTS]
@@ -28,7 +29,7 @@ _SAY, _MOST, _FLOOR = 0.5, 5.0, 1e-4  # of colours in logits, how far one may pu
 # Where cloth is looked at, in trunk lengths: above the hips, from the neck and from the hips; and below them.
 _ABOVE, _BELOW = (0.25, 0.15), (0.3, 1.2)
 _HEM = (0.1, 0.5)  # where a dress ends at the earliest, in trunk lengths below the hips
-_NECK, _HIPS = 1, (8, 11)
+_NOSE, _NECK, _HIPS = 0, 1, (8, 11)
 _LEAST_PIXELS = 20.0  # of cloth in either place; with less, cloth tells nothing
 # Histograms of colours: brightness, and red and blue beside it, of logarithms above that of _DARK.
 _DARK, _BINS, _SPAN, _SMOOTH = 0.15, (8, 20, 20), np.array([(-1.9, -0.6, -0.6), (0.14, 0.6, 0.6)]), 0.8
@@ -36,6 +37,9 @@ _LEAST_LIKENESS = 1e-3
 # Of bare arms before clothes: the rim's width in frame heights, how much longer a forearm is with its hand, how far its
 # skin lies from the axis in trunk lengths, and from which share of cloth around it on an arm lies before clothes.
 _RIM, _TO_FINGERS, _WIDE, _BEFORE = 3 / 256, 1.6, 0.16, 0.6
+# How far fingers reach from the wrist, in trunk lengths, and a face from the middle of its box, in halves of that:
+# along the way from the neck to the nose, and across.
+_HAND, _FACE_LENGTH, _FACE_WIDTH = 0.4, 1.5, 1.15
 _RULED_OUT = 50.0  # taken from the logits of what somebody does not wear
 
 
@@ -124,6 +128,35 @@ def by_colours(image_HxWx3: np.ndarray, logits_HxWx8: np.ndarray) -> np.ndarray:
         for number, logarithm in likely.items():
             added[..., _ALIKE[number][0]] = _SAY * (logarithm - mean).clip(-_MOST, _MOST)[..., None]
     return added
+
+
+def with_hands(logits_HxWx8: np.ndarray, colours_HxWx8: np.ndarray, joints_Jx2: np.ndarray) -> np.ndarray:
+    """The logits with fingers beside a head counted as skin, not as its face or hair, with which they would move.
+
+    `colours_HxWx8`: as `by_colours` gives it; hair stays hair where its colour is. Within the face nothing changes: a
+    hand before it has the same colour.
+    """
+    logits, size, there = logits_HxWx8.copy(), logits_HxWx8.shape[:2], joints_lib.present(joints_Jx2)
+    box, up = face_box_from_joints(joints_Jx2, *size), joints_Jx2[_NOSE] - joints_Jx2[_NECK]
+    if not there[[_NOSE, _NECK]].all() or not box.any() or not up.any():
+        return logits
+    y, x = np.mgrid[: size[0], : size[1]]
+    middle, half, up = (box[:2] + box[2:] - 1) / 2, (box[2] - box[0]) / 2, up / np.hypot(*up)
+    down, across = y - middle[0], x - middle[1]
+    along, across = down * up[0] + across * up[1], down * up[1] - across * up[0]
+    beside = np.hypot(along / _FACE_LENGTH, across / _FACE_WIDTH) > half
+    is_skin = colours_HxWx8[..., SKIN] > colours_HxWx8[..., HAIR]
+    for elbow, wrist in ((3, 4), (6, 7)):
+        if there[[elbow, wrist]].all():
+            down, across = y - joints_Jx2[wrist, 0], x - joints_Jx2[wrist, 1]
+            forearm = joints_Jx2[wrist] - joints_Jx2[elbow]
+            hand = (np.hypot(down, across) < _HAND * body_size(joints_Jx2)) & (
+                down * forearm[0] + across * forearm[1] > 0
+            )
+            for region, part in ((FACE, hand & beside), (HAIR, hand & beside & is_skin)):
+                logits[part, SKIN] = np.logaddexp(logits[part, SKIN], logits[part, region])
+                logits[part, region] -= _RULED_OUT
+    return logits
 
 
 def _tones(image_HxWx3):

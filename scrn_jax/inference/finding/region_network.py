@@ -137,7 +137,8 @@ class RegionNetwork:
         person = self._person(photo_HxWx3, joints_Jx2, mask_HxW, window, logits)
         if self._dress is not None:
             logits = garments.worn(image, logits, joints, self._dress)
-        logits += garments.by_colours(image, logits)
+        colours = garments.by_colours(image, logits)
+        logits = garments.with_hands(logits + colours, colours, joints)
         return paint_back(logits, window, person, photo_HxWx3)
 
     def cues(self, photo_HxWx3: np.ndarray, joints_Jx2: np.ndarray, mask_HxW: np.ndarray) -> np.ndarray | None:

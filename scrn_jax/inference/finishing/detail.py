@@ -8,12 +8,14 @@ comes along. Skin of arms and legs has none: it would mostly be what hems, hair 
 looks the same way in both poses is moved as a whole, hair and all.
 """
 
+import contextlib
 import dataclasses
 
 import jax
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
 
 from scrn_jax.inference import poses
 from scrn_jax.inference.finishing import pattern
@@ -220,7 +222,9 @@ def _head(source, head, wall, similarity, target_pose) -> tuple[np.ndarray, np.n
     )
     on_the_way = np.clip((_WIDE - beside) / (_WIDE - _NARROW), 0, 1)
     start = _NOSE + (_CHIN - _NOSE) * on_the_way
-    above = np.clip((along - start) / _FADE, 0, 1)
+    # What a hand or a sleeve hides of the head is the model's.
+    hidden = np.clip(4 * moved(_hull(head) * (1 - head - wall)), 0, 1)
+    above = np.clip((along - start) / _FADE, 0, 1) * (1 - hidden)
     cut = _cut_at(head)
     if cut is not None:  # what the photo does not show of the head is the model's, under a rim that fades
         places = turn * (x + 1j * y) + similarity[1]
@@ -240,6 +244,15 @@ def _head_of(masks: np.ndarray, pose: np.ndarray) -> np.ndarray:
     away = np.hypot(y - (box[0] + box[2] - 1) / 2, x - (box[1] + box[3] - 1) / 2)
     skin = masks[..., regions.NAMES.index("upper skin")] * (away < _CHEEKS * (box[2] - box[0]) / 2)
     return masks[..., _HEAD].sum(-1) + skin
+
+
+def _hull(head: np.ndarray) -> np.ndarray:
+    """What lies between parts of a head (kH, kW), bool: its pixels' convex hull."""
+    places, image = np.argwhere(head > 0.5), Image.new("1", head.shape[::-1])
+    with contextlib.suppress(ValueError, QhullError):  # nothing, or all of it in one line
+        corners = places[ConvexHull(places).vertices, ::-1]
+        ImageDraw.Draw(image).polygon([tuple(corner) for corner in corners.tolist()], fill=1)
+    return np.asarray(image)
 
 
 def _cut_at(head: np.ndarray) -> tuple[int, int, int] | None:

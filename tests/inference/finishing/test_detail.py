@@ -156,6 +156,23 @@ def test_a_head_that_the_photo_cuts_off_goes_on_as_the_models():
     assert share[20:30, columns].max() < 0.1
 
 
+def test_what_a_hand_hides_of_a_head_is_the_models_and_nothing_beyond_it():
+    """A round head; a square hand covers a bite of its right side in the photo and more of the wall beside it."""
+    y, x = np.mgrid[:64, :44]
+    round_head = np.hypot((y - 20) / 14, (x - 20) / 12) < 1
+    bite = (abs(y - 14) < 2) & (x > 26)
+    shown = np.where(bite & (x < 38), 6, np.where(round_head, 5, 0))
+    joints = np.full((18, 2), -1, np.float32)
+    joints[[0, 1, 2, 5]] = (22, 20), (42, 20), (46, 6), (46, 34)
+    joints[[14, 15, 16, 17]] = (18, 16), (18, 24), (20, 10), (20, 30)
+    grey = np.full((256, 176, 3), 100, np.uint8)
+    found, share = detail.enlarge(detail.Source(grey, shown, joints), BLUE, np.where(x < 42, 5, 0), joints)
+    hidden, beyond, head = (np.s_[56:60, start:end] for start, end in ((117, 121), (140, 148), (60, 90)))
+    assert share[hidden].min() > 0.8 and found[hidden][..., 2].min() > 180
+    assert share[beyond].max() < 0.2
+    assert share[head].min() > 0.9 and found[head][..., 2].max() < 130
+
+
 def test_a_chin_that_is_taken_for_a_neck_moves_with_the_head():
     """The face's middle is where the joints say: at (22, 22), 22 rows above the neck."""
     y, x = np.mgrid[:64, :44]
