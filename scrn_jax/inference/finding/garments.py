@@ -4,7 +4,7 @@ but three numbers.
 The network by itself may call one half of a dress a top and the other a skirt. So whether somebody wears a dress is
 decided once for the whole person: by what the network leans to, and by whether the cloth above the hips is that below
 them. Colours have a say in what is cloth, skin and hair, by those of the pixels that the network is sure of. Of arms
-that lie before clothes, the rim counts as theirs.
+that lie before clothes, the rim counts as theirs; fingers beside a head are no part of it.
 """
 
 from collections.abc import Mapping
