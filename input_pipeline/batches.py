@@ -100,7 +100,7 @@ def eval_batches(
     cpu_only()
     chosen = np.arange(len(source)) if indices is None else np.asarray(indices, np.int64)
     chosen = chosen[:limit]
-    order = tf.data.Dataset.from_tensor_slices(chosen).map(lambda index: (index, False))
+    order = with_options(tf.data.Dataset.from_tensor_slices(chosen).map(lambda index: (index, False)))
     for number, batch in enumerate(_streamed(source, order, batch_size, size)):
         start = number * batch_size
         real = batch["face_box"].shape[0]
@@ -117,8 +117,8 @@ def eval_batches(
 
 
 def _gathered(decoded: DecodedPairs, batches: tf.data.Dataset) -> Iterator[Batch]:
-    """The batches of an order of batched (index, mirrored), from memory."""
-    for indices, mirrored in with_options(batches.prefetch(2)).as_numpy_iterator():
+    """The batches of an order of batched (index, mirrored), from memory; what is made of an order has its options."""
+    for indices, mirrored in batches.prefetch(2).as_numpy_iterator():
         yield decoded.batch(indices, mirrored)
 
 
@@ -129,7 +129,7 @@ def _streamed(source: Source, order: tf.data.Dataset, share: int, size: tuple[in
     done = 0
     failure = tf.errors.OpError  # a name of this function, still there when the interpreter shuts down
     try:
-        for batch in with_options(dataset).as_numpy_iterator():
+        for batch in dataset.as_numpy_iterator():
             yield batch
             done += 1
     except failure as error:
@@ -211,4 +211,4 @@ def training_order(
         coin = tf.random.stateless_uniform([], tf.stack([tf.constant(seed, tf.int64), position])) < 0.5
         return index, coin if flip else tf.constant(False)
 
-    return tf.data.Dataset.range(start_step * share, _ENDLESS).map(place)
+    return with_options(tf.data.Dataset.range(start_step * share, _ENDLESS).map(place))

@@ -5,11 +5,9 @@ import itertools
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from input_pipeline import batches as batches_lib
-from input_pipeline import decoding
 
 SIZE = (16, 12)
 
@@ -180,7 +178,7 @@ def test_noise_is_on_the_sources_only_and_a_step_has_its_own_however_a_run_began
     assert changed == {"source_pose", "source_parsing"}
 
 
-def test_no_thread_tunes_a_data_set():
+def test_no_thread_tunes_what_is_made_of_an_order():
     """Its end would wait for that thread, which sleeps for up to a minute."""
-    options = decoding.with_options(tf.data.Dataset.range(3)).options()
+    options = batches_lib.training_order(5, 2, seed=0).batch(2).skip(1).take(1).options()
     assert options.autotune.enabled is False and options.deterministic is True
