@@ -67,12 +67,13 @@ const takePhoto = said(async (blob) => {
   painter.setPerson(state.person);
   source.show(state.person.joints);
   const chosen = [...$("gallery").children].findIndex((button) => button.getAttribute("aria-pressed") === "true");
-  const [mine] = await fitted(state.mine ? [state.target] : []);
-  film.keys = await fitted(film.keys);
+  const lost = [];
+  const [mine] = await fitted(state.mine ? [state.target] : [], lost);
+  film.keys = await fitted(film.keys, lost);
   film.showKeys();
   setTarget(mine || structuredClone(state.person.joints), { mine: Boolean(mine) });
   drawSource();
-  $("notes").replaceChildren(...state.person.notes.map((note) => Object.assign(document.createElement("li"), { textContent: note })));
+  $("notes").replaceChildren(...[...state.person.notes, ...lost].map((note) => Object.assign(document.createElement("li"), { textContent: note })));
   for (const id of ["mirror", "reset", "target-missing", "open-pose", "save-pose", "choose-style", "make-film"]) $(id).disabled = false;
   say("Joints and regions found. Choose a pose, or drag the skeleton.");
   listMissing();
@@ -82,11 +83,15 @@ const takePhoto = said(async (blob) => {
   else $("gallery").children[chosen].click();
 });
 
-// Poses made for another frame or person, as this person has them; none where one has too few joints to be fitted.
-async function fitted(poses) {
+// Poses made for another frame or person, as this person has them. Without them, `lost` says why.
+async function fitted(poses, lost) {
   if (!poses.length) return [];
-  const answer = await send("fit", { onto: state.person.joints, file: { poses } }).catch(() => null);
-  return answer ? (await answer.json()).poses : [];
+  try {
+    return (await (await send("fit", { onto: state.person.joints, file: { poses } })).json()).poses;
+  } catch (error) {
+    lost.push(`${poses.length === 1 ? "the pose is" : "the poses are"} not kept: ${error.message}`);
+    return [];
+  }
 }
 
 async function fitGallery() {

@@ -198,6 +198,19 @@ def test_a_dragged_pose_stays_with_the_person_when_the_frame_gets_more_room(page
     page.after_repaint(page.get("#reset").click)
 
 
+def test_why_a_pose_is_not_kept_is_said(page):
+    page.after_repaint(page.get("#mirror").click)
+    page.browser.execute_script(
+        "const whole = window.fetch; window.fetch = (...given) => {"
+        "  if (!String(given[0]).includes('fit')) return whole(...given);"
+        "  window.fetch = whole; return Promise.resolve(Response.json({ error: 'too few' }, { status: 400 })); };"
+    )
+    page.after_repaint(lambda: page.get("#room option:nth-child(2)").click())
+    assert "the pose is not kept: too few" in page.get("#notes").text
+    page.after_repaint(lambda: page.get("#room option:nth-child(1)").click())
+    assert "not kept" not in page.get("#notes").text
+
+
 def test_a_joint_can_be_removed_and_added_again(page):
     page.joint("target", "left wrist").click()
     page.after_repaint(lambda: page.browser.switch_to.active_element.send_keys(Keys.DELETE))
